@@ -1,0 +1,201 @@
+//! Who may do what: one table of grants. What is not in it is denied.
+//!
+//! A grant gives a role one right over one kind of record, within its own unit or in the whole county. Rights are read
+//! live from the account at every act; a conflict between roles cannot arise because grants only add.
+
+use crate::base::RecordId;
+use crate::records::account::tag as account;
+use crate::records::flow::Duty;
+use crate::records::{Author, Field, Kind, Part, Record};
+use crate::store::Doer;
+
+/// What can be done to records of a kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Right {
+    /// See lists, open records, find them.
+    See,
+    /// Enter new ones.
+    Create,
+    /// Change them.
+    Edit,
+    /// Move them, by duty.
+    Move(Duty),
+    /// Open the petitioner's identity.
+    Identity,
+}
+
+/// Whose records a right reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Scope {
+    /// Nobody's.
+    Nothing,
+    /// Those of the actor's own unit.
+    Own,
+    /// Everybody's.
+    County,
+}
+
+struct Grant(&'static str, &'static str, &'static [Right], Scope);
+
+const SEE: &[Right] = &[Right::See];
+const KEEP: &[Right] = &[Right::See, Right::Create, Right::Edit, Right::Move(Duty::Handle)];
+
+/// The grants (管理办法 第七条、第十三条、第十四条): role, kind, rights, scope.
+static GRANTS: &[Grant] = &[
+    Grant("handler", "petition", KEEP, Scope::Own),
+    Grant("handler", "regulation", SEE, Scope::County),
+    Grant("handler", "article", SEE, Scope::County),
+    Grant("approver", "petition", &[Right::See, Right::Move(Duty::Approve)], Scope::Own),
+    Grant("approver", "regulation", SEE, Scope::County),
+    Grant("approver", "article", SEE, Scope::County),
+    Grant("petition-office", "petition", &[Right::See, Right::Move(Duty::Approve)], Scope::County),
+    Grant("petition-office", "regulation", SEE, Scope::County),
+    Grant("petition-office", "article", SEE, Scope::County),
+    Grant("law-office", "regulation", KEEP, Scope::County),
+    Grant("law-office", "article", KEEP, Scope::County),
+    Grant("identity", "petition", &[Right::Identity], Scope::County),
+    Grant("sysadmin", "org", KEEP, Scope::County),
+    Grant("sysadmin", "account", KEEP, Scope::County),
+    Grant("secadmin", "account", &[Right::See, Right::Edit], Scope::County),
+    Grant("secadmin", "org", SEE, Scope::County),
+    Grant("auditor", "account", SEE, Scope::County),
+    Grant("auditor", "org", SEE, Scope::County),
+];
+
+/// Somebody who does something, with rights as they were when the act began; acts check them again as they commit.
+#[derive(Clone, Debug)]
+pub struct Actor {
+    /// The account; 0 for the host's own commands.
+    pub account: RecordId,
+    /// Its unit.
+    pub unit: RecordId,
+    /// Its log-in name.
+    pub login: String,
+    /// The person's name.
+    pub name: String,
+    /// Codes of its roles.
+    pub roles: Vec<String>,
+    /// Which way in: `web`, `local:<uid>`.
+    pub via: String,
+}
+
+impl Actor {
+    /// The actor an account record describes.
+    pub fn of(record: &Record, via: &str) -> Self {
+        Self {
+            account: record.id,
+            unit: record.fields.link(account::UNIT).unwrap_or(RecordId(0)),
+            login: record.fields.text(account::LOGIN).to_owned(),
+            name: record.fields.text(account::NAME).to_owned(),
+            roles: record.fields.codes(account::ROLES).to_vec(),
+            via: via.to_owned(),
+        }
+    }
+
+    /// The account holds this role.
+    pub fn is(&self, role: &str) -> bool {
+        self.roles.iter().any(|r| r == role)
+    }
+
+    /// How far a right over a kind reaches.
+    pub fn scope(&self, kind: &Kind, right: Right) -> Scope {
+        let held = GRANTS.iter().filter(|g| g.1 == kind.name && g.2.contains(&right) && self.is(g.0));
+        held.map(|g| g.3).max().unwrap_or(Scope::Nothing)
+    }
+
+    /// May do this to a record of this unit.
+    pub fn may(&self, kind: &Kind, right: Right, unit: RecordId) -> bool {
+        match self.scope(kind, right) {
+            Scope::Nothing => false,
+            Scope::Own => unit == self.unit,
+            Scope::County => true,
+        }
+    }
+
+    /// May open the identity part of a record.
+    pub fn may_identify(&self, kind: &Kind, unit: RecordId) -> bool {
+        self.may(kind, Right::See, unit) && self.may(kind, Right::Identity, unit)
+    }
+
+    /// May type into this field. Roles are the security administrator's alone, everything else of an account the
+    /// system administrator's; the identity of an existing record needs its own right.
+    pub fn may_type(&self, kind: &Kind, field: &Field, existing: Option<&Record>) -> bool {
+        if kind.name == "account" {
+            return self.is(if field.tag == account::ROLES { "secadmin" } else { "sysadmin" });
+        }
+        match existing {
+            Some(record) if field.part == Part::Identity => self.may_identify(kind, record.unit),
+            _ => true,
+        }
+    }
+
+    /// As the author of changes.
+    pub fn author(&self) -> Author {
+        Author { account: self.account, unit: self.unit }
+    }
+
+    /// As the doer of journal entries.
+    pub fn doer(&self) -> Doer {
+        Doer { account: self.account, unit: self.unit, via: self.via.clone() }
+    }
+}
+
+/// The machine itself, or the owner of the data folder at the host's console.
+pub fn local_doer() -> Doer {
+    let via = format!("local:{}", nix::unistd::getuid());
+    Doer { account: RecordId(0), unit: RecordId(0), via }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::records;
+
+    fn actor(role: &str) -> Actor {
+        Actor {
+            account: RecordId(9),
+            unit: RecordId(2),
+            login: "x".into(),
+            name: "x".into(),
+            roles: vec![role.into()],
+            via: "test".into(),
+        }
+    }
+
+    #[test]
+    fn administrators_hold_no_business_rights() {
+        for admin in records::account::ADMINISTRATORS {
+            for kind in ["petition", "regulation", "article"].map(|n| records::by_name(n).unwrap()) {
+                for right in [Right::See, Right::Create, Right::Edit, Right::Identity] {
+                    assert_eq!(actor(admin).scope(kind, right), Scope::Nothing, "{admin} {}", kind.name);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn no_administrator_can_both_create_and_empower_an_account() {
+        let kind = records::by_name("account").unwrap();
+        let roles = kind.field(account::ROLES).unwrap();
+        for admin in records::account::ADMINISTRATORS {
+            let a = actor(admin);
+            let creates = a.scope(kind, Right::Create) > Scope::Nothing;
+            assert!(!(creates && a.may_type(kind, roles, None)), "{admin}");
+        }
+    }
+
+    #[test]
+    fn every_grant_names_a_role_and_a_kind() {
+        for grant in GRANTS {
+            assert!(records::account::ROLES.entries.iter().any(|e| e.code == grant.0), "{}", grant.0);
+            assert!(records::by_name(grant.1).is_some(), "{}", grant.1);
+        }
+    }
+
+    #[test]
+    fn an_account_without_roles_may_do_nothing() {
+        for kind in records::ALL {
+            assert_eq!(actor("none").scope(kind, Right::See), Scope::Nothing);
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! Backups as the product does them: who the recipients are, the journal entry of each run, and when the last one
+//! succeeded. The set itself is the backup floor's business.
+
+use std::path::Path;
+
+use super::{App, access::local_doer};
+use crate::backup::{self, Done, Progress, Signer};
+use crate::base::{Error, Moment, Result, limits};
+use crate::records::act;
+use crate::store::{Act, fact};
+
+impl App {
+    /// Writes and verifies a set. Recipients other than the configured ones are for demo stores only.
+    pub fn backup(&self, target: &Path, given: &[String], progress: &dyn Fn(Progress)) -> Result<Done> {
+        let recipients = self.recipients(given)?;
+        let outcome = backup::run(&self.store, target, &recipients, progress);
+        let act = match &outcome {
+            Ok(done) => Act::new(local_doer(), act::BACKUP).note(done.set.clone()),
+            Err(_) => Act::new(local_doer(), act::BACKUP_FAILED).refused(),
+        };
+        let done = outcome.is_ok();
+        self.store.submit(move |txn| {
+            if done {
+                txn.set_fact(fact::LAST_BACKUP, txn.now().0.to_string());
+            }
+            txn.act(act);
+            Ok(())
+        })?;
+        outcome
+    }
+
+    /// The county's signing key, for key files and for whoever wants to compare.
+    pub fn signer(&self) -> Result<Signer> {
+        backup::signer_of(&self.store.read()?)
+    }
+
+    /// When the last verified set was written.
+    pub fn last_backup(&self) -> Result<Option<Moment>> {
+        let text = self.store.read()?.fact_text(fact::LAST_BACKUP)?;
+        Ok(text.parse().ok().map(Moment))
+    }
+
+    fn recipients(&self, given: &[String]) -> Result<Vec<String>> {
+        let configured = self.store.read()?.fact_text(fact::RECIPIENTS)?;
+        let configured: Vec<String> = configured.lines().map(str::to_owned).collect();
+        if given.is_empty() {
+            if configured.is_empty() {
+                let least = limits::RECIPIENTS_MIN;
+                return Err(Error::invalid(format!("没有设置备份密钥。请先用 jiceng backup keygen 生成至少 {least} 把。")));
+            }
+            return Ok(configured);
+        }
+        let known = given.iter().all(|r| configured.contains(r));
+        if !known && !self.facts().demo {
+            return Err(Error::invalid("只能备份给已设置的密钥；--recipient 的其他密钥仅限演示数据使用。"));
+        }
+        Ok(given.to_vec())
+    }
+}
+
+/// Recipients are absent, or enough and well formed.
+pub fn check_recipients(recipients: &[String]) -> Result<()> {
+    if recipients.is_empty() { Ok(()) } else { backup::check_recipients(recipients) }
+}

@@ -1,0 +1,136 @@
+//! First checks of a machine and its data folder: each says what it saw and what to do.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
+
+use super::App;
+use crate::base::Result;
+use crate::store::fact;
+
+/// How a check came out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// As it should be.
+    Good,
+    /// Works, but somebody should do something.
+    Warn,
+    /// Must be mended now.
+    Bad,
+}
+
+/// One check.
+#[derive(Clone, Debug)]
+pub struct Finding {
+    /// What was looked at.
+    pub name: &'static str,
+    /// How it came out.
+    pub verdict: Verdict,
+    /// What was seen, and what to do.
+    pub text: String,
+}
+
+/// Free space below which a warning is given, in bytes.
+const LOW_SPACE: u64 = 2 << 30;
+
+impl App {
+    /// Runs all checks; `deep` reads everything there is.
+    pub fn doctor(&self, deep: bool) -> Result<Vec<Finding>> {
+        let mut findings = vec![self.data(deep)?, self.index()?, self.keys()?, self.backups()?];
+        findings.push(permissions(self.dir())?);
+        findings.push(space(self.dir())?);
+        findings.push(self.ready()?);
+        Ok(findings)
+    }
+
+    fn data(&self, deep: bool) -> Result<Finding> {
+        let name = "数据";
+        if !deep {
+            let text = format!("数据库已打开，日志 {} 条。", self.store.head().seq);
+            return Ok(Finding { name, verdict: Verdict::Good, text });
+        }
+        let report = self.store.check()?;
+        if report.problems.is_empty() {
+            let text = format!(
+                "记录 {} 条、日志 {} 条、附件 {} 个全部完好，派生表一致；无主附件 {} 个。",
+                report.records, report.entries, report.files, report.orphans
+            );
+            return Ok(Finding { name, verdict: Verdict::Good, text });
+        }
+        let text = format!("发现 {} 处问题：{}。请停止使用并从已验证的备份恢复。", report.problems.len(),
+            report.problems.iter().take(10).cloned().collect::<Vec<_>>().join("；"));
+        Ok(Finding { name, verdict: Verdict::Bad, text })
+    }
+
+    fn index(&self) -> Result<Finding> {
+        let (lag, documents, bytes, _) = self.index_status()?;
+        let verdict = if lag > 10_000 { Verdict::Warn } else { Verdict::Good };
+        let text = format!("索引 {documents} 条，{} MB，落后日志 {lag} 条。", bytes >> 20);
+        Ok(Finding { name: "检索索引", verdict, text })
+    }
+
+    fn keys(&self) -> Result<Finding> {
+        let key = self.store.key_file();
+        let same_disk = match (fs::metadata(key), fs::metadata(self.dir())) {
+            (Ok(a), Ok(b)) => a.dev() == b.dev(),
+            _ => true,
+        };
+        let place = key.display();
+        Ok(if same_disk {
+            let text = format!(
+                "密钥文件 {place} 与数据在同一块磁盘上：磁盘被盗时数据可被读取。请把密钥文件移到另一介质（移动后修改 keys.json 中的路径）。"
+            );
+            Finding { name: "密钥", verdict: Verdict::Warn, text }
+        } else {
+            let text = format!("密钥文件 {place} 在另一块磁盘上：只偷走数据盘读不出内容。");
+            Finding { name: "密钥", verdict: Verdict::Good, text }
+        })
+    }
+
+    fn backups(&self) -> Result<Finding> {
+        let recipients = self.store.read()?.fact_text(fact::RECIPIENTS)?;
+        let count = recipients.lines().count();
+        let last = self.last_backup()?;
+        let (verdict, text) = match last {
+            _ if count == 0 => (Verdict::Warn, "还没有设置备份密钥。请运行 jiceng backup keygen，至少设两把。".to_owned()),
+            None => (Verdict::Warn, format!("已设 {count} 把备份密钥，但还没有成功的备份。请运行 jiceng backup run。")),
+            Some(at) => {
+                let hours = self.now().seconds_since(at) / 3600;
+                let verdict = if hours > 48 { Verdict::Warn } else { Verdict::Good };
+                (verdict, format!("最近一次已验证的备份：{at}（{hours} 小时前）。"))
+            }
+        };
+        Ok(Finding { name: "备份", verdict, text })
+    }
+
+    fn ready(&self) -> Result<Finding> {
+        let name = "初始化";
+        Ok(match (self.is_ready()?, self.facts().demo) {
+            (true, false) => Finding { name, verdict: Verdict::Good, text: "三员账户已建立。".into() },
+            (true, true) => Finding {
+                name,
+                verdict: Verdict::Warn,
+                text: "这是演示数据，口令公开，不得录入真实信息。".into(),
+            },
+            (false, _) => Finding { name, verdict: Verdict::Bad, text: "尚未初始化。请运行 jiceng setup-link 并打开链接。".into() },
+        })
+    }
+}
+
+fn permissions(dir: &Path) -> Result<Finding> {
+    let name = "目录权限";
+    let mode = fs::metadata(dir)?.permissions().mode() & 0o777;
+    Ok(if mode & 0o077 == 0 {
+        Finding { name, verdict: Verdict::Good, text: format!("数据目录权限 {mode:o}，只有属主可读。") }
+    } else {
+        let text = format!("数据目录权限 {mode:o}，其他用户可读。请运行 chmod 700 {}。", dir.display());
+        Finding { name, verdict: Verdict::Bad, text }
+    })
+}
+
+fn space(dir: &Path) -> Result<Finding> {
+    let free = fs4::available_space(dir)?;
+    let verdict = if free < LOW_SPACE { Verdict::Bad } else { Verdict::Good };
+    let advice = if free < LOW_SPACE { "，请尽快清理或扩容" } else { "" };
+    Ok(Finding { name: "磁盘空间", verdict, text: format!("剩余 {} MB{advice}。", free >> 20) })
+}

@@ -1,0 +1,99 @@
+//! The only floor that web and command line call. Every call takes an [`Actor`] and is denied by default.
+//!
+//! [`App`] holds the open store, the search index that follows its journal, and what lives in memory only: sessions,
+//! throttles, staged uploads. It composes floors that do not know each other.
+
+pub mod access;
+pub mod audit;
+pub mod backup;
+pub mod demo;
+pub mod doctor;
+pub mod follower;
+pub mod import;
+pub mod login;
+pub mod names;
+pub mod record;
+pub mod search;
+pub mod session;
+pub mod setup;
+pub mod stage;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::base::{Clock, Moment, Result};
+use crate::store::{Facts, Store};
+
+pub use access::{Actor, Right, Scope};
+
+/// Everything a running jiceng holds.
+pub struct App {
+    store: Store,
+    follower: follower::Follower,
+    sessions: session::Sessions,
+    throttle: login::Throttle,
+    staged: stage::Staged,
+    names: names::Names,
+}
+
+impl App {
+    /// Opens the data folder and lets the index catch up in the background.
+    pub fn open(dir: &Path, clock: Arc<dyn Clock>) -> Result<Arc<Self>> {
+        Self::with_store(Store::open(dir, clock)?)
+    }
+
+    /// The same around a store that is open already.
+    pub fn with_store(store: Store) -> Result<Arc<Self>> {
+        let follower = follower::Follower::start(&store, &index_dir(store.dir()))?;
+        Ok(Arc::new(Self {
+            store,
+            follower,
+            sessions: session::Sessions::default(),
+            throttle: login::Throttle::default(),
+            staged: stage::Staged::default(),
+            names: names::Names::default(),
+        }))
+    }
+
+    /// Facts that do not change while the store is open.
+    pub fn facts(&self) -> &Facts {
+        self.store.facts()
+    }
+
+    /// The data folder.
+    pub fn dir(&self) -> &Path {
+        self.store.dir()
+    }
+
+    /// The present moment.
+    pub fn now(&self) -> Moment {
+        self.store.now()
+    }
+
+    /// Waits until the index has seen everything committed so far.
+    pub fn wait_for_index(&self) -> Result<()> {
+        self.follower.wait(self.store.head().seq)
+    }
+
+    /// Rebuilds derived tables and index from records and journal.
+    pub fn reindex(&self, doer: &crate::store::Doer) -> Result<u64> {
+        let act = crate::store::Act::new(doer.clone(), crate::records::act::REINDEX);
+        self.store.submit(move |txn| {
+            txn.act(act);
+            Ok(())
+        })?;
+        self.store.rebuild_derived()?;
+        self.follower.rebuild()?;
+        self.wait_for_index()?;
+        self.follower.documents()
+    }
+}
+
+/// Where the index lies.
+pub fn index_dir(dir: &Path) -> PathBuf {
+    dir.join("index")
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

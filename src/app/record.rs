@@ -1,0 +1,550 @@
+//! What can be done with records of any kind: list, open, enter, change, move, look at their history, open the identity,
+//! fetch an attachment. One code path for every kind; rights are checked in the transaction that acts.
+
+use super::{Actor, App, Right, Scope};
+use crate::base::{Error, ErrorKind, RecordId, Result};
+use crate::records::decide::{self, Refusal};
+use crate::records::field::{self, Problem, Raw};
+use crate::records::flow::Move;
+use crate::records::record::SUBMIT;
+use crate::records::{self, Author, Field, Fields, FileRef, Kind, Part, Record, Value, Widget, act};
+use crate::store::{Act, BlobReader, Header, ListQuery, Snapshot, Txn};
+
+/// What a list is asked for. Empty lists of units and states mean all that may be seen.
+#[derive(Clone, Debug, Default)]
+pub struct ListInput {
+    /// Only these units.
+    pub units: Vec<RecordId>,
+    /// Only this state.
+    pub state: Option<u8>,
+    /// First day `yyyymmdd`, 0 for no bound.
+    pub from: i32,
+    /// Last day `yyyymmdd`, 0 for no bound.
+    pub to: i32,
+    /// Oldest first.
+    pub oldest_first: bool,
+    /// Page from 0.
+    pub page: u64,
+    /// Rows of a page.
+    pub size: u64,
+}
+
+/// A page of a list.
+pub struct ListPage {
+    /// Records of this page, without identity.
+    pub rows: Vec<Record>,
+    /// Records in the chosen state.
+    pub total: u64,
+    /// Records in every state.
+    pub tallies: Vec<(u8, u64)>,
+    /// Units the actor may see records of.
+    pub units: Vec<RecordId>,
+}
+
+/// A record as its page shows it.
+pub struct Opened {
+    /// The record, without identity.
+    pub record: Record,
+    /// There is an identity part.
+    pub has_identity: bool,
+    /// Moves the actor may make now, and why others cannot be made by this person.
+    pub moves: Vec<&'static Move>,
+    /// The actor may change it.
+    pub may_edit: bool,
+    /// The actor may open the identity.
+    pub may_identify: bool,
+    /// Rows of the record that are records of their own.
+    pub children: Vec<Record>,
+    /// Other records that say the same thing in another version.
+    pub versions: Vec<Record>,
+}
+
+/// One step of a record's history.
+pub struct Step {
+    /// Who, when, what.
+    pub header: Header,
+    /// Field, old value, new value.
+    pub changes: Vec<(&'static Field, Option<Value>, Option<Value>)>,
+    /// State before and after, when it changed.
+    pub state: Option<(Option<u8>, u8)>,
+}
+
+/// What a form sends.
+#[derive(Clone, Debug, Default)]
+pub struct Typed {
+    /// Names and texts.
+    pub raw: Raw,
+    /// New attachments, sealed already.
+    pub files: Vec<FileRef>,
+    /// Names of sealed files to leave out.
+    pub dropped: Vec<String>,
+    /// One-time id of the form.
+    pub submit: String,
+}
+
+/// Why a form was not accepted.
+#[derive(Debug)]
+pub enum SaveError {
+    /// These inputs must be mended.
+    Problems(Vec<Problem>),
+    /// Article 16.
+    Gate,
+    /// Somebody else changed it: the record as it is now.
+    Stale(Box<Record>),
+    /// Anything else.
+    Failed(Error),
+}
+
+impl From<Error> for SaveError {
+    fn from(e: Error) -> Self {
+        Self::Failed(e)
+    }
+}
+
+impl App {
+    /// A page of the records of a kind that the actor may see.
+    pub fn list(&self, actor: &Actor, kind: &'static Kind, input: &ListInput) -> Result<ListPage> {
+        let units = self.visible_units(actor, kind)?;
+        let chosen = if input.units.is_empty() {
+            units.clone()
+        } else {
+            units.iter().copied().filter(|u| input.units.contains(u)).collect()
+        };
+        let all_states: Vec<u8> = kind.flow.states.iter().map(|s| s.tag).collect();
+        let mut query = ListQuery {
+            kind,
+            units: chosen,
+            states: all_states,
+            from: input.from,
+            to: input.to,
+            oldest_first: input.oldest_first,
+        };
+        let snapshot = self.store.read()?;
+        let tallies = snapshot.tally(&query)?;
+        if let Some(state) = input.state {
+            query.states = vec![state];
+        }
+        let total = tallies.iter().filter(|(s, _)| query.states.contains(s)).map(|(_, n)| n).sum();
+        let ids = snapshot.list(&query, input.page * input.size, input.size)?;
+        let rows = ids.into_iter().filter_map(|id| snapshot.get(id, false).transpose());
+        let rows = rows.collect::<Result<Vec<_>>>()?;
+        self.answer_for(actor, act::LIST, kind, &rows)?;
+        Ok(ListPage { rows, total, tallies, units })
+    }
+
+    /// How many records of a kind stand in each state, as far as the actor may see them.
+    pub fn tallies(&self, actor: &Actor, kind: &'static Kind) -> Result<Vec<(u8, u64)>> {
+        let query = ListQuery {
+            kind,
+            units: self.visible_units(actor, kind)?,
+            states: kind.flow.states.iter().map(|s| s.tag).collect(),
+            from: 0,
+            to: 0,
+            oldest_first: false,
+        };
+        self.store.read()?.tally(&query)
+    }
+
+    /// Opens a record.
+    pub fn open_record(&self, actor: &Actor, kind: &'static Kind, id: RecordId) -> Result<Opened> {
+        let snapshot = self.store.read()?;
+        let record = self.visible(&snapshot, actor, kind, id)?;
+        self.answer_for(actor, act::READ, kind, std::slice::from_ref(&record))?;
+        let may = |right| actor.may(kind, right, record.unit);
+        let moves = kind.flow.open_moves(&record).filter(|m| may(Right::Move(m.duty))).collect();
+        Ok(Opened {
+            has_identity: snapshot.has_identity(id)?,
+            moves,
+            may_edit: may(Right::Edit),
+            may_identify: actor.may_identify(kind, record.unit),
+            children: children(&snapshot, actor, &record)?,
+            versions: versions(&snapshot, kind, &record)?,
+            record,
+        })
+    }
+
+    /// The petitioner's identity, for a reason that the auditor can read.
+    pub fn reveal(&self, actor: &Actor, kind: &'static Kind, id: RecordId, reason: &str) -> Result<Record> {
+        let reason = reason.trim().to_owned();
+        if reason.chars().count() < 2 {
+            return Err(Error::invalid("请写明查看检举控告人信息的理由。"));
+        }
+        let seen = self.visible(&self.store.read()?, actor, kind, id)?;
+        if !actor.may_identify(kind, seen.unit) {
+            return Err(self.refused(actor, kind, id));
+        }
+        let actor = actor.clone();
+        self.store.submit(move |txn| {
+            let record = authorise(txn, &actor, kind, Right::See, id)?;
+            let live = live(txn, &actor)?;
+            if !live.may_identify(kind, record.unit) {
+                return Err(Error::denied());
+            }
+            let read = [(id, kind.tag, record.version)];
+            txn.act(Act::new(actor.doer(), act::REVEAL).secret(reason).read(read));
+            Ok(record)
+        })
+    }
+
+    /// Enters a record from a form. The same submit id gives the same record again.
+    pub fn create(&self, actor: &Actor, kind: &'static Kind, typed: Typed) -> Result<RecordId, SaveError> {
+        let (fields, problems) = field::parse(kind.fields, &typed.raw);
+        if decide::gate_refuses(kind, &fields) {
+            return Err(self.gate(actor, &typed.files));
+        }
+        if !problems.is_empty() {
+            return Err(SaveError::Problems(problems));
+        }
+        if actor.scope(kind, Right::Create) == Scope::Nothing {
+            return Err(self.refused(actor, kind, RecordId(0)).into());
+        }
+        let fields: Fields = fields
+            .iter()
+            .filter(|(tag, _)| kind.field(*tag).is_some_and(|f| actor.may_type(kind, f, None)))
+            .collect();
+        let fields = with_files(kind, fields, &[], &typed);
+        let actor = actor.clone();
+        let outcome = self.store.submit(move |txn| {
+            let live = live(txn, &actor)?;
+            if live.scope(kind, Right::Create) == Scope::Nothing {
+                return Err(Error::denied());
+            }
+            if let Some(done) = already(txn, kind, &typed.submit)? {
+                txn.act(Act::new(actor.doer(), act::CREATE).note("repeat").refused());
+                return Ok(Ok(done));
+            }
+            let taken = taken_keys(txn, kind, &fields, None)?;
+            if !taken.is_empty() {
+                txn.act(Act::new(actor.doer(), act::CREATE).note("taken").refused());
+                return Ok(Err(Refusal::Problems(taken)));
+            }
+            let made = decide::create(kind, fields.with_text(SUBMIT, typed.submit), live.author(), txn.now());
+            txn.act(Act::new(actor.doer(), act::CREATE));
+            match made {
+                Ok(record) => txn.create(record).map(Ok),
+                Err(refusal) => Ok(Err(refusal)),
+            }
+        })?;
+        outcome.map_err(|refusal| self.refusal(refusal))
+    }
+
+    /// Changes a record that was at `version` when the form was made.
+    pub fn amend(
+        &self,
+        actor: &Actor,
+        kind: &'static Kind,
+        at: (RecordId, u32),
+        typed: Typed,
+    ) -> Result<RecordId, SaveError> {
+        let (id, version) = at;
+        let existing = self.visible(&self.store.read()?, actor, kind, id)?;
+        if !actor.may(kind, Right::Edit, existing.unit) {
+            return Err(self.refused(actor, kind, id).into());
+        }
+        let may = |f: &Field| actor.may_type(kind, f, Some(&existing));
+        let (fields, mut problems) = field::parse(kind.fields, &typed.raw);
+        if decide::gate_refuses(kind, &fields) {
+            return Err(self.gate(actor, &typed.files));
+        }
+        problems.retain(|(name, _)| {
+            let own = kind.fields.iter().find(|f| name == f.name || name.starts_with(&format!("{}.", f.name)));
+            own.is_none_or(&may)
+        });
+        if !problems.is_empty() {
+            return Err(SaveError::Problems(problems));
+        }
+        let actor = actor.clone();
+        let outcome = self.store.submit(move |txn| {
+            let before = authorise(txn, &actor, kind, Right::Edit, id)?;
+            if before.fields.text(SUBMIT) == typed.submit && !typed.submit.is_empty() {
+                txn.act(Act::new(actor.doer(), act::UPDATE).note("repeat").refused());
+                return Ok(Ok(id));
+            }
+            let live = live(txn, &actor)?;
+            let editable = |f: &Field| live.may_type(kind, f, Some(&before));
+            txn.act(Act::new(actor.doer(), act::UPDATE));
+            if before.version != version {
+                return Ok(Err(Changed::Stale(Box::new(before))));
+            }
+            let taken = taken_keys(txn, kind, &fields, Some(id))?;
+            if !taken.is_empty() {
+                return Ok(Err(Changed::Refused(Refusal::Problems(taken))));
+            }
+            match decide::amend(kind, &before, fields, &editable, txn.now()) {
+                Err(refusal) => Ok(Err(Changed::Refused(refusal))),
+                Ok(mut after) => {
+                    after.fields = with_files(kind, after.fields, &before_files(kind, &before), &typed);
+                    after.fields.insert(SUBMIT, Value::Text(typed.submit));
+                    txn.update(after).map(|()| Ok(id))
+                }
+            }
+        })?;
+        outcome.map_err(|changed| match changed {
+            Changed::Stale(record) => SaveError::Stale(record),
+            Changed::Refused(refusal) => self.refusal(refusal),
+        })
+    }
+
+    /// Makes a move of the flow.
+    pub fn advance(
+        &self,
+        actor: &Actor,
+        kind: &'static Kind,
+        at: (RecordId, u32),
+        mv: &'static Move,
+        typed: (String, String),
+    ) -> Result<(), SaveError> {
+        let ((id, version), (opinion, submit)) = (at, typed);
+        let existing = self.visible(&self.store.read()?, actor, kind, id)?;
+        if !actor.may(kind, Right::Move(mv.duty), existing.unit) {
+            return Err(self.refused(actor, kind, id).into());
+        }
+        let actor = actor.clone();
+        let outcome = self.store.submit(move |txn| {
+            let before = authorise(txn, &actor, kind, Right::Move(mv.duty), id)?;
+            txn.act(Act::new(actor.doer(), act::ADVANCE).note(mv.name));
+            if before.fields.text(SUBMIT) == submit && !submit.is_empty() {
+                return Ok(Ok(()));
+            }
+            if before.version != version {
+                return Ok(Err(Changed::Stale(Box::new(before))));
+            }
+            let by = (live(txn, &actor)?.author(), txn.now());
+            match decide::advance(kind, &before, mv, &opinion, by) {
+                Err(refusal) => Ok(Err(Changed::Refused(refusal))),
+                Ok(mut after) => {
+                    after.fields.insert(SUBMIT, Value::Text(submit));
+                    txn.update(after).map(Ok)
+                }
+            }
+        })?;
+        outcome.map_err(|changed| match changed {
+            Changed::Stale(record) => SaveError::Stale(record),
+            Changed::Refused(refusal) => self.refusal(refusal),
+        })
+    }
+
+    /// The story of a record: every change with old and new values, every look at it.
+    pub fn history(&self, actor: &Actor, kind: &'static Kind, id: RecordId) -> Result<(Record, Vec<Step>)> {
+        let snapshot = self.store.read()?;
+        let record = self.visible(&snapshot, actor, kind, id)?;
+        self.answer_for(actor, act::READ, kind, std::slice::from_ref(&record))?;
+        let mut now = Fields::default();
+        let mut state = None;
+        let mut steps = Vec::new();
+        for entry in snapshot.story(id)? {
+            let mut step = Step { header: entry.header.clone(), changes: Vec::new(), state: None };
+            for delta in snapshot.delta(&entry, id, false)? {
+                let shown = |tag| kind.field(tag).filter(|f| !matches!(f.widget, Widget::Hidden));
+                for (tag, value) in delta.fields().iter() {
+                    step.changes.extend(shown(tag).map(|f| (f, now.get(tag).cloned(), Some(value.clone()))));
+                    now.insert(tag, value);
+                }
+                for tag in &delta.gone {
+                    let old = now.remove(*tag);
+                    step.changes.extend(shown(*tag).map(|f| (f, old, None)));
+                }
+                if let Some(next) = delta.state().filter(|s| state != Some(*s)) {
+                    step.state = Some((state, next));
+                    state = Some(next);
+                }
+            }
+            steps.push(step);
+        }
+        Ok((record, steps))
+    }
+
+    /// An attachment of a record, by its place in the list.
+    pub fn attachment(
+        &self,
+        actor: &Actor,
+        kind: &'static Kind,
+        id: RecordId,
+        place: usize,
+    ) -> Result<(FileRef, BlobReader)> {
+        let record = self.visible(&self.store.read()?, actor, kind, id)?;
+        let file = before_files(kind, &record).get(place).cloned().ok_or_else(Error::denied)?;
+        self.answer_for(actor, act::DOWNLOAD, kind, std::slice::from_ref(&record))?;
+        let reader = self.store.read_blob(&file)?;
+        Ok((file, reader))
+    }
+
+    /// A record for its form, with the identity when the actor may type it.
+    pub fn for_edit(&self, actor: &Actor, kind: &'static Kind, id: RecordId) -> Result<Record> {
+        let snapshot = self.store.read()?;
+        let record = self.visible(&snapshot, actor, kind, id)?;
+        if !actor.may(kind, Right::Edit, record.unit) {
+            return Err(self.refused(actor, kind, id));
+        }
+        let identity = actor.may_identify(kind, record.unit) && snapshot.has_identity(id)?;
+        if !identity {
+            self.answer_for(actor, act::READ, kind, std::slice::from_ref(&record))?;
+            return Ok(record);
+        }
+        let read = [(id, kind.tag, record.version)];
+        let act = Act::new(actor.doer(), act::REVEAL).secret("修改记录").read(read);
+        self.store.submit(move |txn| {
+            txn.act(act);
+            Ok(())
+        })?;
+        snapshot.get(id, true)?.ok_or_else(Error::denied)
+    }
+
+    /// Units whose records of a kind the actor may see.
+    pub(super) fn visible_units(&self, actor: &Actor, kind: &'static Kind) -> Result<Vec<RecordId>> {
+        Ok(match (actor.scope(kind, Right::See), kind.owned) {
+            (Scope::Nothing, _) => Vec::new(),
+            (_, false) => vec![RecordId(0)],
+            (Scope::Own, true) => vec![actor.unit],
+            (Scope::County, true) => self.directory()?.units.iter().map(|u| u.id).collect(),
+        })
+    }
+
+    /// The record, if the actor may see it; absent and forbidden look the same.
+    fn visible(&self, snapshot: &Snapshot, actor: &Actor, kind: &'static Kind, id: RecordId) -> Result<Record> {
+        match snapshot.get(id, false)? {
+            Some(r) if r.kind == kind.tag && actor.may(kind, Right::See, r.unit) => Ok(r),
+            Some(_) => Err(self.refused(actor, kind, id)),
+            None => Err(Error::denied()),
+        }
+    }
+
+    /// Enters that somebody asked for what they may not have; the answer says nothing.
+    pub(super) fn refused(&self, actor: &Actor, kind: &'static Kind, id: RecordId) -> Error {
+        let read = (id.0 != 0).then_some((id, kind.tag, 0));
+        let act = Act::new(actor.doer(), act::DENIED).note(kind.name).read(read).refused();
+        let entered = self.store.submit(move |txn| {
+            txn.act(act);
+            Ok(())
+        });
+        entered.err().unwrap_or_else(Error::denied)
+    }
+
+    /// Enters that records were read, where reading is to be answered for; the page waits for it.
+    pub(super) fn answer_for(
+        &self,
+        actor: &Actor,
+        action: act::Action,
+        kind: &'static Kind,
+        records: &[Record],
+    ) -> Result<()> {
+        if !kind.sensitive || records.is_empty() {
+            return Ok(());
+        }
+        let read: Vec<_> = records.iter().map(|r| (r.id, r.kind, r.version)).collect();
+        let act = Act::new(actor.doer(), action).note(kind.name).read(read);
+        self.store.submit(move |txn| {
+            txn.act(act);
+            Ok(())
+        })
+    }
+
+    /// Article 16: nothing of the input stays; that something was refused is entered without a word of it.
+    fn gate(&self, actor: &Actor, files: &[FileRef]) -> SaveError {
+        for file in files {
+            if let Err(e) = self.store.discard_blob(file) {
+                return e.into();
+            }
+        }
+        let act = Act::new(actor.doer(), act::GATE).refused();
+        let entered = self.store.submit(move |txn| {
+            txn.act(act);
+            Ok(())
+        });
+        entered.map_or_else(SaveError::Failed, |()| SaveError::Gate)
+    }
+
+    fn refusal(&self, refusal: Refusal) -> SaveError {
+        match refusal {
+            Refusal::Problems(problems) => SaveError::Problems(problems),
+            Refusal::Gate => SaveError::Gate,
+            Refusal::NotNow => Error::new(ErrorKind::Stale, "记录的状态已变，这一步现在不能做。请刷新后再看。").into(),
+            Refusal::OwnWork => Error::invalid("经办和审批不能是同一个人，请由另一位负责人审批。").into(),
+        }
+    }
+}
+
+enum Changed {
+    Stale(Box<Record>),
+    Refused(Refusal),
+}
+
+/// The actor with the rights of this very moment.
+pub(super) fn live(txn: &Txn<'_>, actor: &Actor) -> Result<Actor> {
+    let account = txn.get(actor.account)?.filter(|a| a.kind == records::account::KIND.tag && a.state == 1);
+    account.map(|a| Actor::of(&a, &actor.via)).ok_or_else(Error::denied)
+}
+
+/// The record, if the actor may do this to it at this very moment.
+fn authorise(txn: &Txn<'_>, actor: &Actor, kind: &'static Kind, right: Right, id: RecordId) -> Result<Record> {
+    let live = live(txn, actor)?;
+    let record = txn.get(id)?.filter(|r| r.kind == kind.tag && live.may(kind, right, r.unit));
+    record.ok_or_else(Error::denied)
+}
+
+fn already(txn: &Txn<'_>, kind: &'static Kind, submit: &str) -> Result<Option<RecordId>> {
+    if submit.is_empty() { Ok(None) } else { Ok(txn.find(kind, SUBMIT, submit)?.first().copied()) }
+}
+
+/// Names that must be alone of their kind.
+fn taken_keys(txn: &Txn<'_>, kind: &'static Kind, fields: &Fields, own: Option<RecordId>) -> Result<Vec<Problem>> {
+    let mut problems = Vec::new();
+    for tag in kind.keys.iter().filter(|_| matches!(kind.name, "account" | "org")) {
+        let Some(field) = kind.field(*tag) else { continue };
+        let value = fields.text(*tag);
+        if !value.is_empty() && txn.find(kind, *tag, value)?.iter().any(|id| Some(*id) != own) {
+            problems.push((field.name.to_owned(), format!("{}“{value}”已被使用，请换一个。", field.label)));
+        }
+    }
+    Ok(problems)
+}
+
+fn files_tag(kind: &Kind) -> Option<u16> {
+    kind.fields.iter().find(|f| matches!(f.widget, Widget::Files)).map(|f| f.tag)
+}
+
+fn before_files(kind: &Kind, record: &Record) -> Vec<FileRef> {
+    files_tag(kind).map_or_else(Vec::new, |tag| record.fields.files(tag).to_vec())
+}
+
+fn with_files(kind: &Kind, mut fields: Fields, before: &[FileRef], typed: &Typed) -> Fields {
+    let Some(tag) = files_tag(kind) else { return fields };
+    let kept = before.iter().filter(|f| !typed.dropped.contains(&f.blob));
+    let files: Vec<FileRef> = kept.chain(&typed.files).cloned().collect();
+    fields.remove(tag);
+    if files.is_empty() { fields } else { fields.with(tag, Value::Files(files)) }
+}
+
+fn children(snapshot: &Snapshot, actor: &Actor, record: &Record) -> Result<Vec<Record>> {
+    let mut all = Vec::new();
+    for kind in records::ALL.iter().filter(|k| k.parent.is_some() && actor.may(k, Right::See, record.unit)) {
+        for id in snapshot.children(record.id, kind)? {
+            all.extend(snapshot.get(id, false)?);
+        }
+    }
+    Ok(all)
+}
+
+fn versions(snapshot: &Snapshot, kind: &'static Kind, record: &Record) -> Result<Vec<Record>> {
+    let tag = records::regulation::tag::VERSION_KEY;
+    if kind.tag != records::regulation::KIND.tag || record.fields.text(tag).is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids = snapshot.find(kind, tag, record.fields.text(tag))?;
+    let others = ids.into_iter().filter(|id| *id != record.id);
+    let mut versions: Vec<Record> =
+        others.filter_map(|id| snapshot.get(id, false).transpose()).collect::<Result<_>>()?;
+    versions.sort_by_key(|v| std::cmp::Reverse((kind.day_of(v), v.id)));
+    Ok(versions)
+}
+
+/// An author for records that come in by file on behalf of a unit.
+pub(super) fn author_for(actor: &Actor, unit: RecordId) -> Author {
+    Author { account: actor.account, unit }
+}
+
+/// Identity fields of a kind.
+pub fn identity_fields(kind: &Kind) -> impl Iterator<Item = &'static Field> {
+    kind.fields.iter().filter(|f| f.part == Part::Identity)
+}
+

@@ -1,0 +1,191 @@
+//! Searching by right: the scope is compiled into the query, every hit is read again and authorised again, and what the
+//! index has not seen yet is searched as well.
+
+use std::time::Instant;
+
+use super::{Actor, App, Right, Scope};
+use crate::base::{RecordId, Result, Seq, limits};
+use crate::records::{self, Field, Fields, Kind, Record, Search, Widget, act};
+use crate::search::{self, Doc, Found, Order, Piece, Request, Units};
+use crate::store::{Act, Snapshot};
+
+/// What is searched for.
+#[derive(Clone, Debug, Default)]
+pub struct Query {
+    /// As typed.
+    pub text: String,
+    /// Kinds by tag; none means all.
+    pub kinds: Vec<u8>,
+    /// Units; none means all.
+    pub units: Vec<RecordId>,
+    /// Kind and state; none means all.
+    pub states: Vec<(u8, u8)>,
+    /// First day `yyyymmdd`, 0 for no bound.
+    pub from: i32,
+    /// Last day `yyyymmdd`, 0 for no bound.
+    pub to: i32,
+    /// Order of hits.
+    pub order: Order,
+    /// Hits to pass over.
+    pub offset: u64,
+    /// Hits wanted.
+    pub limit: u64,
+}
+
+/// One hit, read again from the store.
+pub struct Hit {
+    /// The record, without identity.
+    pub record: Record,
+    /// Its kind.
+    pub kind: &'static Kind,
+    /// Title with what matched.
+    pub title: Vec<Piece>,
+    /// The piece of text around what matched.
+    pub snippet: Vec<Piece>,
+}
+
+/// Results of a search.
+pub struct Results {
+    /// Hits of this page.
+    pub hits: Vec<Hit>,
+    /// Hits in all.
+    pub total: u64,
+    /// Something contains the text; otherwise the nearest are shown.
+    pub exact: bool,
+    /// Hits by kind.
+    pub kinds: Vec<(u8, u64)>,
+    /// Hits by unit.
+    pub units: Vec<(RecordId, u64)>,
+    /// Hits by kind and state.
+    pub states: Vec<((u8, u8), u64)>,
+    /// Too much changed since the index was last brought up to date to scan it: some new records may be missing.
+    pub catching_up: bool,
+    /// Microseconds from question to answer.
+    pub micros: u64,
+}
+
+impl App {
+    /// Answers a query with what the actor may see.
+    pub fn search(&self, actor: &Actor, query: &Query) -> Result<Results> {
+        let started = Instant::now();
+        let snapshot = self.store.read()?;
+        let fresh = self.follower.fresh(&snapshot)?;
+        let catching_up = fresh.is_none();
+        let fresh = fresh.unwrap_or_default();
+        let docs = fresh.iter().filter_map(|id| snapshot.get(*id, false).transpose());
+        let docs: Vec<Doc> = docs.collect::<Result<Vec<_>>>()?.iter().filter_map(document).collect();
+        let request = Request {
+            text: query.text.chars().take(limits::QUERY_CHARS).collect(),
+            kinds: query.kinds.clone(),
+            units: query.units.iter().map(|u| u.0).collect(),
+            states: query.states.clone(),
+            from: query.from,
+            to: query.to,
+            order: query.order,
+            offset: usize::try_from(query.offset).unwrap_or(usize::MAX),
+            limit: usize::try_from(query.limit.min(limits::SEARCH_DEPTH)).unwrap_or(usize::MAX),
+            exclude: fresh.iter().map(|id| id.0).collect(),
+        };
+        let found = self.follower.index().search(&scope(actor), &request, &docs)?;
+        let hits = self.hits(&snapshot, actor, &query.text, &found)?;
+        self.answer_for_search(actor, &query.text, &hits)?;
+        Ok(Results {
+            hits,
+            total: found.total,
+            exact: found.exact,
+            kinds: found.kinds,
+            units: found.units.into_iter().map(|(u, n)| (RecordId(u), n)).collect(),
+            states: found.states,
+            catching_up,
+            micros: u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
+        })
+    }
+
+    fn hits(&self, snapshot: &Snapshot, actor: &Actor, text: &str, found: &Found) -> Result<Vec<Hit>> {
+        let mut hits = Vec::with_capacity(found.hits.len());
+        for hit in &found.hits {
+            let Some(record) = snapshot.get(RecordId(hit.id), false)? else { continue };
+            let Some(kind) = records::by_tag(record.kind) else { continue };
+            if actor.may(kind, Right::See, record.unit) {
+                let title = search::highlight(&kind.title_of(&record), text);
+                let body = texts(kind, &record.fields, Search::Body);
+                let snippet = search::snippet(&body, text, limits::SNIPPET_CHARS);
+                hits.push(Hit { record, kind, title, snippet });
+            }
+        }
+        Ok(hits)
+    }
+
+    /// Where something sensitive was shown, the search and its terms are entered, the terms sealed.
+    fn answer_for_search(&self, actor: &Actor, text: &str, hits: &[Hit]) -> Result<()> {
+        if !hits.iter().any(|h| h.kind.sensitive) {
+            return Ok(());
+        }
+        let read: Vec<_> = hits.iter().map(|h| (h.record.id, h.record.kind, h.record.version)).collect();
+        let act = Act::new(actor.doer(), act::SEARCH).secret(text).read(read);
+        self.store.submit(move |txn| {
+            txn.act(act);
+            Ok(())
+        })
+    }
+
+    /// Entries the index has not seen, documents, bytes on disk, and its position.
+    pub fn index_status(&self) -> Result<(u64, u64, u64, Seq)> {
+        let index = self.follower.index();
+        let position = index.position().unwrap_or_default();
+        Ok((self.follower.lag(), self.follower.documents()?, self.follower.bytes()?, position))
+    }
+}
+
+/// What the actor may find.
+fn scope(actor: &Actor) -> search::Scope {
+    let mut scope = search::Scope::nothing();
+    for kind in records::ALL.iter().filter(|k| k.indexed) {
+        scope = match actor.scope(kind, Right::See) {
+            Scope::Nothing => scope,
+            Scope::Own if kind.owned => scope.with(kind.tag, Units::Only(vec![actor.unit.0])),
+            Scope::Own | Scope::County => scope.with(kind.tag, Units::All),
+        };
+    }
+    scope
+}
+
+/// What the index is told of a record. The petitioner's identity is not in it.
+pub(super) fn document(record: &Record) -> Option<Doc> {
+    let kind = records::by_tag(record.kind).filter(|k| k.indexed)?;
+    let text = |role| texts(kind, &record.fields, role);
+    Some(Doc {
+        id: record.id.0,
+        kind: kind.tag,
+        unit: record.unit.0,
+        state: record.state,
+        day: kind.day_of(record).number(),
+        boost: (kind.weight)(record),
+        number: text(Search::Number),
+        reference: text(Search::Reference),
+        title: text(Search::Title),
+        names: text(Search::Names),
+        body: text(Search::Body),
+    })
+}
+
+fn texts(kind: &Kind, fields: &Fields, role: Search) -> String {
+    let mut all = Vec::new();
+    collect(kind.fields, fields, role, &mut all);
+    all.join("\n")
+}
+
+fn collect(columns: &'static [Field], fields: &Fields, role: Search, all: &mut Vec<String>) {
+    for field in columns {
+        match field.widget {
+            Widget::Rows(inner) => {
+                fields.rows(field.tag).iter().for_each(|row| collect(inner, row, role, all));
+            }
+            _ if field.search == role && field.part == records::Part::Main => {
+                let text = fields.display(columns, field.tag);
+                all.extend((!text.is_empty()).then_some(text));
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! Sessions: in memory only, found by the hash of their token. One live session an account; idle and absolute limits.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Mutex;
+
+use super::search::Query;
+use super::{Actor, App, lock};
+use crate::base::{Moment, RecordId, Result, limits};
+use crate::records::{account, act};
+use crate::store::{Act, seal};
+
+/// All live sessions, and submissions of people whose session ended while they typed.
+#[derive(Default)]
+pub struct Sessions(Mutex<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    live: HashMap<[u8; 32], Session>,
+    parked: VecDeque<Parked>,
+}
+
+struct Session {
+    account: RecordId,
+    csrf: String,
+    began: Moment,
+    seen: Moment,
+    searches: VecDeque<(String, Query)>,
+    filters: HashMap<&'static str, String>,
+}
+
+/// A form that arrived without a session, kept in memory until its owner logs in again.
+#[derive(Clone, Debug)]
+pub struct Parked {
+    /// Log-in name the browser last used.
+    pub login: String,
+    /// Where the form was sent.
+    pub path: String,
+    /// What was typed.
+    pub raw: Vec<(String, String)>,
+    at: Moment,
+}
+
+/// What a request learns from its cookie.
+#[derive(Clone, Debug)]
+pub struct Live {
+    /// Who it is, with the rights of this moment.
+    pub actor: Actor,
+    /// Token that every form of this session carries.
+    pub csrf: String,
+    /// The password must be changed before anything else.
+    pub must_change: bool,
+    key: [u8; 32],
+}
+
+impl App {
+    /// Begins a session, ends others of the same account; the token for the cookie.
+    pub(super) fn begin_session(&self, account: RecordId) -> Result<String> {
+        let token = hex::encode(seal::random::<32>()?);
+        let csrf = hex::encode(seal::random::<32>()?);
+        let now = self.now();
+        let session = Session { account, csrf, began: now, seen: now, searches: VecDeque::new(), filters: HashMap::new() };
+        let mut inner = lock(&self.sessions.0);
+        inner.live.retain(|_, s| s.account != account && !ended(s, now));
+        inner.live.insert(seal::sha256(&[token.as_bytes()]), session);
+        Ok(token)
+    }
+
+    /// The session of a token, with the account read anew; `None` when it ended.
+    pub fn session(&self, token: &str) -> Result<Option<Live>> {
+        let key = seal::sha256(&[token.as_bytes()]);
+        let now = self.now();
+        let (account, csrf) = {
+            let mut inner = lock(&self.sessions.0);
+            match inner.live.get_mut(&key) {
+                Some(session) if !ended(session, now) => {
+                    session.seen = now;
+                    (session.account, session.csrf.clone())
+                }
+                Some(_) => {
+                    inner.live.remove(&key);
+                    return Ok(None);
+                }
+                None => return Ok(None),
+            }
+        };
+        let record = self.store.read()?.get(account, false)?.filter(|r| r.state == 1);
+        Ok(record.map(|r| Live {
+            must_change: r.fields.flag(account::tag::MUST_CHANGE),
+            actor: Actor::of(&r, "web"),
+            csrf,
+            key,
+        }))
+    }
+
+    /// Ends a session.
+    pub fn log_out(&self, live: &Live) -> Result<()> {
+        lock(&self.sessions.0).live.remove(&live.key);
+        let act = Act::new(live.actor.doer(), act::LOGOUT);
+        self.store.submit(move |txn| {
+            txn.act(act);
+            Ok(())
+        })
+    }
+
+    /// Ends every session of an account.
+    pub(super) fn end_sessions(&self, account: RecordId) {
+        lock(&self.sessions.0).live.retain(|_, s| s.account != account);
+    }
+
+    /// Keeps a search under an opaque id, so that its terms never stand in an address.
+    pub fn remember_search(&self, live: &Live, query: Query) -> Result<String> {
+        let id = hex::encode(seal::random::<8>()?);
+        let mut inner = lock(&self.sessions.0);
+        if let Some(session) = inner.live.get_mut(&live.key) {
+            session.searches.push_back((id.clone(), query));
+            if session.searches.len() > limits::SEARCHES_PER_SESSION {
+                session.searches.pop_front();
+            }
+        }
+        Ok(id)
+    }
+
+    /// Keeps the filters a person last used on a list.
+    pub fn remember_filters(&self, live: &Live, list: &'static str, filters: &str) {
+        if let Some(session) = lock(&self.sessions.0).live.get_mut(&live.key) {
+            session.filters.insert(list, filters.to_owned());
+        }
+    }
+
+    /// The filters a person last used on a list.
+    pub fn recall_filters(&self, live: &Live, list: &str) -> Option<String> {
+        lock(&self.sessions.0).live.get(&live.key)?.filters.get(list).cloned()
+    }
+
+    /// A mark for the browser that says who used it last; only this store can make it.
+    pub fn login_mark(&self, login: &str) -> String {
+        format!("{login}.{}", hex::encode(self.store.mac("last-login", login.as_bytes())))
+    }
+
+    /// Who a mark names, when it is one of ours.
+    pub fn marked_login(&self, mark: &str) -> Option<String> {
+        let (login, tag) = mark.rsplit_once('.')?;
+        let own = hex::encode(self.store.mac("last-login", login.as_bytes()));
+        let same = aws_lc_rs::constant_time::verify_slices_are_equal(own.as_bytes(), tag.as_bytes()).is_ok();
+        same.then(|| login.to_owned())
+    }
+
+    /// A remembered search.
+    pub fn recall_search(&self, live: &Live, id: &str) -> Option<Query> {
+        let inner = lock(&self.sessions.0);
+        let session = inner.live.get(&live.key)?;
+        session.searches.iter().find(|(i, _)| i == id).map(|(_, q)| q.clone())
+    }
+
+    /// Keeps a form of somebody whose session ended.
+    pub fn park(&self, login: &str, path: &str, raw: Vec<(String, String)>) {
+        let at = self.now();
+        let mut inner = lock(&self.sessions.0);
+        inner.parked.retain(|p| p.login != login && at.seconds_since(p.at) < limits::SESSION_IDLE_S);
+        inner.parked.push_back(Parked { login: login.to_owned(), path: path.to_owned(), raw, at });
+        while inner.parked.iter().map(bytes).sum::<usize>() > limits::PARKED_BYTES {
+            inner.parked.pop_front();
+        }
+    }
+
+    /// The form that was kept for this person, once.
+    pub fn unpark(&self, login: &str) -> Option<Parked> {
+        let mut inner = lock(&self.sessions.0);
+        let place = inner.parked.iter().position(|p| p.login == login)?;
+        inner.parked.remove(place)
+    }
+
+    /// Whether a form is kept for this person.
+    pub fn has_parked(&self, login: &str) -> bool {
+        lock(&self.sessions.0).parked.iter().any(|p| p.login == login)
+    }
+}
+
+fn bytes(parked: &Parked) -> usize {
+    parked.raw.iter().map(|(k, v)| k.len() + v.len()).sum()
+}
+
+fn ended(session: &Session, now: Moment) -> bool {
+    now.seconds_since(session.seen) > limits::SESSION_IDLE_S
+        || now.seconds_since(session.began) > limits::SESSION_MAX_S
+}

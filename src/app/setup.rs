@@ -1,0 +1,226 @@
+//! The first contents of a store: units, accounts, recipients — from an answers file, from the set-up page behind its
+//! one-time link, or for a demo county. It works once; afterwards units and accounts are the administrators' business.
+
+use serde::Deserialize;
+
+use super::login::{account_fields, check_rules, hash};
+use super::{App, access::local_doer};
+use crate::base::{Error, ErrorKind, Moment, RecordId, Result, limits};
+use crate::records::{Author, Fields, Value, account, act, decide, org};
+use crate::store::{Act, Store, Txn, fact, seal};
+
+/// Offices of the commission that the regulation names (第五条至第七条、第十四条).
+pub const OFFICES: [&str; 8] = [
+    "办公室",
+    "宣传部",
+    "调研法规室",
+    "信访室",
+    "案件监督管理室",
+    "案件审理室",
+    "党风政风监督室",
+    "信息技术保障室",
+];
+
+/// Answers to the set-up questions.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Answers {
+    /// Units; the offices of the regulation when none is given.
+    #[serde(default)]
+    pub unit: Vec<Unit>,
+    /// Accounts; the three administrators must be among them.
+    #[serde(default)]
+    pub account: Vec<Account>,
+    /// Backup recipients, `age1…`.
+    #[serde(default)]
+    pub recipients: Vec<String>,
+}
+
+/// A unit.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Unit {
+    /// Full name.
+    pub name: String,
+    /// `office`, `stationed` or `township`.
+    pub kind: String,
+}
+
+/// An account with its first password, which its owner must change.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Account {
+    /// Log-in name.
+    pub login: String,
+    /// The person's name.
+    pub name: String,
+    /// Name of the unit.
+    pub unit: String,
+    /// Codes of roles.
+    #[serde(default)]
+    pub roles: Vec<String>,
+    /// First password.
+    pub password: String,
+}
+
+/// An account whose password is hashed already.
+pub(super) struct Ready {
+    pub(super) account: Account,
+    pub(super) credential: String,
+    pub(super) must_change: bool,
+}
+
+impl Answers {
+    /// Reads an answers file.
+    pub fn read(text: &str) -> Result<Self> {
+        toml::from_str(text).map_err(|e| Error::usage(format!("答案文件有误：{}", e.message())))
+    }
+
+    /// The offices of the regulation, as a starting point.
+    pub fn offices() -> Vec<Unit> {
+        OFFICES.iter().map(|name| Unit { name: (*name).to_owned(), kind: "office".to_owned() }).collect()
+    }
+
+    fn check(&self) -> Result<()> {
+        for role in account::ADMINISTRATORS {
+            let holders = self.account.iter().filter(|a| a.roles.iter().any(|r| r == role)).count();
+            if holders != 1 {
+                let label = account::ROLES.label(role);
+                return Err(Error::invalid(format!("{label}必须正好一人，现为 {holders} 人。")));
+            }
+        }
+        for account in &self.account {
+            check_rules(&account.login, &account.password).map_err(|e| {
+                Error::new(e.kind(), format!("账户 {}：{}", account.login, e.public()))
+            })?;
+        }
+        let mut names: Vec<&str> = self.account.iter().map(|a| a.name.as_str()).collect();
+        names.sort_unstable();
+        if names.windows(2).any(|w| w[0] == w[1]) {
+            return Err(Error::invalid("三名管理员必须是三个不同的人。"));
+        }
+        Ok(())
+    }
+}
+
+/// Makes the link's token, good for a while; only its hash is stored.
+pub fn new_setup_token(store: &Store) -> Result<String> {
+    let token = hex::encode(seal::random::<16>()?);
+    let digest = hex::encode(seal::sha256(&[token.as_bytes()]));
+    store.submit(move |txn| {
+        if txn.fact(fact::READY)?.is_some() {
+            return Err(Error::new(ErrorKind::Denied, "系统已经初始化，不能再生成初始化链接。"));
+        }
+        let expires = txn.now().0 + limits::SETUP_LINK_S * 1000;
+        txn.set_fact(fact::SETUP, format!("{expires} {digest}"));
+        txn.act(Act::new(local_doer(), act::SETUP_LINK));
+        Ok(())
+    })?;
+    Ok(token)
+}
+
+impl App {
+    /// The store has its administrators.
+    pub fn is_ready(&self) -> Result<bool> {
+        Ok(self.store.read()?.fact(fact::READY)?.is_some())
+    }
+
+    /// The token of the set-up link is right and not too old.
+    pub fn setup_token_is_good(&self, token: &str) -> Result<bool> {
+        let stored = self.store.read()?.fact_text(fact::SETUP)?;
+        Ok(!self.is_ready()? && token_fits(&stored, token, self.now()))
+    }
+
+    /// A new set-up link's token.
+    pub fn new_setup_link(&self) -> Result<String> {
+        new_setup_token(&self.store)
+    }
+
+    /// Does the set-up, once. `token` is `None` for the host's console.
+    pub fn set_up(&self, token: Option<&str>, answers: Answers) -> Result<()> {
+        set_up(&self.store, token, answers)
+    }
+}
+
+/// Does the set-up of a store, once.
+pub fn set_up(store: &Store, token: Option<&str>, answers: Answers) -> Result<()> {
+    answers.check()?;
+    crate::app::backup::check_recipients(&answers.recipients)?;
+    let token = token.map(str::to_owned);
+    let ready = answers.account.into_iter().map(|account| {
+        let credential = hash(&account.password)?;
+        Ok(Ready { account, credential, must_change: true })
+    });
+    let ready = ready.collect::<Result<Vec<_>>>()?;
+    let units = if answers.unit.is_empty() { Answers::offices() } else { answers.unit };
+    store.submit(move |txn| {
+        if let Some(token) = token {
+            let stored = txn.fact(fact::SETUP)?.unwrap_or_default();
+            if !token_fits(&String::from_utf8_lossy(&stored), &token, txn.now()) {
+                return Err(Error::new(ErrorKind::Denied, "初始化链接已失效。请在服务器上重新运行 jiceng setup-link。"));
+            }
+        }
+        fill(txn, &units, ready)?;
+        if !answers.recipients.is_empty() {
+            txn.set_fact(fact::RECIPIENTS, answers.recipients.join("\n"));
+        }
+        Ok(())
+    })
+}
+
+/// Units and accounts in one transaction; refuses a store that has them.
+pub(super) fn fill(txn: &mut Txn<'_>, units: &[Unit], accounts: Vec<Ready>) -> Result<()> {
+    if txn.fact(fact::READY)?.is_some() {
+        return Err(Error::new(ErrorKind::Denied, "系统已经初始化，不能重复初始化。"));
+    }
+    let author = Author { account: RecordId(0), unit: RecordId(0) };
+    let mut ids: Vec<(String, RecordId)> = Vec::new();
+    for (order, unit) in (1..).zip(units) {
+        let kind = org::KINDS.code(&unit.kind);
+        let kind = kind.ok_or_else(|| Error::invalid(format!("机构“{}”的类别不认识。", unit.name)))?;
+        if unit.name.trim().is_empty() || ids.iter().any(|(n, _)| *n == unit.name) {
+            return Err(Error::invalid(format!("机构名称“{}”为空或重复。", unit.name)));
+        }
+        let fields = Fields::default()
+            .with_text(org::tag::NAME, unit.name.as_str())
+            .with_text(org::tag::KIND, kind)
+            .with(org::tag::ORDER, Value::Int(order * 10));
+        let record = decide::create(&org::KIND, fields, author, txn.now()).map_err(refused)?;
+        ids.push((unit.name.clone(), txn.create(record)?));
+    }
+    let mut logins = std::collections::HashSet::new();
+    for Ready { account, credential, must_change } in accounts {
+        let unit = ids.iter().find(|(n, _)| *n == account.unit).map(|(_, id)| *id);
+        let unit = unit.ok_or_else(|| Error::invalid(format!("账户 {} 的机构不存在。", account.login)))?;
+        if !logins.insert(account.login.clone()) {
+            return Err(Error::invalid(format!("登录名 {} 重复。", account.login)));
+        }
+        let fields = account_fields(&account.login, &account.name, unit, &account.roles)
+            .with(account::tag::SINCE, Value::Day(txn.now().day()))
+            .with_text(account::tag::CREDENTIAL, credential)
+            .with(account::tag::MUST_CHANGE, Value::Flag(must_change));
+        let record = decide::create(&account::KIND, fields, author, txn.now()).map_err(refused)?;
+        txn.create(record)?;
+    }
+    txn.set_fact(fact::READY, "1");
+    txn.set_fact(fact::SETUP, "");
+    txn.act(Act::new(local_doer(), act::INIT));
+    Ok(())
+}
+
+fn refused(refusal: decide::Refusal) -> Error {
+    match refusal {
+        decide::Refusal::Problems(problems) => {
+            let all: Vec<String> = problems.into_iter().map(|(_, message)| message).collect();
+            Error::invalid(all.join(" "))
+        }
+        other => Error::internal(format!("{other:?}")),
+    }
+}
+
+fn token_fits(stored: &str, token: &str, now: Moment) -> bool {
+    let Some((expires, digest)) = stored.split_once(' ') else { return false };
+    let fresh = expires.parse::<i64>().is_ok_and(|t| now.0 < t);
+    let own = hex::encode(seal::sha256(&[token.as_bytes()]));
+    fresh && aws_lc_rs::constant_time::verify_slices_are_equal(own.as_bytes(), digest.as_bytes()).is_ok()
+}

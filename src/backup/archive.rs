@@ -1,0 +1,409 @@
+//! The data stream of a backup (`data-format/backup.md`): head, rows, trailer; compressed, then encrypted.
+//!
+//! What must hold: rows flow through memory, never through a file in plain; their order is fixed, so one
+//! content has one form; nothing is believed before the trailer was seen and the stream ended there. What
+//! rows mean is the store's.
+
+use std::cell::RefCell;
+use std::cmp::Ordering;
+use std::fs::{self, File};
+use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use age::x25519::Identity;
+use aws_lc_rs::digest;
+use tempfile::TempDir;
+use zeroize::Zeroize;
+
+use super::crypt::{self, Metered, Readers, Stamp};
+use super::{file_name, flawed, read_failed, write_failed};
+use crate::base::{Clock, Error, ErrorKind, Result, limits};
+use crate::store::seal::Secret;
+use crate::store::{self, ArchiveRow, Snapshot, Store, fact};
+
+const MAGIC: &[u8; 8] = b"jicengBK";
+const VERSION: u32 = 1;
+/// Rows that the loader needs before the others: store id, generation keys.
+const RING_ROWS: u8 = 0;
+/// Attachments: the only table whose keys repeat, a piece at a time.
+const PIECE_ROWS: u8 = 6;
+const TRAILER: u8 = 0xFF;
+const STORE_KEY: &[u8] = b"store";
+/// Bytes of a key at most, in this format.
+const KEY_BYTES: u32 = 4096;
+const WORKERS: u32 = 2;
+const BUFFER: usize = 1 << 20;
+const ROWS_A_WORD: u64 = 1_000;
+
+/// Writes all of a snapshot to `file`, encrypted; says now and then how many rows there are so far.
+pub(super) fn write(
+    (store, snapshot): (&Store, &Snapshot),
+    file: File,
+    readers: &Readers,
+    word: &dyn Fn(u64),
+) -> Result<Stamp> {
+    let metered = Metered::new(BufWriter::with_capacity(BUFFER, file));
+    let mut packer =
+        zstd::Encoder::new(readers.encrypt(metered)?, limits::ZSTD_LEVEL).map_err(Error::internal)?;
+    packer.multithread(WORKERS).map_err(Error::internal)?;
+    let mut rows = RowWriter::start(packer).map_err(write_failed)?;
+    let id = snapshot.fact_text(fact::STORE)?;
+    rows.put(RING_ROWS, STORE_KEY, id.as_bytes()).map_err(write_failed)?;
+    for (number, key) in store.generations() {
+        rows.put(RING_ROWS, &number.to_be_bytes(), key.expose()).map_err(write_failed)?;
+    }
+    snapshot.dump(&mut |row| {
+        if rows.count.is_multiple_of(ROWS_A_WORD) {
+            word(rows.count);
+        }
+        rows.put(row.table, &row.key, &row.value).map_err(write_failed)
+    })?;
+    let count = rows.count;
+    let metered = rows.finish().and_then(zstd::Encoder::finish).and_then(|age| age.finish());
+    let metered = metered.map_err(write_failed)?;
+    let stamp = metered.stamp();
+    let file = metered.into_inner().into_inner().map_err(|e| write_failed(e.into_error()))?;
+    file.sync_all().map_err(write_failed)?;
+    word(count);
+    Ok(stamp)
+}
+
+/// Where a store is made from a backup.
+pub(super) struct Place<'a> {
+    /// The data folder to be.
+    pub(super) dir: &'a Path,
+    /// Its key file to be.
+    pub(super) key_file: &'a Path,
+}
+
+/// Makes a store from an encrypted data file, with the stamp of what was read on the way.
+pub(super) fn load(
+    path: &Path,
+    identity: &Identity,
+    place: &Place<'_>,
+    clock: Arc<dyn Clock>,
+    word: &dyn Fn(u64),
+) -> Result<(Store, Stamp)> {
+    let name = file_name(path);
+    let file = File::open(path).map_err(|e| read_failed(&name, e))?;
+    let metered = Shared(Rc::new(RefCell::new(Metered::new(file))));
+    let plain = crypt::decrypt(BufReader::with_capacity(BUFFER, metered.clone()), identity, &name)?;
+    let unpacked = zstd::Decoder::new(plain).map_err(Error::internal)?;
+    let mut rows =
+        RowReader::start(BufReader::with_capacity(BUFFER, unpacked)).map_err(|e| read_failed(&name, e))?;
+    let ring = rows.ring().map_err(|e| read_failed(&name, e))?;
+    let mut count = 0_u64;
+    let mut told = rows.map(|row| {
+        count += 1;
+        if count.is_multiple_of(ROWS_A_WORD) {
+            word(count);
+        }
+        row.map_err(|e| read_failed(&name, e))
+    });
+    let store = store::load(place.dir, place.key_file, &ring.store, ring.generations, &mut told, clock);
+    let store = store.map_err(|e| as_flaw_of(&name, e))?;
+    let stamp = metered.0.borrow().stamp();
+    Ok((store, stamp))
+}
+
+/// Damage found while loading is damage of the file, and the advice is another one.
+fn as_flaw_of(name: &str, e: Error) -> Error {
+    if e.kind() != ErrorKind::Damaged || e.public().contains(name) {
+        return e;
+    }
+    flawed(name, "内容不成一个完整的数据目录").with_detail(format!("{} {}", e.public(), e.detail()))
+}
+
+/// A folder for a store that is loaded, checked and thrown away. Its values are sealed; its key file lies in
+/// memory where the system has a memory file system, so that a crash leaves no key beside them.
+pub(super) struct Scratch {
+    home: TempDir,
+    keys: Option<TempDir>,
+}
+
+impl Scratch {
+    /// In the first of `places` that takes a folder.
+    pub(super) fn within(places: &[PathBuf]) -> Result<Self> {
+        let mut last = Error::internal("no place for a throw-away store");
+        for place in places {
+            match private_folder(place) {
+                Ok(home) => return Ok(Self { home, keys: private_folder(Path::new("/dev/shm")).ok() }),
+                Err(e) => last = e.into(),
+            }
+        }
+        Err(last)
+    }
+
+    /// Loads a data file; the store is to be dropped before the scratch.
+    pub(super) fn load(
+        &self,
+        path: &Path,
+        identity: &Identity,
+        word: &dyn Fn(u64),
+    ) -> Result<(Store, Stamp)> {
+        let key_file = self.keys.as_ref().unwrap_or(&self.home).path().join("key");
+        let dir = self.home.path().join("store");
+        let clock = Arc::new(crate::base::clock::ManualClock::default());
+        let loaded = load(path, identity, &Place { dir: &dir, key_file: &key_file }, clock, word);
+        // The open store holds its keys in memory. A file that could not be removed goes with its folder.
+        let _gone = fs::remove_file(&key_file);
+        loaded
+    }
+}
+
+fn private_folder(place: &Path) -> io::Result<TempDir> {
+    use std::os::unix::fs::PermissionsExt;
+    let private = fs::Permissions::from_mode(0o700);
+    tempfile::Builder::new().prefix(".jiceng-check-").permissions(private).tempdir_in(place)
+}
+
+/// A reader that can be asked for its stamp while others read through it.
+struct Shared(Rc<RefCell<Metered<File>>>);
+
+impl Clone for Shared {
+    fn clone(&self) -> Self {
+        Self(Rc::clone(&self.0))
+    }
+}
+
+impl Read for Shared {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.0.borrow_mut().read(buf)
+    }
+}
+
+struct RowWriter<W: Write> {
+    out: W,
+    digest: digest::Context,
+    count: u64,
+}
+
+impl<W: Write> RowWriter<W> {
+    fn start(out: W) -> io::Result<Self> {
+        let mut writer = Self { out, digest: digest::Context::new(&digest::SHA256), count: 0 };
+        writer.raw(MAGIC)?;
+        writer.raw(&VERSION.to_be_bytes())?;
+        Ok(writer)
+    }
+
+    fn put(&mut self, table: u8, key: &[u8], value: &[u8]) -> io::Result<()> {
+        let key_len = u32::try_from(key.len()).ok().filter(|n| *n <= KEY_BYTES);
+        let key_len = key_len.ok_or_else(|| bad("key too long"))?;
+        if value.len() as u64 > limits::ARCHIVE_VALUE_BYTES {
+            return Err(bad("value too long"));
+        }
+        self.raw(&[table])?;
+        self.raw(&key_len.to_be_bytes())?;
+        self.raw(key)?;
+        self.raw(&(value.len() as u64).to_be_bytes())?;
+        self.raw(value)?;
+        self.count += 1;
+        Ok(())
+    }
+
+    fn finish(mut self) -> io::Result<W> {
+        let seen = self.digest.clone().finish();
+        let value = [&self.count.to_be_bytes()[..], seen.as_ref()].concat();
+        self.put(TRAILER, &[], &value)?;
+        Ok(self.out)
+    }
+
+    fn raw(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.digest.update(bytes);
+        self.out.write_all(bytes)
+    }
+}
+
+/// What the loader needs first.
+struct RingRows {
+    store: String,
+    generations: Vec<(u32, Secret)>,
+}
+
+/// Rows in their order; ends only after a right trailer at the end of the stream.
+struct RowReader<R: Read> {
+    input: R,
+    digest: digest::Context,
+    count: u64,
+    held: Option<ArchiveRow>,
+    last: (u8, Vec<u8>),
+    done: bool,
+}
+
+impl<R: Read> RowReader<R> {
+    fn start(input: R) -> io::Result<Self> {
+        let digest = digest::Context::new(&digest::SHA256);
+        let last = (RING_ROWS, Vec::new());
+        let mut reader = Self { input, digest, count: 0, held: None, last, done: false };
+        let head: [u8; 12] = reader.fixed()?;
+        if head[..8] != *MAGIC {
+            return Err(bad("not a backup stream"));
+        }
+        if head[8..] != VERSION.to_be_bytes() {
+            return Err(bad("unknown version of the stream"));
+        }
+        Ok(reader)
+    }
+
+    /// The rows of table 0; the first row after them is held for the iterator.
+    fn ring(&mut self) -> io::Result<RingRows> {
+        let mut ring = RingRows { store: String::new(), generations: Vec::new() };
+        while let Some(mut row) = self.row()? {
+            if row.table != RING_ROWS {
+                self.held = Some(row);
+                break;
+            }
+            if row.key == STORE_KEY && ring.store.is_empty() {
+                ring.store = String::from_utf8(row.value).map_err(|_| bad("store id"))?;
+                continue;
+            }
+            let number =
+                row.key.as_slice().try_into().map(u32::from_be_bytes).map_err(|_| bad("ring row"))?;
+            let key = Secret::from_slice(&row.value).map_err(|_| bad("generation key"))?;
+            row.value.zeroize();
+            ring.generations.push((number, key));
+        }
+        if ring.store.is_empty() || ring.generations.is_empty() {
+            return Err(bad("no ring"));
+        }
+        Ok(ring)
+    }
+
+    /// The next row; `None` after the trailer.
+    fn row(&mut self) -> io::Result<Option<ArchiveRow>> {
+        let before = self.digest.clone();
+        let [table] = self.fixed()?;
+        let key_len = u32::from_be_bytes(self.fixed()?);
+        if key_len > KEY_BYTES {
+            return Err(bad("key too long"));
+        }
+        let key = self.bytes(u64::from(key_len))?;
+        let value_len = u64::from_be_bytes(self.fixed()?);
+        if value_len > limits::ARCHIVE_VALUE_BYTES {
+            return Err(bad("value too long"));
+        }
+        let value = self.bytes(value_len)?;
+        if table == TRAILER {
+            let expected = [&self.count.to_be_bytes()[..], before.finish().as_ref()].concat();
+            return self.end(key.is_empty() && value == expected);
+        }
+        self.in_order(table, &key)?;
+        self.count += 1;
+        Ok(Some(ArchiveRow { table, key, value }))
+    }
+
+    fn end(&mut self, trailer_right: bool) -> io::Result<Option<ArchiveRow>> {
+        let mut more = [0];
+        if !trailer_right || self.input.read(&mut more)? != 0 {
+            return Err(bad("trailer"));
+        }
+        Ok(None)
+    }
+
+    /// Tables rise; keys rise within a table, and repeat only for pieces. Table 0 starts with the store id.
+    fn in_order(&mut self, table: u8, key: &[u8]) -> io::Result<()> {
+        let first = self.count == 0;
+        let order = (table, key).cmp(&(self.last.0, self.last.1.as_slice()));
+        let right = match order {
+            _ if first => table == RING_ROWS && key == STORE_KEY,
+            _ if self.count == 1 => true,
+            Ordering::Greater => true,
+            Ordering::Equal => table == PIECE_ROWS,
+            Ordering::Less => false,
+        };
+        self.last = (table, key.to_vec());
+        if right { Ok(()) } else { Err(bad("rows out of order")) }
+    }
+
+    fn fixed<const N: usize>(&mut self) -> io::Result<[u8; N]> {
+        let mut bytes = [0; N];
+        self.input.read_exact(&mut bytes)?;
+        self.digest.update(&bytes);
+        Ok(bytes)
+    }
+
+    /// Memory grows with what comes, not with what a length claims.
+    fn bytes(&mut self, length: u64) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(BUFFER).min(BUFFER));
+        self.input.by_ref().take(length).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 != length {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        self.digest.update(&bytes);
+        Ok(bytes)
+    }
+}
+
+impl<R: Read> Iterator for RowReader<R> {
+    type Item = io::Result<ArchiveRow>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if let Some(row) = self.held.take() {
+            return Some(Ok(row));
+        }
+        if self.done {
+            return None;
+        }
+        let row = self.row().transpose();
+        self.done = !matches!(row, Some(Ok(_)));
+        row
+    }
+}
+
+fn bad(what: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, what)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROWS: &[(u8, &[u8], &[u8])] = &[
+        (0, STORE_KEY, b"ab"),
+        (0, &[0, 0, 0, 1], &[7; 32]),
+        (1, b"head", b"x"),
+        (3, &[0, 1], b""),
+        (6, b"ab-1", b"one"),
+        (6, b"ab-1", b"two"),
+    ];
+
+    fn stream(rows: &[(u8, &[u8], &[u8])]) -> Vec<u8> {
+        let mut writer = RowWriter::start(Vec::new()).unwrap();
+        rows.iter().for_each(|(t, k, v)| writer.put(*t, k, v).unwrap());
+        writer.finish().unwrap()
+    }
+
+    fn read(bytes: &[u8]) -> io::Result<usize> {
+        let mut reader = RowReader::start(bytes)?;
+        let ring = reader.ring()?;
+        Ok(1 + ring.generations.len() + reader.collect::<io::Result<Vec<_>>>()?.len())
+    }
+
+    #[test]
+    fn a_stream_is_read_whole_or_not_at_all() {
+        let whole = stream(ROWS);
+        assert_eq!(read(&whole).unwrap(), ROWS.len());
+        assert!((0..whole.len()).all(|cut| read(&whole[..cut]).is_err()));
+        for at in 0..whole.len() {
+            let mut flipped = whole.clone();
+            flipped[at] ^= 1;
+            assert!(read(&flipped).is_err(), "byte {at}");
+        }
+        assert!(read(&[&whole[..], b"x"].concat()).is_err());
+    }
+
+    #[test]
+    fn rows_have_one_order() {
+        for swap in 0..ROWS.len() - 2 {
+            let mut rows = ROWS.to_vec();
+            rows.swap(swap, swap + 1);
+            assert!(read(&stream(&rows)).is_err(), "{swap}");
+        }
+        let mut twice = ROWS.to_vec();
+        twice.insert(2, ROWS[2]);
+        assert!(read(&stream(&twice)).is_err());
+        assert!(read(&stream(&ROWS[..1])).is_err());
+    }
+}

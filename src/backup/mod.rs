@@ -1,0 +1,493 @@
+//! Backup and restore: the only floor that names age.
+//!
+//! A set is two age files in one folder: the data — everything of a snapshot, sealed values and their keys —
+//! and a manifest signed by the county. Bytes: `data-format/backup.md`. What must hold:
+//!
+//! * [`run`] never stops writers, writes nothing for fewer than two recipients, and places the manifest only
+//!   after the data was read back from the disk, loaded into a throw-away store, checked and found equal to
+//!   the snapshot.
+//! * [`restore`] writes nothing before digest and signature are right, and leaves either a whole store or
+//!   nothing.
+//! * Nothing plain touches the disk: rows flow through memory, throw-away stores hold sealed values.
+//!
+//! Left to others: who may run it and the journal entry of a run (`app`), what rows mean (`store`),
+//! retention.
+
+mod archive;
+mod crypt;
+mod manifest;
+mod restore;
+mod target;
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::Path;
+
+use crate::base::{Error, ErrorKind, Result};
+use crate::store::{Head, Snapshot, Store};
+
+pub use crypt::{KeyFile, Signer, keygen, signer_of};
+pub use manifest::{Content, Manifest};
+pub use restore::{Details, Restored, SetInfo, Verified, Wish, list, restore, verify};
+pub use target::SetId;
+
+use archive::Scratch;
+use crypt::{Metered, Readers, Stamp};
+use target::Folder;
+
+/// Where temporary files of an open store lie; emptied whenever it is opened.
+const STAGING: &str = "tmp";
+
+/// How far a run is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// This many rows are written.
+    Writing(u64),
+    /// This many rows are read back.
+    Verifying(u64),
+    /// The manifest is being written.
+    Signing,
+}
+
+/// A backup that was written and verified.
+#[derive(Clone, Debug)]
+pub struct Done {
+    /// Id of the set.
+    pub set: String,
+    /// Head of the journal in it.
+    pub head: Head,
+    /// Records in it.
+    pub records: u64,
+    /// Attachments in it.
+    pub files: u64,
+    /// Bytes of both files.
+    pub bytes: u64,
+    /// Name of the data file.
+    pub data_file: String,
+    /// Name of the manifest.
+    pub manifest_file: String,
+    /// Who can open it.
+    pub recipients: Vec<String>,
+}
+
+/// Recipients are enough, distinct and well formed.
+pub fn check_recipients(recipients: &[String]) -> Result<()> {
+    Readers::parse(recipients).map(drop)
+}
+
+/// Writes a set of everything committed so far to `target` and verifies it; on any failure nothing of it
+/// stays.
+///
+/// The caller writes the journal entry, of a failure too.
+pub fn run(store: &Store, target: &Path, recipients: &[String], progress: &dyn Fn(Progress)) -> Result<Done> {
+    let readers = Readers::parse(recipients)?;
+    let folder = Folder::open(target, store.dir())?;
+    let snapshot = store.read()?;
+    Run { store, snapshot, readers, folder, progress }.write()
+}
+
+struct Run<'a> {
+    store: &'a Store,
+    snapshot: Snapshot,
+    readers: Readers,
+    folder: Folder,
+    progress: &'a dyn Fn(Progress),
+}
+
+impl Run<'_> {
+    fn write(&self) -> Result<Done> {
+        let head = self.snapshot.head()?;
+        let previous = target::sets(self.folder.path())?.into_iter().find(target::Set::complete);
+        let now = self.store.now();
+        let id = self.folder.new_id(now, head.seq)?;
+        let (mut data, file) = self.folder.draft(&id)?;
+        let word = |rows| (self.progress)(Progress::Writing(rows));
+        let stamp = archive::write((self.store, &self.snapshot), file, &self.readers, &word)?;
+        let content = Content::of(&self.snapshot)?;
+        let files = self.read_back(data.path(), &stamp, &content)?;
+        let data_file = data.place_data(&id, &stamp)?;
+        (self.progress)(Progress::Signing);
+        let manifest = Manifest {
+            format: Manifest::FORMAT,
+            set: id.to_string(),
+            county: self.store.facts().county.clone(),
+            created: now.0,
+            content,
+            files,
+            data_file,
+            data_sha256: hex::encode(stamp.sha256),
+            data_bytes: stamp.bytes,
+            recipients: self.readers.names(),
+            previous: previous.map(|s| s.id.to_string()),
+            program: env!("CARGO_PKG_VERSION").to_owned(),
+        };
+        let (manifest_file, manifest_bytes) = self.sign(&id, &manifest)?;
+        data.keep();
+        Ok(Done {
+            set: manifest.set,
+            head,
+            records: manifest.content.records,
+            files,
+            bytes: stamp.bytes + manifest_bytes,
+            data_file: manifest.data_file,
+            manifest_file,
+            recipients: manifest.recipients,
+        })
+    }
+
+    /// Reads the written file from the disk with this run's own key, loads it and compares.
+    fn read_back(&self, path: &Path, written: &Stamp, content: &Content) -> Result<u64> {
+        self.readers.check_header(path)?;
+        let staging = self.store.dir().join(STAGING);
+        fs::create_dir_all(&staging)?;
+        let scratch = Scratch::within(&[staging])?;
+        let word = |rows| (self.progress)(Progress::Verifying(rows));
+        let (copy, read) = scratch.load(path, self.readers.own(), &word)?;
+        if read != *written {
+            return Err(flawed(&file_name(path), "写入后读回的内容不同，备份盘可能有故障"));
+        }
+        content.confirm(&copy)
+    }
+
+    fn sign(&self, id: &SetId, manifest: &Manifest) -> Result<(String, u64)> {
+        let sealed = manifest.seal(&self.snapshot, &self.readers)?;
+        let (mut draft, file) = self.folder.draft(id)?;
+        let mut file = Metered::new(file);
+        file.write_all(&sealed).map_err(write_failed)?;
+        let stamp = file.stamp();
+        file.into_inner().sync_all().map_err(write_failed)?;
+        self.readers.check_header(draft.path())?;
+        let back = fs::read(draft.path()).map_err(|e| read_failed(&file_name(draft.path()), e))?;
+        let (read, _) = Manifest::unseal(&back, self.readers.own(), &file_name(draft.path()))?;
+        if back != sealed || read != *manifest {
+            return Err(flawed(&file_name(draft.path()), "写入后读回的内容不同，备份盘可能有故障"));
+        }
+        let name = draft.place_manifest(id, &stamp)?;
+        draft.keep();
+        Ok((name, stamp.bytes))
+    }
+}
+
+/// The last part of a path, for messages.
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// A file of a backup is not what was written.
+fn flawed(name: &str, why: &str) -> Error {
+    let message = format!("备份文件 {name} 已损坏：{why}。请改用另一套备份或另一份拷贝，并检查备份盘。");
+    Error::new(ErrorKind::Damaged, message)
+}
+
+/// Reading failed: the system says so itself, or the bytes are at fault.
+fn read_failed(name: &str, e: io::Error) -> Error {
+    if e.kind() == io::ErrorKind::NotFound {
+        return flawed(name, "文件缺失").with_detail(e);
+    }
+    if e.raw_os_error().is_some() {
+        e.into()
+    } else {
+        flawed(name, "内容不完整或被改动").with_detail(e)
+    }
+}
+
+/// Writing to the target failed.
+fn write_failed(e: io::Error) -> Error {
+    let message = match e.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "备份盘空间不足。请清理或更换备份盘后重试。"
+        }
+        io::ErrorKind::FileTooLarge => {
+            "备份盘的文件系统放不下这么大的文件（FAT32 最大 4 GB）。请换用 exFAT 或 ext4 格式的盘。"
+        }
+        io::ErrorKind::PermissionDenied => "没有写入备份目录的权限。请检查目录的属主和权限。",
+        io::ErrorKind::ReadOnlyFilesystem => "备份盘是只读的。请检查写保护开关和挂载方式。",
+        _ => return e.into(),
+    };
+    Error::new(ErrorKind::Io, message).with_detail(e)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::base::clock::ManualClock;
+    use crate::base::{Moment, RecordId, limits};
+    use crate::records::{Author, FileRef, Value, act, decide, petition};
+    use crate::store::{Act, Doer};
+
+    const CANARY: &str = "金丝雀甲乙丙丁";
+    const NOW: Moment = Moment(1_790_000_000_000);
+
+    fn doer() -> Doer {
+        Doer { account: RecordId(0), unit: RecordId(0), via: "machine".to_owned() }
+    }
+
+    fn clock() -> Arc<ManualClock> {
+        Arc::new(ManualClock::at(NOW))
+    }
+
+    /// A county with a store, an attachment, two custodians and an empty target.
+    struct County {
+        home: tempfile::TempDir,
+        store: Store,
+        keys: [KeyFile; 2],
+        file: FileRef,
+    }
+
+    impl County {
+        fn new() -> Self {
+            let home = tempfile::tempdir().unwrap();
+            let at = |name: &str| home.path().join(name);
+            let store = Store::create(&at("data"), &at("data.key"), "测试县", true, clock()).unwrap();
+            let signer = signer_of(&store.read().unwrap()).unwrap();
+            let keys = ["a.key", "b.key"].map(|n| keygen(&at(n), Some(signer), NOW).unwrap());
+            let mut blob = store.write_blob().unwrap();
+            blob.write(&CANARY.repeat(10_000).into_bytes()).unwrap();
+            let file = blob.finish("附件.txt").unwrap();
+            let county = Self { home, store, keys, file };
+            (0..5).for_each(|seed| county.enter(seed));
+            county
+        }
+
+        fn at(&self, name: &str) -> PathBuf {
+            self.home.path().join(name)
+        }
+
+        fn enter(&self, seed: u64) {
+            let fields = (petition::KIND.sample)(seed)
+                .with_text(petition::tag::TEXT, CANARY)
+                .with(petition::tag::FILES, Value::Files(vec![self.file.clone()]));
+            let author = Author { account: RecordId(0), unit: RecordId(0) };
+            let record = decide::create(&petition::KIND, fields, author, NOW).unwrap();
+            let entered = self.store.submit(move |txn| {
+                txn.act(Act::new(doer(), act::CREATE));
+                txn.create(record)
+            });
+            entered.unwrap();
+        }
+
+        fn recipients(&self) -> Vec<String> {
+            self.keys.iter().map(|k| k.recipient.clone()).collect()
+        }
+
+        fn back_up(&self) -> Done {
+            run(&self.store, &self.at("backup"), &self.recipients(), &|_| ()).unwrap()
+        }
+
+        fn wish<'a>(&self, from: &'a Path, key: &'a KeyFile, dir: &'a Path) -> Wish<'a> {
+            Wish { from, set: None, key, signer: None, dir, doer: doer() }
+        }
+
+        /// Restores and checks that a refusal left nothing.
+        fn try_restore(&self, from: &Path, key: &KeyFile) -> Result<Restored> {
+            let before = names(self.home.path());
+            let restored = restore(&self.wish(from, key, &self.at("new")), clock());
+            assert!(restored.is_ok() || names(self.home.path()) == before, "a refusal leaves nothing");
+            restored
+        }
+    }
+
+    fn names(dir: &Path) -> Vec<String> {
+        let mut names: Vec<String> =
+            fs::read_dir(dir).unwrap().map(|e| file_name(&e.unwrap().path())).collect();
+        names.sort();
+        names
+    }
+
+    /// Changes a file; with `renamed` its name follows, as a forger's would.
+    fn spoil(target: &Path, name: &str, renamed: bool, change: impl FnOnce(&mut Vec<u8>)) -> PathBuf {
+        let mut bytes = fs::read(target.join(name)).unwrap();
+        change(&mut bytes);
+        let words: Vec<&str> = name.split('.').collect();
+        let digest = hex::encode(&crate::store::seal::sha256(&[&bytes])[..16]);
+        let new = format!("{}.{digest}.{}.age", words[0], words[2]);
+        fs::remove_file(target.join(name)).unwrap();
+        let path = target.join(if renamed { new.as_str() } else { name });
+        fs::write(&path, bytes).unwrap();
+        path
+    }
+
+    #[test]
+    fn a_restored_store_equals_the_snapshot() {
+        let county = County::new();
+        let done = county.back_up();
+        county.enter(9);
+        let target = county.at("backup");
+        assert!(names(&target).iter().all(|n| n.ends_with(".age")) && names(&target).len() == 2);
+        assert_eq!((done.records, done.files), (5, 5));
+        for key in &county.keys {
+            let restored = county.try_restore(&target, key).unwrap();
+            let store = Store::open(&restored.dir, clock()).unwrap();
+            let snapshot = store.read().unwrap();
+            let content = Content::of(&snapshot).unwrap();
+            assert_eq!(content.content_root, restored.manifest.content.content_root);
+            assert_eq!((content.records, content.epoch, content.seq), (5, 2, done.head.seq.0 + 1));
+            assert_eq!(snapshot.entry(done.head.seq).unwrap().unwrap().hash, done.head.hash);
+            assert_eq!(snapshot.entry(store.head().seq).unwrap().unwrap().header.verb(), act::RESTORE);
+            assert_eq!(store.facts().store, county.store.facts().store);
+            assert!(store.facts().demo && store.check().unwrap().problems.is_empty());
+            let record = snapshot.get(RecordId(1), true).unwrap();
+            assert_eq!(record, county.store.read().unwrap().get(RecordId(1), true).unwrap());
+            drop((snapshot, store));
+            fs::remove_dir_all(restored.dir).unwrap();
+            fs::remove_file(restored.key_file).unwrap();
+        }
+        assert!(names(&county.at("data/tmp")).is_empty());
+    }
+
+    #[test]
+    fn writers_go_on_while_a_run_is_under_way() {
+        let county = County::new();
+        let head = county.store.head();
+        let write = |_| county.enter(7);
+        let done = run(&county.store, &county.at("backup"), &county.recipients(), &write).unwrap();
+        assert!(county.store.head().seq > head.seq, "entries were made during the run");
+        assert_eq!((done.records, done.head), (5, head));
+        county.try_restore(&county.at("backup"), &county.keys[0]).unwrap();
+    }
+
+    #[test]
+    fn lists_and_verifies_with_and_without_a_key() {
+        let county = County::new();
+        let (first, target) = (county.back_up(), county.at("backup"));
+        let second = county.back_up();
+        let sets = list(&target, Some(&county.keys[0])).unwrap();
+        let ids: Vec<String> = sets.iter().map(|s| s.id.to_string()).collect();
+        assert_eq!(ids, [second.set, first.set.clone()]);
+        let details = sets[0].details.as_ref().unwrap().as_ref().unwrap();
+        assert_eq!((details.trusted, details.manifest.previous.as_ref()), (Some(true), Some(&first.set)));
+        assert_eq!((details.manifest.recipients.len(), details.manifest.content.records), (2, 5));
+        for key in [None, Some(&county.keys[1])] {
+            let verified = verify(&target, None, key).unwrap();
+            assert!(verified.len() == 2 && Verified::worst(&verified).is_none(), "{verified:?}");
+        }
+        fs::remove_file(target.join(&first.manifest_file)).unwrap();
+        let sets = list(&target, None).unwrap();
+        assert_eq!([sets[0].complete, sets[1].complete], [true, false]);
+        assert!(Verified::worst(&verify(&target, Some(&first.set), None).unwrap()).is_some());
+        let dir = county.at("new");
+        let lone = Wish { set: Some(&first.set), ..county.wish(&target, &county.keys[0], &dir) };
+        assert!(restore(&lone, clock()).is_err() && !dir.exists());
+    }
+
+    #[test]
+    fn too_few_recipients_write_nothing() {
+        let county = County::new();
+        let target = county.at("backup");
+        let [a, _] = &county.keys;
+        for recipients in
+            [vec![], vec![a.recipient.clone()], vec![a.recipient.clone(); 2], vec!["age1x".into(); 2]]
+        {
+            let refused = run(&county.store, &target, &recipients, &|_| ()).unwrap_err();
+            assert_eq!(refused.exit_code(), 1);
+            assert!(!target.exists());
+        }
+        assert_eq!(limits::RECIPIENTS_MIN, 2);
+        let inside = county.store.dir().join("backup");
+        assert!(run(&county.store, &inside, &county.recipients(), &|_| ()).is_err() && !inside.exists());
+    }
+
+    #[test]
+    fn wrong_keys_unknown_signers_and_occupied_folders_are_refused() {
+        let county = County::new();
+        county.back_up();
+        let (target, signer) = (county.at("backup"), county.keys[0].signer.unwrap());
+        let stranger = keygen(&county.at("c.key"), Some(signer), NOW).unwrap();
+        let refused = county.try_restore(&target, &stranger).unwrap_err();
+        assert!(refused.public().contains("这把密钥打不开") && refused.exit_code() == 1);
+        assert!(Verified::worst(&verify(&target, None, Some(&stranger)).unwrap()).is_some());
+        let text = fs::read_to_string(county.at("a.key")).unwrap();
+        fs::write(county.at("d.key"), text.lines().last().unwrap()).unwrap();
+        let bare = KeyFile::read(&county.at("d.key")).unwrap();
+        let refused = county.try_restore(&target, &bare).unwrap_err();
+        assert!(refused.public().contains(&signer.fingerprint()));
+        let (dir, print) = (county.at("new"), signer.fingerprint());
+        let wrong = Wish { signer: Some("0000-0000-0000-0000"), ..county.wish(&target, &bare, &dir) };
+        assert!(restore(&wrong, clock()).is_err() && !dir.exists());
+        let named = Wish { signer: Some(&print), ..county.wish(&target, &bare, &dir) };
+        restore(&named, clock()).unwrap();
+        let before = names(&dir);
+        assert!(restore(&named, clock()).is_err() && names(&dir) == before);
+    }
+
+    #[test]
+    fn a_cut_or_flipped_file_is_refused() {
+        let county = County::new();
+        let (done, target) = (county.back_up(), county.at("backup"));
+        for name in [&done.data_file, &done.manifest_file] {
+            let whole = fs::read(target.join(name)).unwrap();
+            let places = (0..20).map(|n| n * (whole.len() - 1) / 19);
+            let cuts = (0..8).map(|n| n * whole.len() / 8).chain([whole.len() - 1]);
+            let flips = places.map(|at| (at, true)).chain(cuts.map(|at| (at, false)));
+            for ((at, flip), renamed) in flips.flat_map(|f| [(f, false), (f, true)]) {
+                let change = |b: &mut Vec<u8>| if flip { b[at] ^= 0x10 } else { b.truncate(at) };
+                let spoiled = spoil(&target, name, renamed, change);
+                let refused = county.try_restore(&target, &county.keys[0]).unwrap_err();
+                let verified = verify(&target, None, Some(&county.keys[0])).unwrap();
+                let worst = Verified::worst(&verified).unwrap();
+                if !renamed {
+                    let bare = verify(&target, None, None).unwrap();
+                    assert_eq!(Verified::worst(&bare).map(Error::kind), Some(ErrorKind::Damaged));
+                    let kinds = (refused.kind(), worst.kind());
+                    assert_eq!(kinds, (ErrorKind::Damaged, ErrorKind::Damaged), "{at} {flip}");
+                    assert!(refused.public().contains(name.as_str()), "{refused:?}");
+                }
+                fs::remove_file(spoiled).unwrap();
+                fs::write(target.join(name), &whole).unwrap();
+            }
+        }
+        county.try_restore(&target, &county.keys[0]).unwrap();
+    }
+
+    #[test]
+    fn a_manifest_of_another_county_is_refused() {
+        let (ours, theirs) = (County::new(), County::new());
+        let target = ours.at("backup");
+        let other = run(&theirs.store, &target, &ours.recipients(), &|_| ()).unwrap();
+        let refused = ours.try_restore(&target, &ours.keys[0]).unwrap_err();
+        assert!(refused.public().contains("签名"), "{refused:?}");
+        assert_eq!(refused.exit_code(), 1);
+        // Their manifest under the name of our set, with our data beside it.
+        fs::remove_file(target.join(&other.data_file)).unwrap();
+        let done = run(&ours.store, &target, &ours.recipients(), &|_| ()).unwrap();
+        fs::remove_file(target.join(&done.manifest_file)).unwrap();
+        let digest = other.manifest_file.split('.').nth(1).unwrap();
+        let forged = target.join(format!("{}.{digest}.manifest.age", done.set));
+        fs::rename(target.join(&other.manifest_file), forged).unwrap();
+        assert_eq!(ours.try_restore(&target, &ours.keys[0]).unwrap_err().kind(), ErrorKind::Damaged);
+        let verified = verify(&target, Some(&done.set), Some(&ours.keys[0])).unwrap();
+        assert!(Verified::worst(&verified).is_some());
+    }
+
+    #[test]
+    fn content_shows_nowhere_in_a_target() {
+        let county = County::new();
+        county.back_up();
+        let target = county.at("backup");
+        for name in names(&target) {
+            let bytes = fs::read(target.join(name)).unwrap();
+            for word in [CANARY, "样例信访件", "测试县", "附件.txt"] {
+                assert!(!bytes.windows(word.len()).any(|w| w == word.as_bytes()), "{word}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_run_that_fails_leaves_nothing_and_the_next_one_works() {
+        let county = County::new();
+        let target = county.at("backup");
+        let blobs = county.at("data/blobs");
+        let name = names(&blobs).remove(0);
+        let blob = blobs.join(&name).join(names(&blobs.join(&name)).remove(0));
+        let whole = fs::read(&blob).unwrap();
+        fs::write(&blob, &whole[..whole.len() / 2]).unwrap();
+        let refused = run(&county.store, &target, &county.recipients(), &|_| ()).unwrap_err();
+        assert!(refused.kind() == ErrorKind::Damaged && !target.exists(), "{refused:?}");
+        fs::write(&blob, whole).unwrap();
+        county.back_up();
+        assert_eq!(names(&target).len(), 2);
+    }
+}

@@ -1,0 +1,220 @@
+//! `backup`: keys, sets, checks, restore.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::{Args, Subcommand};
+
+use super::Secrets;
+use super::output::Out;
+use crate::app::App;
+use crate::app::access::local_doer;
+use crate::backup::{self, KeyFile, Progress, Signer, Verified, Wish};
+use crate::base::clock::SystemClock;
+use crate::base::{Clock, Error, Result};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum BackupCommand {
+    /// 生成一把备份密钥（请在保管人自己的介质上）
+    Keygen(KeygenArgs),
+    /// 备份：加密、写出、恢复核验一次、签名
+    Run(RunArgs),
+    /// 列出备份
+    List(TargetArgs),
+    /// 核验备份；有密钥时完整恢复核验
+    Verify(TargetArgs),
+    /// 恢复到新目录
+    Restore(RestoreArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct KeygenArgs {
+    /// 密钥文件，不得已存在
+    #[arg(long)]
+    out: PathBuf,
+    /// 数据目录：把本县的签名公钥写进密钥文件
+    #[arg(long)]
+    dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RunArgs {
+    /// 数据目录
+    #[arg(long)]
+    dir: PathBuf,
+    /// 备份写到哪个目录
+    #[arg(long)]
+    to: PathBuf,
+    /// 接收方；默认用已设置的。其他密钥仅限演示数据
+    #[arg(long = "recipient")]
+    recipients: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct TargetArgs {
+    /// 备份所在目录
+    #[arg(long)]
+    to: PathBuf,
+    /// 密钥文件
+    #[arg(long)]
+    identity: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RestoreArgs {
+    /// 备份所在目录
+    #[arg(long)]
+    from: PathBuf,
+    /// 哪一份；默认最新的完整一份
+    #[arg(long)]
+    set: Option<String>,
+    /// 密钥文件
+    #[arg(long)]
+    identity: PathBuf,
+    /// 信任的签名公钥或其指纹；默认用密钥文件中的
+    #[arg(long)]
+    signer: Option<String>,
+    /// 恢复到哪个新目录，必须不存在或为空
+    #[arg(long)]
+    dir: PathBuf,
+}
+
+impl BackupCommand {
+    /// The data folder a command needs open.
+    pub(super) fn dir(&self) -> Option<&Path> {
+        match self {
+            Self::Keygen(args) => args.dir.as_deref(),
+            Self::Run(args) => Some(&args.dir),
+            Self::List(_) | Self::Verify(_) | Self::Restore(_) => None,
+        }
+    }
+}
+
+/// Commands that need no data folder.
+pub(super) fn without_store(command: BackupCommand, out: &mut dyn Out) -> Result<()> {
+    match command {
+        BackupCommand::Keygen(args) => keygen(&args.out, None, out),
+        BackupCommand::List(args) => list(&args, out),
+        BackupCommand::Verify(args) => verify(&args, out),
+        BackupCommand::Restore(args) => restore(&args, out),
+        BackupCommand::Run(_) => Err(Error::usage("请用 --dir 指定数据目录。")),
+    }
+}
+
+/// Commands on an open data folder.
+pub(super) fn with_store(
+    command: BackupCommand,
+    app: &Arc<App>,
+    secret: &Secrets,
+    out: &mut dyn Out,
+) -> Result<()> {
+    match command {
+        BackupCommand::Keygen(args) => {
+            let path = secret.path(&args.out);
+            if path.parent().and_then(|p| p.canonicalize().ok()).is_some_and(|p| p.starts_with(app.dir())) {
+                return Err(Error::invalid("密钥文件不能放在数据目录里，请放到保管人自己的介质上。"));
+            }
+            keygen(&path, Some(app.signer()?), out)
+        }
+        BackupCommand::Run(args) => run(&args, app, secret, out),
+        other => without_store(other, out),
+    }
+}
+
+fn keygen(path: &Path, signer: Option<Signer>, out: &mut dyn Out) -> Result<()> {
+    let key = backup::keygen(path, signer, SystemClock.now())?;
+    out.out(&key.recipient);
+    out.err(&format!("密钥文件：{}（请打印或另存一份，交由保管人离线保管；丢失后用它加密的备份无法恢复）", path.display()));
+    match key.signer {
+        Some(signer) => out.err(&format!("本县签名公钥指纹：{}", signer.fingerprint())),
+        None => out.err("没有写入签名公钥：恢复时须用 --signer 指定，或重新生成时加 --dir。"),
+    }
+    Ok(())
+}
+
+fn run(args: &RunArgs, app: &Arc<App>, secret: &Secrets, out: &mut dyn Out) -> Result<()> {
+    let said = std::cell::RefCell::new(out);
+    let progress = |p: Progress| {
+        let line = match p {
+            Progress::Writing(rows) => format!("已写出 {rows} 行"),
+            Progress::Verifying(rows) => format!("恢复核验 {rows} 行"),
+            Progress::Signing => "正在签名".to_owned(),
+        };
+        said.borrow_mut().err(&line);
+    };
+    let done = app.backup(&secret.path(&args.to), &args.recipients, &progress)?;
+    let mut out = said.borrow_mut();
+    out.out(&done.set);
+    out.err(&format!(
+        "备份完成并已恢复核验：记录 {} 条，附件 {} 个，{} 字节；日志 {} 条，链头 {}",
+        done.records,
+        done.files,
+        done.bytes,
+        done.head.seq,
+        hex::encode(done.head.hash)
+    ));
+    Ok(())
+}
+
+fn list(args: &TargetArgs, out: &mut dyn Out) -> Result<()> {
+    let key = args.identity.as_deref().map(KeyFile::read).transpose()?;
+    let sets = backup::list(&args.to, key.as_ref())?;
+    if sets.is_empty() {
+        out.err("这个目录里没有备份。");
+    }
+    for set in sets {
+        let complete = if set.complete { "完整" } else { "不完整（没有签名清单，不能算备份）" };
+        let mut line = format!("{}  {}  日志 {} 条  {} 字节  {complete}", set.id, set.id.created(), set.id.seq(), set.bytes);
+        match set.details {
+            Some(Ok(details)) => {
+                let trust = match details.trusted {
+                    Some(true) => "签名可信",
+                    Some(false) => "签名不可信",
+                    None => "签名未核对",
+                };
+                let manifest = &details.manifest;
+                line.push_str(&format!("  {}  记录 {} 条  {trust}", manifest.county, manifest.content.records));
+            }
+            Some(Err(e)) => line.push_str(&format!("  {}", e.public())),
+            None => {}
+        }
+        out.out(&line);
+    }
+    Ok(())
+}
+
+fn verify(args: &TargetArgs, out: &mut dyn Out) -> Result<()> {
+    let key = args.identity.as_deref().map(KeyFile::read).transpose()?;
+    let sets = backup::verify(&args.to, None, key.as_ref())?;
+    if sets.is_empty() {
+        return Err(Error::invalid("这个目录里没有备份。"));
+    }
+    for set in &sets {
+        match &set.outcome {
+            Ok(text) => out.out(&format!("{}  完好  {text}", set.set)),
+            Err(e) => out.out(&format!("{}  有问题  {}", set.set, e.public())),
+        }
+    }
+    Verified::worst(&sets).map_or(Ok(()), |e| Err(e.clone()))
+}
+
+fn restore(args: &RestoreArgs, out: &mut dyn Out) -> Result<()> {
+    let key = KeyFile::read(&args.identity)?;
+    let wish = Wish {
+        from: &args.from,
+        set: args.set.as_deref(),
+        key: &key,
+        signer: args.signer.as_deref(),
+        dir: &args.dir,
+        doer: local_doer(),
+    };
+    let restored = backup::restore(&wish, Arc::new(SystemClock))?;
+    out.out(&format!("已恢复 {} 到 {}", restored.set, restored.dir.display()));
+    out.err(&format!(
+        "记录 {} 条；新密钥文件 {}；纪元 {}。请运行 jiceng doctor 检查后再启动服务。",
+        restored.manifest.content.records,
+        restored.key_file.display(),
+        restored.epoch
+    ));
+    Ok(())
+}

@@ -1,0 +1,126 @@
+//! The control socket: while a server holds the data folder, commands run inside it. A request is one JSON line, the
+//! answer a JSON line for each line of output and one for the exit code. Only the owner of the folder and root connect.
+
+use std::ffi::OsString;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::Parser;
+use serde::{Deserialize, Serialize};
+use tokio::net::UnixListener;
+
+use super::output::Out;
+use super::{Line, Secrets};
+use crate::app::App;
+use crate::base::{Error, ErrorKind, Result};
+
+const SOCKET: &str = "control.sock";
+/// Longest path of a socket that every system takes, in bytes.
+const SOCKET_PATH: usize = 100;
+
+#[derive(Serialize, Deserialize)]
+struct Request {
+    arguments: Vec<String>,
+    secret: Secrets,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Answer {
+    Out(String),
+    Err(String),
+    Exit(u8),
+}
+
+/// Runs a command inside the server of a data folder; leaves with its exit code.
+pub(super) fn ask(dir: &Path, arguments: &[OsString], secret: &Secrets, out: &mut dyn Out) -> Result<()> {
+    let busy = || {
+        Error::new(ErrorKind::Busy, "数据目录正被另一个 jiceng 进程使用，但连接不上它。请等它结束后再试。")
+    };
+    let (path, _folder) = address(dir)?;
+    let mut stream = UnixStream::connect(path).map_err(|_| busy())?;
+    let arguments = arguments.iter().map(|a| a.to_string_lossy().into_owned()).collect();
+    let request = serde_json::to_string(&Request { arguments, secret: secret.clone() }).map_err(Error::internal)?;
+    writeln!(stream, "{request}")?;
+    for line in BufReader::new(stream).lines() {
+        match serde_json::from_str(&line?).map_err(Error::internal)? {
+            Answer::Out(line) => out.out(&line),
+            Answer::Err(line) => out.err(&line),
+            Answer::Exit(0) => return Ok(()),
+            Answer::Exit(code) => std::process::exit(code.into()),
+        }
+    }
+    Err(Error::new(ErrorKind::Busy, "服务在命令执行中停止了，结果不明。请检查后重试。"))
+}
+
+/// Opens the socket; replaces one that an earlier process left behind (the folder's lock says it is gone).
+pub(super) fn listen(dir: &Path) -> Result<UnixListener> {
+    let file = dir.join(SOCKET);
+    if file.exists() {
+        std::fs::remove_file(&file)?;
+    }
+    let (path, _folder) = address(dir)?;
+    Ok(UnixListener::bind(path)?)
+}
+
+/// Answers requests until the listener is dropped.
+pub(super) async fn answer(app: Arc<App>, listener: UnixListener) {
+    while let Ok((stream, _)) = listener.accept().await {
+        let allowed = stream.peer_cred().is_ok_and(|c| c.uid() == 0 || c.uid() == nix::unistd::getuid().as_raw());
+        let Ok(stream) = stream.into_std() else { continue };
+        let app = Arc::clone(&app);
+        if allowed && stream.set_nonblocking(false).is_ok() {
+            tokio::task::spawn_blocking(move || one(&app, stream));
+        }
+    }
+}
+
+fn one(app: &Arc<App>, stream: UnixStream) {
+    let Ok(reading) = stream.try_clone() else { return };
+    let mut line = String::new();
+    if BufReader::new(reading).read_line(&mut line).is_err() {
+        return;
+    }
+    let mut out = Remote(stream);
+    let outcome = serde_json::from_str::<Request>(&line).map_err(Error::internal).and_then(|request| {
+        let parsed = Line::try_parse_from(&request.arguments).map_err(|e| Error::usage(e.to_string()))?;
+        super::with_store(parsed.command, app, &request.secret, &mut out)
+    });
+    let code = super::report(outcome, &mut out);
+    out.send(&Answer::Exit(code));
+}
+
+struct Remote(UnixStream);
+
+impl Remote {
+    fn send(&mut self, answer: &Answer) {
+        if let Ok(line) = serde_json::to_string(answer) {
+            // Whoever asked may have gone away; the command runs to its end all the same.
+            let _gone = writeln!(self.0, "{line}");
+        }
+    }
+}
+
+impl Out for Remote {
+    fn out(&mut self, line: &str) {
+        self.send(&Answer::Out(line.to_owned()));
+    }
+
+    fn err(&mut self, line: &str) {
+        self.send(&Answer::Err(line.to_owned()));
+    }
+}
+
+/// The address of the socket; where the path is too long for one, through an open handle of the folder.
+fn address(dir: &Path) -> Result<(PathBuf, Option<std::fs::File>)> {
+    use std::os::fd::AsRawFd;
+    let plain = dir.canonicalize()?.join(SOCKET);
+    if plain.as_os_str().len() <= SOCKET_PATH {
+        return Ok((plain, None));
+    }
+    let folder = std::fs::File::open(dir)?;
+    let path = PathBuf::from(format!("/proc/self/fd/{}/{SOCKET}", folder.as_raw_fd()));
+    Ok((path, Some(folder)))
+}

@@ -1,0 +1,183 @@
+//! The command line. Commands that need the data folder run inside the server while one is running (through the control
+//! socket), and open the folder themselves otherwise; either way it is the same code with the same output.
+//!
+//! Exit codes: 0 ran, 1 refused or failed, 2 usage, 3 data is damaged. stdout holds results only; notes go to stderr.
+
+mod backup;
+mod check;
+mod control;
+mod import;
+mod output;
+mod search;
+mod serve;
+mod setup;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::app::{Actor, App};
+use crate::base::clock::SystemClock;
+use crate::base::{Error, ErrorKind, Result};
+use output::Out;
+
+/// 检举举报平台基层版：信访、线索、案件、公文与检索，一个程序，一个数据目录。
+#[derive(Debug, Parser)]
+#[command(name = "jiceng", version, disable_help_subcommand = true)]
+struct Line {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// 建立虚构的演示县并启动服务
+    Demo(serve::DemoArgs),
+    /// 建立新的数据目录，打印初始化链接
+    Init(setup::InitArgs),
+    /// 重新生成一次性初始化链接
+    SetupLink(Folder),
+    /// 启动 HTTPS 服务
+    Serve(serve::ServeArgs),
+    /// 导入信访件或法律法规（JSONL）
+    Import(import::ImportArgs),
+    /// 全文检索
+    Search(search::SearchArgs),
+    /// 备份：生成密钥、备份、列出、核验、恢复
+    #[command(subcommand)]
+    Backup(backup::BackupCommand),
+    /// 审计：核验日志链
+    #[command(subcommand)]
+    Audit(check::AuditCommand),
+    /// 重建派生表和检索索引
+    Reindex(Folder),
+    /// 检查数据、密钥、备份、磁盘
+    Doctor(Folder),
+}
+
+/// A command that needs nothing but the folder.
+#[derive(Debug, Args)]
+struct Folder {
+    /// 数据目录
+    #[arg(long)]
+    dir: PathBuf,
+}
+
+/// Runs the program with the arguments of the process.
+pub fn main() -> ExitCode {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let line = match Line::try_parse_from(&arguments) {
+        Ok(line) => line,
+        Err(e) => e.exit(),
+    };
+    let mut out = output::Console::default();
+    let outcome = run(line.command, &arguments, &mut out);
+    ExitCode::from(report(outcome, &mut out))
+}
+
+/// Turns an outcome into an exit code, saying why on stderr.
+fn report(outcome: Result<()>, out: &mut dyn Out) -> u8 {
+    let Err(error) = outcome else { return 0 };
+    out.err(error.public());
+    if !error.detail().is_empty() {
+        out.err(&format!("（{}）", error.detail()));
+    }
+    error.exit_code()
+}
+
+/// Commands that own the process run here; the others go to wherever the data folder is open.
+fn run(command: Command, arguments: &[OsString], out: &mut dyn Out) -> Result<()> {
+    match command {
+        Command::Demo(args) => serve::demo(&args, out),
+        Command::Init(args) => setup::init(&args, out),
+        Command::Serve(args) => serve::serve(&args, out),
+        Command::Backup(command) if command.dir().is_none() => backup::without_store(command, out),
+        command => {
+            let dir = folder(&command).ok_or_else(|| Error::usage("请用 --dir 指定数据目录。"))?.to_owned();
+            let secret = Secrets::gather(&command)?;
+            drop_to_owner(&dir)?;
+            match App::open(&dir, Arc::new(SystemClock)) {
+                Err(e) if e.kind() == ErrorKind::Busy => control::ask(&dir, arguments, &secret, out),
+                Err(e) => Err(e),
+                Ok(app) => with_store(command, &app, &secret, out),
+            }
+        }
+    }
+}
+
+/// What the person at the console typed for a command, which travels with it.
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
+struct Secrets {
+    password: Option<String>,
+    input: Option<String>,
+    folder: PathBuf,
+}
+
+impl Secrets {
+    fn gather(command: &Command) -> Result<Self> {
+        let (login, input) = match command {
+            Command::Import(args) => (args.login.as_deref(), false),
+            Command::Search(args) => (args.login.as_deref(), args.reads_stdin()),
+            _ => (None, false),
+        };
+        let password = login.map(output::ask_password).transpose()?;
+        let input = input.then(|| std::io::read_to_string(std::io::stdin())).transpose()?;
+        Ok(Self { password, input, folder: std::env::current_dir()? })
+    }
+
+    /// A path of the command as its caller meant it.
+    fn path(&self, path: &Path) -> PathBuf {
+        self.folder.join(path)
+    }
+}
+
+/// Commands that work on an open data folder, in this process or in the server's.
+fn with_store(command: Command, app: &Arc<App>, secret: &Secrets, out: &mut dyn Out) -> Result<()> {
+    match command {
+        Command::Import(args) => import::run(&args, app, secret, out),
+        Command::Search(args) => search::run(&args, app, secret, out),
+        Command::Backup(command) => backup::with_store(command, app, secret, out),
+        Command::Audit(check::AuditCommand::Verify(args)) => check::audit(&args, app, secret, out),
+        Command::Reindex(_) => check::reindex(app, out),
+        Command::Doctor(_) => check::doctor(app, out),
+        Command::SetupLink(_) => setup::link(app, out),
+        Command::Demo(_) | Command::Init(_) | Command::Serve(_) => Err(Error::usage("这个命令要单独运行。")),
+    }
+}
+
+fn folder(command: &Command) -> Option<&Path> {
+    match command {
+        Command::Import(args) => Some(&args.dir),
+        Command::Search(args) => Some(&args.dir),
+        Command::Backup(command) => command.dir(),
+        Command::Audit(check::AuditCommand::Verify(args)) => Some(&args.dir),
+        Command::Reindex(f) | Command::Doctor(f) | Command::SetupLink(f) => Some(&f.dir),
+        Command::Demo(_) | Command::Init(_) | Command::Serve(_) => None,
+    }
+}
+
+/// Whoever a command acts for: a named account by its password, or in demo stores the one that may do everything.
+fn actor(app: &App, login: Option<&str>, secret: &Secrets) -> Result<Actor> {
+    match (login, &secret.password) {
+        (Some(login), Some(password)) => app.console_actor(login, password),
+        (Some(login), None) => app.demo_actor(login),
+        (None, _) => app.demo_actor(crate::app::demo::EVERYTHING),
+    }
+}
+
+/// Root becomes the owner of the data folder before it opens anything in it.
+fn drop_to_owner(dir: &Path) -> Result<()> {
+    use std::os::unix::fs::MetadataExt;
+    let Ok(meta) = std::fs::metadata(dir) else { return Ok(()) };
+    if !nix::unistd::geteuid().is_root() || meta.uid() == 0 {
+        return Ok(());
+    }
+    let failed = |e: nix::Error| Error::new(ErrorKind::Io, "不能切换到数据目录属主的身份。").with_detail(e);
+    let (uid, gid) = (nix::unistd::Uid::from_raw(meta.uid()), nix::unistd::Gid::from_raw(meta.gid()));
+    nix::unistd::setgroups(&[gid]).map_err(failed)?;
+    nix::unistd::setgid(gid).map_err(failed)?;
+    nix::unistd::setuid(uid).map_err(failed)
+}

@@ -1,0 +1,126 @@
+//! `serve` and `demo`: the long-running commands.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::Args;
+use tokio::net::TcpListener;
+
+use super::control;
+use super::output::Out;
+use crate::app::{App, demo};
+use crate::base::clock::SystemClock;
+use crate::base::config::Config;
+use crate::base::{Clock, Error, ErrorKind, Result, limits};
+use crate::web::{certificate, server};
+
+const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8443);
+
+/// Arguments of `serve`.
+#[derive(Debug, Args)]
+pub(super) struct ServeArgs {
+    /// 数据目录
+    #[arg(long)]
+    dir: PathBuf,
+    /// 监听地址和端口，默认 127.0.0.1:8443
+    #[arg(long)]
+    listen: Option<SocketAddr>,
+    /// 配置文件（TOML）：listen、[tls] certificate 和 key
+    #[arg(long)]
+    config: Option<PathBuf>,
+}
+
+/// Arguments of `demo`.
+#[derive(Debug, Args)]
+pub(super) struct DemoArgs {
+    /// 演示数据目录；已有的会接着用
+    #[arg(long, default_value = "jiceng-demo")]
+    dir: PathBuf,
+    /// 监听地址和端口
+    #[arg(long, default_value_t = LISTEN)]
+    listen: SocketAddr,
+    /// 只建数据，不启动服务
+    #[arg(long)]
+    no_serve: bool,
+    /// 只建机构和账户
+    #[arg(long)]
+    bare: bool,
+}
+
+/// Serves an existing data folder.
+pub(super) fn serve(args: &ServeArgs, out: &mut dyn Out) -> Result<()> {
+    let config = args.config.as_deref().map_or_else(|| Ok(Config::default()), Config::read)?;
+    super::drop_to_owner(&args.dir)?;
+    let app = App::open(&args.dir, Arc::new(SystemClock))?;
+    if !app.is_ready()? {
+        out.err("尚未初始化。请另开终端运行 jiceng setup-link 取得初始化链接。");
+    }
+    let listen = args.listen.or(config.listen).unwrap_or(LISTEN);
+    run(app, listen, &config, out)
+}
+
+/// Makes the demo county, or takes the one that is there, and serves it.
+pub(super) fn demo(args: &DemoArgs, out: &mut dyn Out) -> Result<()> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let app = if args.dir.join(crate::store::DATABASE_FILE).exists() {
+        let app = App::open(&args.dir, clock)?;
+        if !app.facts().demo {
+            return Err(Error::invalid(format!("{} 不是演示数据，未作任何改动。", args.dir.display())));
+        }
+        app
+    } else {
+        out.err(&format!("正在建立演示县（{}）……", demo::COUNTY));
+        demo::create(&args.dir, clock, args.bare)?
+    };
+    out.out(&format!("演示数据目录：{}", args.dir.display()));
+    out.out(&format!("登录名 {}，口令 {}（其他账户见“账户”，口令相同）", demo::EVERYTHING, demo::PASSWORD));
+    if args.no_serve {
+        return app.wait_for_index();
+    }
+    run(app, args.listen, &Config::default(), out)
+}
+
+fn run(app: Arc<App>, listen: SocketAddr, config: &Config, out: &mut dyn Out) -> Result<()> {
+    let certificate = certificate::load(app.dir(), config.tls.as_ref(), app.now())?;
+    start_log();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .max_blocking_threads(limits::WORKERS)
+        .build()?;
+    runtime.block_on(async {
+        let listener = TcpListener::bind(listen).await.map_err(|e| {
+            let text = format!("不能监听 {listen}：端口被占用或没有权限。请用 --listen 换一个地址。");
+            Error::new(ErrorKind::Io, text).with_detail(e)
+        })?;
+        let address = listener.local_addr()?;
+        note_address(app.dir(), address)?;
+        let control = control::listen(app.dir())?;
+        let commands = tokio::spawn(control::answer(Arc::clone(&app), control));
+        out.out(&format!("请打开 https://{address}"));
+        out.err(&format!("证书指纹（SHA-256）：{}", certificate.fingerprint));
+        let served = server::serve(Arc::clone(&app), listener, &certificate, asked_to_end()).await;
+        commands.abort();
+        served
+    })
+}
+
+/// Where the set-up link must point, for whoever prints it.
+fn note_address(dir: &Path, address: SocketAddr) -> Result<()> {
+    Ok(std::fs::write(dir.join(super::setup::ADDRESS_FILE), address.to_string())?)
+}
+
+async fn asked_to_end() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut term) = signal(SignalKind::terminate()) else { return };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = term.recv() => {}
+    }
+}
+
+/// Warnings and errors go to stderr, where the service manager keeps them; they hold no content.
+fn start_log() {
+    let log = tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(tracing::Level::WARN);
+    let _already = log.with_ansi(false).try_init();
+}

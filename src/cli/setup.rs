@@ -1,0 +1,77 @@
+//! `init` and `setup-link`: a new data folder, and the way to its administrators.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::Args;
+
+use super::output::Out;
+use crate::app::App;
+use crate::app::setup::{Answers, new_setup_token, set_up};
+use crate::base::clock::SystemClock;
+use crate::base::{Error, Result};
+use crate::store::{Store, free_key_path};
+
+/// Where the running server notes its address.
+pub(super) const ADDRESS_FILE: &str = "address";
+
+/// Arguments of `init`.
+#[derive(Debug, Args)]
+pub(super) struct InitArgs {
+    /// 新的数据目录
+    #[arg(long)]
+    dir: PathBuf,
+    /// 县名
+    #[arg(long)]
+    county: String,
+    /// 答案文件（TOML），用于无人值守初始化
+    #[arg(long)]
+    answers: Option<PathBuf>,
+    /// 密钥文件的位置，须在数据目录之外；最好在另一介质上
+    #[arg(long)]
+    key_file: Option<PathBuf>,
+}
+
+/// Makes a new data folder.
+pub(super) fn init(args: &InitArgs, out: &mut dyn Out) -> Result<()> {
+    let answers = match &args.answers {
+        None => None,
+        Some(path) => {
+            let text = std::fs::read_to_string(path)
+                .map_err(|e| Error::usage(format!("读不到答案文件 {}。", path.display())).with_detail(e))?;
+            Some(Answers::read(&text)?)
+        }
+    };
+    if args.county.trim().is_empty() {
+        return Err(Error::usage("请用 --county 写明县名。"));
+    }
+    let key_file = args.key_file.clone().unwrap_or_else(|| free_key_path(&args.dir));
+    let store = Store::create(&args.dir, &key_file, args.county.trim(), false, Arc::new(SystemClock))?;
+    let done = match answers {
+        Some(answers) => set_up(&store, None, answers).map(|()| out.out("已初始化。请运行 jiceng serve 启动服务。")),
+        None => new_setup_token(&store).map(|token| print(&args.dir, &token, out)),
+    };
+    let (dir, key) = (store.dir().to_owned(), store.key_file().to_owned());
+    drop(store);
+    if done.is_err() {
+        // Nothing was entered yet: leave nothing behind, so that the command can be given again.
+        std::fs::remove_dir_all(&dir)?;
+        std::fs::remove_file(&key)?;
+    } else {
+        out.err(&format!("密钥文件：{}。没有它就打不开数据，请另存一份并妥善保管。", key.display()));
+    }
+    done
+}
+
+/// Prints a new link.
+pub(super) fn link(app: &App, out: &mut dyn Out) -> Result<()> {
+    let token = app.new_setup_link()?;
+    print(app.dir(), &token, out);
+    Ok(())
+}
+
+fn print(dir: &Path, token: &str, out: &mut dyn Out) {
+    let address = std::fs::read_to_string(dir.join(ADDRESS_FILE)).unwrap_or_else(|_| "127.0.0.1:8443".to_owned());
+    out.out(&format!("https://{}/setup/{token}", address.trim()));
+    out.err("初始化链接 30 分钟内有效，只能用一次。请先运行 jiceng serve，再在浏览器中打开。");
+}

@@ -1,0 +1,55 @@
+//! jiceng (基层): the grass-roots edition of the discipline-inspection reporting platform, for one county, in one binary.
+//!
+//! This file is the map. The floors, each using only those to its left:
+//!
+//! ```text
+//! base < records < store < { search, backup } < app < web < cli
+//! ```
+//!
+//! * [`base`] — error, clock, dates, text folding, limits, configuration.
+//! * [`records`] — what a record is and one file per kind; pure.
+//! * [`store`] — records, journal and derived tables in one durable transaction; the only floor that names redb.
+//! * [`search`] — the full-text index; the only floor that names tantivy.
+//! * [`backup`] — encrypted, verified, signed sets and restore; the only floor that names age.
+//! * [`app`] — rights and use cases; the only floor that web and command line call.
+//! * [`web`] — HTTPS pages; the only floor that names hyper, axum and maud.
+//! * [`cli`] — commands, and the control socket by which they reach a running server.
+//!
+//! # The one idea: the journal
+//!
+//! Every change, and every act that must be answered for, is one journal entry, written in the transaction of the change
+//! itself. RECORDS say what is now, JOURNAL how it came to be, derived tables make lists quick, followers (the index)
+//! keep a position in the journal. Derived tables and followers can be thrown away and made again.
+//!
+//! # Invariants
+//!
+//! 1. `records` does no I/O, reads no clock, knows neither HTTP nor HTML; deciding is pure.
+//! 2. [`store::Store::submit`] is the only mutation; each commit appends its journal entry and keeps derived tables in
+//!    step; a command that names no act is refused.
+//! 3. Derived tables and followers are disposable: rebuilding gives the same answers.
+//! 4. `web` and `cli` reach data only through `app`, and `app` always takes an actor. Denied by default.
+//! 5. No page is reachable without a row in [`web::ROUTES`], and each row names the access it needs.
+//! 6. Every hit, count and facet is computed after the permission filter; rights are read live, and read again in the
+//!    transaction that acts.
+//! 7. Plain content never touches the disk: values, payloads, attachments, temporary files. The search index is the
+//!    one exception so far: it can be read by whoever can read the data folder, and holds no petitioner's identity.
+//! 8. `serve` opens no outbound socket.
+//!
+//! # Where the plan was changed, and why
+//!
+//! * A record is a map of tagged values described by its kind's field table, not a struct a kind: form, list, history,
+//!   import, search and formats are functions of that table, and a struct would be a second copy of it.
+//! * A backup set is two age files, data and manifest, with their digests in their names: rot is found without any
+//!   key, and nothing about the county can be read from a stolen set.
+//! * Petitions of unknown rank come in, but stay 待补全 until the rank is known: the gate is never skipped silently.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking"))]
+
+pub mod app;
+pub mod backup;
+pub mod base;
+pub mod cli;
+pub mod records;
+pub mod search;
+pub mod store;
+pub mod web;

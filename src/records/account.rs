@@ -1,0 +1,113 @@
+//! Account (账户): one person's way in. Its roles say what it may do; an account without roles may do nothing.
+//! The three administrators (三员) exclude each other and every business role (管理办法 第十三条).
+
+use super::dict::{Dict, entry};
+use super::flow::IN_USE;
+use super::{Field, Fields, Kind, Value, Widget};
+use crate::base::{RecordId, limits};
+
+/// Tags other files name.
+pub mod tag {
+    #![expect(missing_docs, reason = "each is explained by its row in FIELDS")]
+    pub const LOGIN: u16 = 16;
+    pub const NAME: u16 = 17;
+    pub const UNIT: u16 = 18;
+    pub const POST: u16 = 19;
+    pub const ROLES: u16 = 20;
+    pub const CREDENTIAL: u16 = 21;
+    pub const MUST_CHANGE: u16 = 22;
+    pub const SINCE: u16 = 23;
+}
+use tag::*;
+
+/// Roles of the regulation's articles 7, 13 and 14.
+pub static ROLES: Dict = Dict {
+    name: "role",
+    source: "管理办法 第五条至第七条、第十三条、第十四条",
+    entries: &[
+        entry("sysadmin", "系统管理员"),
+        entry("secadmin", "安全保密管理员"),
+        entry("auditor", "安全审计员"),
+        entry("handler", "经办人"),
+        entry("approver", "负责人（审批）"),
+        entry("petition-office", "信访室业务"),
+        entry("law-office", "调研法规室业务"),
+        entry("identity", "可查看检举控告人"),
+    ],
+};
+
+/// The three that exclude everything else.
+pub const ADMINISTRATORS: [&str; 3] = ["sysadmin", "secadmin", "auditor"];
+
+static FIELDS: &[Field] = &[
+    Field::new(LOGIN, "login", "登录名", Widget::Line).required().max(limits::LOGIN_CHARS).help("小写字母、数字，创建后不改"),
+    Field::new(NAME, "name", "姓名", Widget::Line).required().max(limits::NAME_CHARS),
+    Field::new(UNIT, "unit", "所属机构", Widget::Link("org")).required(),
+    Field::new(POST, "post", "职务", Widget::Line),
+    Field::new(ROLES_TAG, "roles", "角色", Widget::Choices(&ROLES)).help("由安全保密管理员授予；没有角色的账户不能做任何事"),
+    Field::new(CREDENTIAL, "credential", "口令", Widget::Hidden),
+    Field::new(MUST_CHANGE, "must_change", "首次登录须改口令", Widget::Hidden),
+    Field::new(SINCE, "since", "启用日期", Widget::Date(true)),
+];
+
+const ROLES_TAG: u16 = tag::ROLES;
+
+/// The kind.
+pub static KIND: Kind = Kind {
+    tag: 5,
+    name: "account",
+    label: "账户",
+    group: Some("管理"),
+    fields: FIELDS,
+    flow: &IN_USE,
+    title: NAME,
+    day: SINCE,
+    number: None,
+    columns: &[NAME, LOGIN, UNIT, ROLES_TAG],
+    parent: None,
+    keys: &[LOGIN],
+    indexed: false,
+    check,
+    complete: |_| {},
+    owned: false,
+    sensitive: true,
+    preset: |today| Fields::default().with(SINCE, Value::Day(today)),
+    weight: |_| 1.0,
+    sample: |seed| {
+        Fields::default()
+            .with_text(LOGIN, format!("user{seed}"))
+            .with_text(NAME, "样例用户")
+            .with(UNIT, Value::Link(RecordId(1)))
+            .with(ROLES_TAG, Value::Codes(vec!["handler".into()]))
+    },
+};
+
+fn check(fields: &Fields) -> Vec<(String, String)> {
+    let mut problems = Vec::new();
+    let login = fields.text(LOGIN);
+    if !login.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-') {
+        problems.push(("login".into(), "登录名只能用小写字母、数字和连字符。".into()));
+    }
+    let roles = fields.codes(ROLES_TAG);
+    let administrator = roles.iter().any(|r| ADMINISTRATORS.contains(&r.as_str()));
+    if administrator && roles.len() > 1 {
+        problems.push(("roles".into(), "三员互斥：系统管理员、安全保密管理员、安全审计员不能兼任其他任何角色。".into()));
+    }
+    problems
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_three_administrators_exclude_everything_else() {
+        for admin in ADMINISTRATORS {
+            for other in ROLES.entries.iter().map(|e| e.code).filter(|c| *c != admin) {
+                let both = Value::Codes(vec![admin.into(), other.into()]);
+                let fields = (KIND.sample)(1).with(ROLES_TAG, both);
+                assert!(!check(&fields).is_empty(), "{admin}+{other}");
+            }
+        }
+    }
+}

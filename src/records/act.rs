@@ -1,0 +1,81 @@
+//! What the journal can say was done. Codes are stored and never reused; labels are what the auditor reads.
+
+/// The verb of a journal entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Action {
+    /// Stored code.
+    pub code: u16,
+    /// What users read.
+    pub label: &'static str,
+}
+
+macro_rules! actions {
+    ($($(#[$doc:meta])* $name:ident = $code:literal, $label:literal;)*) => {
+        $($(#[$doc])* pub const $name: Action = Action { code: $code, label: $label };)*
+        /// Every verb.
+        pub static ALL: &[Action] = &[$($name),*];
+    };
+}
+
+actions! {
+    /// The store was made.
+    INIT = 1, "建库";
+    /// The store was restored from a backup: a new epoch.
+    RESTORE = 2, "恢复";
+    /// A record was entered.
+    CREATE = 10, "登记";
+    /// A record was changed.
+    UPDATE = 11, "修改";
+    /// A record moved to another state.
+    ADVANCE = 12, "办理";
+    /// A chunk of records came in from a file.
+    IMPORT = 13, "导入";
+    /// A record was opened.
+    READ = 20, "查看";
+    /// A list was shown.
+    LIST = 21, "浏览列表";
+    /// A search was answered.
+    SEARCH = 22, "检索";
+    /// The petitioner's identity was opened.
+    REVEAL = 23, "查看检举控告人";
+    /// An attachment was fetched.
+    DOWNLOAD = 24, "下载附件";
+    /// Somebody logged in.
+    LOGIN = 30, "登录";
+    /// A log-in failed.
+    LOGIN_FAILED = 31, "登录失败";
+    /// Somebody logged out.
+    LOGOUT = 32, "退出";
+    /// A password was set.
+    PASSWORD = 33, "设置口令";
+    /// Article 16 refused a person; nothing else was kept.
+    GATE = 40, "科级限制拦截";
+    /// Something was asked for without the right to it.
+    DENIED = 41, "越权拒绝";
+    /// A backup was written and verified.
+    BACKUP = 50, "备份";
+    /// A backup failed.
+    BACKUP_FAILED = 51, "备份失败";
+    /// The backup recipients were set.
+    RECIPIENTS = 52, "设置备份密钥";
+    /// The set-up link was printed.
+    SETUP_LINK = 53, "生成初始化链接";
+    /// Derived tables or the index were rebuilt.
+    REINDEX = 54, "重建索引";
+}
+
+/// The verb of a code.
+pub fn by_code(code: u16) -> Option<Action> {
+    ALL.iter().copied().find(|a| a.code == code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ALL;
+
+    #[test]
+    fn codes_are_unique() {
+        let codes: std::collections::HashSet<u16> = ALL.iter().map(|a| a.code).collect();
+        assert_eq!(codes.len(), ALL.len());
+    }
+}

@@ -1,0 +1,63 @@
+//! Article (条): one article of a regulation, a record of its own so that search finds and opens it by itself.
+
+use super::flow::IN_USE;
+use super::{Field, Fields, Kind, Search, Value, Widget};
+use crate::base::{RecordId, limits};
+
+/// Tags other files name.
+pub mod tag {
+    #![expect(missing_docs, reason = "each is explained by its row in FIELDS")]
+    pub const REGULATION: u16 = 16;
+    pub const ORDER: u16 = 17;
+    pub const NO: u16 = 18;
+    pub const CHAPTER: u16 = 19;
+    pub const TEXT: u16 = 20;
+    pub const ADDRESS: u16 = 21;
+    pub const REF: u16 = 22;
+    pub const STATUS: u16 = 23;
+    pub const PUBLISHED: u16 = 24;
+}
+use tag::*;
+
+static FIELDS: &[Field] = &[
+    Field::new(REGULATION, "regulation", "所属法规", Widget::Link("regulation")).required(),
+    Field::new(ORDER, "order", "次序", Widget::Int(0, 100_000)).required(),
+    Field::new(NO, "no", "条号", Widget::Line),
+    Field::new(CHAPTER, "chapter", "章节", Widget::Line).search(Search::Names),
+    Field::new(TEXT, "text", "条文", Widget::Area).required().search(Search::Body).max(limits::TEXT_CHARS),
+    Field::new(ADDRESS, "address", "位置", Widget::Line).required().search(Search::Title),
+    Field::new(PUBLISHED, "published", "公布日期", Widget::Date(true)),
+    Field::new(STATUS, "status", "时效性", Widget::Line),
+    Field::new(REF, "ref", "外部编号", Widget::Line).search(Search::Reference),
+];
+
+/// The kind.
+pub static KIND: Kind = Kind {
+    tag: 3,
+    name: "article",
+    label: "条文",
+    group: None,
+    fields: FIELDS,
+    flow: &IN_USE,
+    title: ADDRESS,
+    day: PUBLISHED,
+    number: None,
+    columns: &[ADDRESS],
+    parent: Some((REGULATION, ORDER)),
+    keys: &[REF],
+    indexed: true,
+    check: |_| Vec::new(),
+    complete: |_| {},
+    owned: false,
+    sensitive: false,
+    preset: |_| Fields::default(),
+    weight: |record| if matches!(record.fields.text(STATUS), "amended" | "repealed") { 0.6 } else { 1.0 },
+    sample: |seed| {
+        Fields::default()
+            .with(REGULATION, Value::Link(RecordId(1)))
+            .with(ORDER, Value::Int(i64::try_from(seed).unwrap_or(0)))
+            .with_text(NO, "第一条")
+            .with_text(ADDRESS, "样例规程 第一条")
+            .with_text(TEXT, format!("第一条 样例条文{seed}。"))
+    },
+};

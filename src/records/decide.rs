@@ -1,0 +1,127 @@
+//! Decisions: from a record (or none) and what somebody wants, to the record as it shall be — or to what must be mended.
+//! Pure: time, numbers and the actor's rights come from outside.
+
+use super::field::Problem;
+use super::flow::Move;
+use super::{Author, Field, Fields, Kind, Record, Value, rank};
+use crate::base::{Moment, RecordId};
+
+/// Why a decision was refused.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// These inputs must be mended.
+    Problems(Vec<Problem>),
+    /// Article 16: nothing may be stored.
+    Gate,
+    /// The move does not start from this state.
+    NotNow,
+    /// Who prepared may not approve.
+    OwnWork,
+}
+
+/// A new record; its id and register number are given by the store.
+pub fn create(kind: &Kind, mut fields: Fields, author: Author, now: Moment) -> Result<Record, Refusal> {
+    check(kind, &fields)?;
+    (kind.complete)(&mut fields);
+    Ok(Record {
+        id: RecordId(0),
+        kind: kind.tag,
+        version: 1,
+        state: (kind.flow.settle)(None, &fields),
+        unit: if kind.owned { author.unit } else { RecordId(0) },
+        created: now,
+        creator: author.account,
+        updated: now,
+        fields,
+    })
+}
+
+/// The record with those of its fields that the editor may type replaced by `typed`; everything else stays: numbers,
+/// trail, attachments, and the identity when the editor may not open it.
+pub fn amend(
+    kind: &Kind,
+    record: &Record,
+    typed: Fields,
+    editable: &dyn Fn(&Field) -> bool,
+    now: Moment,
+) -> Result<Record, Refusal> {
+    let may = |tag: u16| kind.field(tag).is_some_and(|f| f.typed() && editable(f));
+    let kept = record.fields.iter().filter(|(tag, _)| !may(*tag));
+    let mut fields: Fields = kept.chain(typed.iter().filter(|(tag, _)| may(*tag))).collect();
+    check(kind, &fields)?;
+    (kind.complete)(&mut fields);
+    let state = (kind.flow.settle)(Some(record.state), &fields);
+    Ok(Record { version: record.version + 1, state, updated: now, fields, ..record.clone() })
+}
+
+/// The record after a move, with the opinion in its trail.
+pub fn advance(
+    kind: &Kind,
+    record: &Record,
+    mv: &Move,
+    opinion: &str,
+    by: (Author, Moment),
+) -> Result<Record, Refusal> {
+    let (author, now) = by;
+    if !mv.from.contains(&record.state) {
+        return Err(Refusal::NotNow);
+    }
+    if mv.opinion && opinion.trim().is_empty() {
+        return Err(Refusal::Problems(vec![("opinion".into(), format!("请填写{}意见。", mv.label))]));
+    }
+    if mv.duty == super::flow::Duty::Approve && last_hand(kind, record) == Some(author.account) {
+        return Err(Refusal::OwnWork);
+    }
+    let mut fields = record.fields.clone();
+    if let Some(tag) = kind.flow.trail {
+        let mut trail = fields.rows(tag).to_vec();
+        trail.push(trail_row(mv, opinion, author, now));
+        fields.insert(tag, Value::Rows(trail));
+    }
+    Ok(Record { version: record.version + 1, state: mv.to, updated: now, fields, ..record.clone() })
+}
+
+/// Tags of a trail row.
+pub mod trail {
+    /// Name of the move.
+    pub const MOVE: u16 = 1;
+    /// Account that made it.
+    pub const BY: u16 = 2;
+    /// When, in milliseconds.
+    pub const AT: u16 = 3;
+    /// What was written.
+    pub const OPINION: u16 = 4;
+}
+
+fn trail_row(mv: &Move, opinion: &str, author: Author, now: Moment) -> Fields {
+    Fields::default()
+        .with_text(trail::MOVE, mv.label)
+        .with(trail::BY, Value::Link(author.account))
+        .with(trail::AT, Value::Int(now.0))
+        .with_text(trail::OPINION, opinion.trim())
+}
+
+/// Who prepared what is now to be approved: the last mover, or whoever entered the record.
+fn last_hand(kind: &Kind, record: &Record) -> Option<RecordId> {
+    let last = kind.flow.trail.and_then(|tag| record.fields.rows(tag).last()?.link(trail::BY));
+    last.or(Some(record.creator))
+}
+
+fn check(kind: &Kind, fields: &Fields) -> Result<(), Refusal> {
+    if gate_refuses(kind, fields) {
+        return Err(Refusal::Gate);
+    }
+    let problems = (kind.check)(fields);
+    if problems.is_empty() { Ok(()) } else { Err(Refusal::Problems(problems)) }
+}
+
+/// A row of persons holds a rank the gate refuses; asked before anything else looks at the input.
+pub fn gate_refuses(kind: &Kind, fields: &Fields) -> bool {
+    kind.fields.iter().any(|field| match field.widget {
+        super::Widget::Rows(columns) => columns
+            .iter()
+            .filter(|c| matches!(c.widget, super::Widget::Choice(d) if std::ptr::eq(d, &rank::RANKS)))
+            .any(|c| fields.rows(field.tag).iter().any(|row| rank::is_blocked(row.text(c.tag)))),
+        _ => false,
+    })
+}

@@ -1,0 +1,98 @@
+//! Flows: the states of a kind and the moves between them, as data. Who may make a move is a duty; which roles hold a
+//! duty is the access table's business.
+
+use super::{Fields, Record};
+
+/// How a state is coloured, besides its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tone {
+    /// Work lies open.
+    Open,
+    /// Somebody is waited for.
+    Waiting,
+    /// Done.
+    Done,
+    /// Set aside.
+    Quiet,
+}
+
+/// One state.
+#[derive(Debug)]
+pub struct State {
+    /// Stored number, from 1; never reused.
+    pub tag: u8,
+    /// What users read.
+    pub label: &'static str,
+    /// How it looks.
+    pub tone: Tone,
+}
+
+/// What somebody must be allowed to do to make a move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Duty {
+    /// 经办: prepares.
+    Handle,
+    /// 审批: decides; never whoever prepared.
+    Approve,
+}
+
+/// One move.
+#[derive(Debug)]
+pub struct Move {
+    /// Name in addresses.
+    pub name: &'static str,
+    /// What the button says.
+    pub label: &'static str,
+    /// States it starts from.
+    pub from: &'static [u8],
+    /// State it leads to.
+    pub to: u8,
+    /// Whose business it is.
+    pub duty: Duty,
+    /// An opinion must be written.
+    pub opinion: bool,
+}
+
+/// States and moves of a kind.
+#[derive(Debug)]
+pub struct Flow {
+    /// All states, in the order of tabs.
+    pub states: &'static [State],
+    /// All moves.
+    pub moves: &'static [Move],
+    /// The state after a creation (`None`) or an edit, from the fields.
+    pub settle: fn(Option<u8>, &Fields) -> u8,
+    /// Where opinions are kept: the rows field of the handling trail.
+    pub trail: Option<u16>,
+}
+
+impl Flow {
+    /// The state with a tag.
+    pub fn state(&self, tag: u8) -> Option<&'static State> {
+        self.states.iter().find(|s| s.tag == tag)
+    }
+
+    /// Its label, or a sign that it is unknown.
+    pub fn label(&self, tag: u8) -> &'static str {
+        self.state(tag).map_or("未知状态", |s| s.label)
+    }
+
+    /// Moves that start from where the record stands.
+    pub fn open_moves<'a>(&'a self, record: &'a Record) -> impl Iterator<Item = &'static Move> + 'a {
+        self.moves.iter().filter(|m| m.from.contains(&record.state))
+    }
+}
+
+/// The flow of things that simply are.
+pub static IN_USE: Flow = Flow {
+    states: &[
+        State { tag: 1, label: "在用", tone: Tone::Done },
+        State { tag: 2, label: "已停用", tone: Tone::Quiet },
+    ],
+    moves: &[
+        Move { name: "close", label: "停用", from: &[1], to: 2, duty: Duty::Handle, opinion: true },
+        Move { name: "reopen", label: "恢复使用", from: &[2], to: 1, duty: Duty::Handle, opinion: true },
+    ],
+    settle: |state, _| state.unwrap_or(1),
+    trail: None,
+};

@@ -1,0 +1,261 @@
+//! The index on disk: opening, changing, committing, and knowing how far it has read the journal.
+//!
+//! What must hold: the position travels in the commit itself, so that documents and position can never
+//! disagree; an index of another epoch or schema, or one that fails its checksums, is thrown away and built
+//! again from the journal. The caller owns the folder (one process at a time) and replays what is missing.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use serde::{Deserialize, Serialize};
+use tantivy::directory::{MmapDirectory, RamDirectory};
+use tantivy::{
+    IndexReader, IndexWriter, ReloadPolicy, Searcher, SingleSegmentIndexWriter, TantivyError, Term,
+};
+
+use crate::base::{Error, ErrorKind, Result, Seq};
+
+use super::schema::{self, Fields, SCHEMA_VERSION};
+use super::{Change, Doc, FRESH_MEMORY_BYTES, INDEX_WRITER_HEAP_BYTES};
+
+/// The index with its one writer.
+pub struct Index {
+    dir: PathBuf,
+    epoch: u64,
+    fields: Fields,
+    inner: tantivy::Index,
+    reader: IndexReader,
+    writer: Mutex<IndexWriter>,
+    position: Mutex<Option<Seq>>,
+}
+
+/// What is written with each commit.
+#[derive(Debug, Serialize, Deserialize)]
+struct Payload {
+    epoch: u64,
+    seq: u64,
+    schema: u32,
+}
+
+impl Index {
+    /// Opens the index in `dir` or creates it, and tells how far it has read; `None` when it starts empty and
+    /// everything must be replayed. Reads the whole index once to check it.
+    ///
+    /// # Errors
+    /// `Busy` when another process has the folder, `Io` when the folder cannot be used. Damage is no error:
+    /// the contents are removed.
+    pub fn open(dir: &Path, epoch: u64) -> Result<(Self, Option<Seq>)> {
+        fs::create_dir_all(dir)?;
+        let kept = usable(dir, epoch);
+        let (inner, position) = match kept {
+            Some((inner, seq)) => (inner, Some(seq)),
+            None => (create(dir)?, None),
+        };
+        let writer = inner.writer_with_num_threads(1, INDEX_WRITER_HEAP_BYTES).map_err(failed)?;
+        let reader = reader(&inner)?;
+        let (_, fields) = schema::build();
+        let (writer, kept) = (Mutex::new(writer), Mutex::new(position));
+        Ok((Self { dir: dir.to_owned(), epoch, fields, inner, reader, writer, position: kept }, position))
+    }
+
+    /// Takes up changes; each replaces what the index had under its id. Visible after [`Self::commit`].
+    ///
+    /// # Errors
+    /// `Internal` when the writer has died, which it does when the disk fails.
+    pub fn apply(&self, changes: Vec<Change>) -> Result<()> {
+        let writer = held(&self.writer);
+        for change in changes {
+            writer.delete_term(Term::from_field_u64(self.fields.id, change.id));
+            if let Some(doc) = change.doc {
+                writer.add_document(self.fields.document(&doc)).map_err(failed)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the changes durable and visible, together with the position `seq` in the journal.
+    ///
+    /// # Errors
+    /// `Io` or `Internal`; the index then stands where it stood.
+    pub fn commit(&self, seq: Seq) -> Result<()> {
+        let payload = Payload { epoch: self.epoch, seq: seq.0, schema: SCHEMA_VERSION };
+        let payload = serde_json::to_string(&payload).map_err(Error::internal)?;
+        {
+            let mut writer = held(&self.writer);
+            let mut prepared = writer.prepare_commit().map_err(failed)?;
+            prepared.set_payload(&payload);
+            prepared.commit().map_err(failed)?;
+        }
+        File::open(&self.dir)?.sync_all()?;
+        self.reader.reload().map_err(failed)?;
+        *held(&self.position) = Some(seq);
+        Ok(())
+    }
+
+    /// The position of the last commit; `None` before the first.
+    pub fn position(&self) -> Option<Seq> {
+        *held(&self.position)
+    }
+
+    /// Rows that can be found.
+    pub fn doc_count(&self) -> u64 {
+        self.reader.searcher().num_docs()
+    }
+
+    /// Bytes on disk.
+    ///
+    /// # Errors
+    /// `Io` when the folder cannot be listed.
+    pub fn size_bytes(&self) -> Result<u64> {
+        let mut total = 0;
+        for entry in fs::read_dir(&self.dir)? {
+            // A merge may remove a file between listing and asking.
+            total += entry?.metadata().map_or(0, |m| m.len());
+        }
+        Ok(total)
+    }
+
+    /// Merges all committed segments into one and removes the files of the old ones, so that removed rows
+    /// leave the disk. Blocks other writers meanwhile.
+    ///
+    /// # Errors
+    /// `Io` or `Internal` when the merge fails, also when the engine is merging already: try again later.
+    pub fn settle(&self) -> Result<()> {
+        let mut writer = held(&self.writer);
+        let segments = self.inner.searchable_segment_ids().map_err(failed)?;
+        if !segments.is_empty() {
+            writer.merge(&segments).wait().map_err(failed)?;
+        }
+        writer.garbage_collect_files().wait().map_err(failed)?;
+        self.reader.reload().map_err(failed)
+    }
+
+    pub(super) fn searcher(&self) -> Searcher {
+        self.reader.searcher()
+    }
+
+    pub(super) fn fields(&self) -> Fields {
+        self.fields
+    }
+}
+
+/// A throw-away index of the rows the big one does not have yet.
+pub(super) fn beside<'a>(docs: impl Iterator<Item = &'a Doc>) -> Result<Searcher> {
+    let (schema, fields) = schema::build();
+    let builder = tantivy::Index::builder().schema(schema).tokenizers(schema::tokenizers());
+    let mut writer: SingleSegmentIndexWriter =
+        builder.single_segment_index_writer(RamDirectory::create(), FRESH_MEMORY_BYTES).map_err(failed)?;
+    for doc in docs {
+        writer.add_document(fields.document(doc)).map_err(failed)?;
+    }
+    let index = writer.finalize().map_err(failed)?;
+    Ok(reader(&index)?.searcher())
+}
+
+/// The error of the product for an error of the engine.
+pub(super) fn failed(e: TantivyError) -> Error {
+    match &e {
+        TantivyError::LockFailure(..) => {
+            Error::new(ErrorKind::Busy, "检索索引正被另一个进程使用。请先停止它再重试。").with_detail(e)
+        }
+        TantivyError::IoError(io) => Error::from(std::io::Error::new(io.kind(), io.to_string())),
+        _ => Error::internal(format!("index: {e}")),
+    }
+}
+
+fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn reader(index: &tantivy::Index) -> Result<IndexReader> {
+    index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into().map_err(failed)
+}
+
+/// The index in `dir` and its position, if it is whole and ours.
+fn usable(dir: &Path, epoch: u64) -> Option<(tantivy::Index, Seq)> {
+    let mut index = tantivy::Index::open(MmapDirectory::open(dir).ok()?).ok()?;
+    let (schema, _) = schema::build();
+    let payload: Payload = serde_json::from_str(&index.load_metas().ok()?.payload?).ok()?;
+    let ours = payload.epoch == epoch && payload.schema == SCHEMA_VERSION && index.schema() == schema;
+    let whole = ours && index.validate_checksum().ok()?.is_empty();
+    index.set_tokenizers(schema::tokenizers());
+    whole.then_some((index, Seq(payload.seq)))
+}
+
+/// An empty index in place of whatever `dir` holds.
+fn create(dir: &Path) -> Result<tantivy::Index> {
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            fs::remove_dir_all(entry.path())?;
+        } else {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    let (schema, _) = schema::build();
+    let builder = tantivy::Index::builder().schema(schema).tokenizers(schema::tokenizers());
+    builder.create_in_dir(dir).map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{ask, changes, doc, everything, ids, index};
+    use super::*;
+
+    #[test]
+    fn the_position_lives_with_the_index_and_another_epoch_starts_anew() {
+        let (dir, index) = index(&[doc(1, "一件", "举报")]);
+        assert_eq!(index.position(), Some(Seq(5)));
+        assert!(index.size_bytes().unwrap() > 0);
+        drop(index);
+        let (index, at) = Index::open(dir.path(), 1).unwrap();
+        assert_eq!((at, index.doc_count()), (Some(Seq(5)), 1));
+        assert_eq!(ids(&index.search(&everything(), &ask("举报"), &[]).unwrap()), [1]);
+        drop(index);
+        let (index, at) = Index::open(dir.path(), 2).unwrap();
+        assert_eq!((at, index.position(), index.doc_count()), (None, None, 0));
+    }
+
+    #[test]
+    fn a_damaged_index_starts_anew() {
+        let (dir, index) = index(&[doc(1, "一件", "举报")]);
+        drop(index);
+        let files = fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().path());
+        let postings = files.into_iter().find(|p| p.extension().is_some_and(|e| e == "idx")).unwrap();
+        let mut bytes = fs::read(&postings).unwrap();
+        bytes[3] ^= 1;
+        fs::write(&postings, bytes).unwrap();
+        let (index, at) = Index::open(dir.path(), 1).unwrap();
+        assert_eq!((at, index.doc_count()), (None, 0));
+    }
+
+    #[test]
+    fn the_folder_has_one_owner() {
+        let (dir, _index) = index(&[]);
+        let second = Index::open(dir.path(), 1).err().map(|e| e.kind());
+        assert_eq!(second, Some(ErrorKind::Busy));
+    }
+
+    #[test]
+    fn changes_replace_and_remove() {
+        let (_dir, index) = index(&[doc(1, "一件", "举报"), doc(2, "二件", "举报")]);
+        let removal = Change { id: 2, doc: None };
+        index.apply([changes(&[doc(1, "一件", "控告")]), vec![removal]].concat()).unwrap();
+        index.commit(Seq(6)).unwrap();
+        assert!(ids(&index.search(&everything(), &ask("举报"), &[]).unwrap()).is_empty());
+        assert_eq!(ids(&index.search(&everything(), &ask("控告"), &[]).unwrap()), [1]);
+        assert_eq!((index.doc_count(), index.position()), (1, Some(Seq(6))));
+    }
+
+    #[test]
+    fn settling_takes_removed_rows_off_the_disk() {
+        let (_dir, index) = index(&[doc(1, "一件", "举报"), doc(2, "二件", "举报")]);
+        index.apply(vec![Change { id: 2, doc: None }]).unwrap();
+        index.commit(Seq(6)).unwrap();
+        let removed = || index.searcher().segment_readers().iter().map(|s| s.num_deleted_docs()).sum::<u32>();
+        assert_eq!(removed(), 1);
+        index.settle().unwrap();
+        assert_eq!((removed(), index.doc_count(), index.position()), (0, 1, Some(Seq(6))));
+    }
+}

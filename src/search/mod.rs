@@ -1,0 +1,594 @@
+//! The search floor (检索): the only one that names tantivy.
+//!
+//! What must hold: a search finds every row that contains its text, the newest included; rows outside the
+//! scope are neither found nor counted; the same index gives the same answer to the same question. The index
+//! is a follower of the journal and can be thrown away. Reading hits again from the record store, authorising
+//! them and writing the journal entry of the search is left to `app`.
+
+mod analyzer;
+mod indexer;
+mod query;
+mod schema;
+mod snippet;
+
+use std::collections::{BTreeMap, BinaryHeap};
+
+use tantivy::collector::{Collector, SegmentCollector};
+use tantivy::query::{AllQuery, Bm25StatisticsProvider, Query};
+use tantivy::schema::Field;
+use tantivy::{DocId, Score, Searcher, SegmentOrdinal, SegmentReader, Term};
+
+use crate::base::Result;
+
+pub use indexer::Index;
+pub use snippet::{Piece, highlight, snippet};
+
+use query::{Gate, Gated, Plan};
+use schema::Columns;
+
+/// Memory of the index writer before it writes a segment, in bytes.
+pub const INDEX_WRITER_HEAP_BYTES: usize = 64 << 20;
+/// Memory of the throw-away index of fresh rows, in bytes.
+pub const FRESH_MEMORY_BYTES: usize = 16 << 20;
+/// Longest search text that is looked at, in characters.
+pub const QUERY_CHARS_MAX: usize = 512;
+/// Most parts of a search text that are looked at.
+pub const QUERY_PARTS_MAX: usize = 16;
+/// Shortest text for which near answers are offered, in characters.
+pub const NEAR_CHARS_MIN: usize = 3;
+/// Longest text that can be a misspelt name or title, in characters; longer ones are questions.
+pub const NAME_CHARS_MAX: usize = 16;
+/// Most terms of a near query.
+pub const NEAR_TERMS_MAX: usize = 160;
+/// Postings a near query may always walk, in rows summed over its terms; in a larger index as many as it has
+/// rows.
+pub const NEAR_POSTINGS_MIN: u64 = 60_000;
+/// Most postings a near query may walk however large the index is: this bounds its time.
+pub const NEAR_POSTINGS_MAX: u64 = 300_000;
+/// Most near answers, in rows: behind these nothing resembles the text.
+pub const NEAR_HITS_MAX: usize = 200;
+/// Deepest row a page can start at or reach, counted from the first.
+pub const PAGE_DEPTH_MAX: usize = 10_000;
+
+/// A row of the index: a record, or one article (条) of a regulation.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Doc {
+    /// The caller's number of the row; unique.
+    pub id: u64,
+    /// Kind of the row; scope and filters go by it.
+    pub kind: u8,
+    /// Unit the row belongs to.
+    pub unit: u64,
+    /// State in the flow of its kind.
+    pub state: u8,
+    /// `yyyymmdd`; 0 when unknown.
+    pub day: i32,
+    /// Factor of the relevance, from 0 to 1: lower than 1 for regulations that are no longer in force.
+    pub boost: f32,
+    /// Register number, 文号, or an address like 《信访工作条例》第二十一条.
+    pub number: String,
+    /// The caller's own id, found by its exact value only.
+    pub reference: String,
+    /// Title.
+    pub title: String,
+    /// Names of persons and places.
+    pub names: String,
+    /// Text.
+    pub body: String,
+}
+
+/// The new content of a row; `None` removes it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Change {
+    /// The row.
+    pub id: u64,
+    /// What it is from now on.
+    pub doc: Option<Doc>,
+}
+
+/// Units whose rows are visible.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Units {
+    /// Those of every unit.
+    All,
+    /// Those of the units listed.
+    Only(Vec<u64>),
+}
+
+/// What a person may find: nothing, unless a kind is listed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scope(Vec<(u8, Units)>);
+
+/// The order of hits; equal ones by id.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    /// Best match first.
+    #[default]
+    Relevance,
+    /// Latest day first, unknown days last.
+    Newest,
+    /// Earliest day first, unknown days last.
+    Oldest,
+}
+
+/// A question to the index.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Request {
+    /// What was typed; without text everything that passes the filters is listed, newest first.
+    pub text: String,
+    /// Kinds wanted; empty for all.
+    pub kinds: Vec<u8>,
+    /// Units wanted; empty for all.
+    pub units: Vec<u64>,
+    /// Pairs of kind and state wanted; empty for all.
+    pub states: Vec<(u8, u8)>,
+    /// First day, `yyyymmdd`; 0 for no bound.
+    pub from: i32,
+    /// Last day, `yyyymmdd`; 0 for no bound.
+    pub to: i32,
+    /// Order of the hits.
+    pub order: Order,
+    /// Hits to skip.
+    pub offset: usize,
+    /// Hits wanted.
+    pub limit: usize,
+    /// Rows that changed since the index position: the index must not answer for them.
+    pub exclude: Vec<u64>,
+}
+
+/// The answer to a [`Request`]. All counts are of rows within scope and filters.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Found {
+    /// Rows that match.
+    pub total: u64,
+    /// False when no row contains the text and the nearest rows are given instead, at most [`NEAR_HITS_MAX`].
+    pub exact: bool,
+    /// The page that was asked for.
+    pub hits: Vec<Hit>,
+    /// Matches by kind, ascending.
+    pub kinds: Vec<(u8, u64)>,
+    /// Matches by unit, ascending.
+    pub units: Vec<(u64, u64)>,
+    /// Matches by kind and state, ascending.
+    pub states: Vec<((u8, u8), u64)>,
+}
+
+/// A row that was found.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Hit {
+    /// The row.
+    pub id: u64,
+    /// Its kind.
+    pub kind: u8,
+    /// Its relevance; comparable within one answer only, never shown.
+    pub score: f32,
+}
+
+impl Scope {
+    /// A scope in which nothing is visible.
+    pub fn nothing() -> Self {
+        Self::default()
+    }
+
+    /// Makes rows of `kind` visible.
+    #[must_use]
+    pub fn with(mut self, kind: u8, units: Units) -> Self {
+        self.0.push((kind, units));
+        self
+    }
+
+    fn lanes(&self) -> &[(u8, Units)] {
+        &self.0
+    }
+}
+
+impl Index {
+    /// Answers `request` for a person with `scope`. `fresh` are the rows the index does not have yet, or not
+    /// in this version: they are asked the same question and take the place of older versions.
+    ///
+    /// # Errors
+    /// `Io` or `Internal` when the index cannot be read; never because of the text.
+    pub fn search(&self, scope: &Scope, request: &Request, fresh: &[Doc]) -> Result<Found> {
+        let latest: BTreeMap<u64, &Doc> = fresh.iter().map(|d| (d.id, d)).collect();
+        let mut shelves = vec![self.searcher()];
+        if !latest.is_empty() {
+            shelves.push(indexer::beside(latest.values().copied())?);
+        }
+        let gate = Gate::new(scope, request);
+        let gates = [gate.hiding(latest.into_keys()), gate.hiding_none()];
+        let ask = Ask { shelves, gates, request };
+        let plan = Plan::new(&request.text);
+        if plan.is_empty() {
+            let order = if request.order == Order::Relevance { Order::Newest } else { request.order };
+            return Ok(ask.exact(&AllQuery, order)?.found(request, true));
+        }
+        let strict = ask.exact(plan.strict(&self.fields()).as_ref(), request.order)?;
+        if strict.tally.total > 0 {
+            return Ok(strict.found(request, true));
+        }
+        match plan.near(&self.fields(), &ask.shelves) {
+            Some(query) => Ok(ask.near(query.as_ref())?.found(request, false)),
+            None => Ok(Found { exact: true, ..Found::default() }),
+        }
+    }
+}
+
+/// A question on its way through the shelves: the index, and the fresh rows beside it.
+struct Ask<'a> {
+    shelves: Vec<Searcher>,
+    gates: [Gate; 2],
+    request: &'a Request,
+}
+
+impl Ask<'_> {
+    /// All matches counted, the first ones in `order` kept.
+    fn exact(&self, query: &dyn Query, order: Order) -> Result<Answer> {
+        let depth = self.request.offset.saturating_add(self.request.limit).min(PAGE_DEPTH_MAX);
+        self.run(query, Gather { order, keep: depth, count: true })
+    }
+
+    /// The nearest rows are the whole answer: counted and put in order afterwards.
+    fn near(&self, query: &dyn Query) -> Result<Answer> {
+        let nearest =
+            self.run(query, Gather { order: Order::Relevance, keep: NEAR_HITS_MAX, count: false })?;
+        let mut answer = Answer::default();
+        let mut rows = nearest.rows;
+        for row in &mut rows {
+            answer.tally.add(row);
+            row.rank = rank(self.request.order, row);
+        }
+        rows.sort_unstable();
+        answer.rows = rows;
+        Ok(answer)
+    }
+
+    fn run(&self, query: &dyn Query, gather: Gather) -> Result<Answer> {
+        let statistics = Statistics(&self.shelves);
+        let mut answers = Vec::new();
+        for (shelf, gate) in self.shelves.iter().zip(&self.gates) {
+            let gated = Gated::new(query.box_clone(), gate.clone());
+            let answer = shelf.search_with_statistics_provider(&gated, &gather, &statistics);
+            answers.push(answer.map_err(indexer::failed)?);
+        }
+        Ok(merge(answers, gather.keep))
+    }
+}
+
+/// Frequencies over all shelves, so that scores of both compare.
+struct Statistics<'a>(&'a [Searcher]);
+
+impl Bm25StatisticsProvider for Statistics<'_> {
+    fn total_num_tokens(&self, field: Field) -> tantivy::Result<u64> {
+        self.0.iter().map(|s| s.total_num_tokens(field)).sum()
+    }
+
+    fn total_num_docs(&self) -> tantivy::Result<u64> {
+        self.0.iter().map(Searcher::total_num_docs).sum()
+    }
+
+    fn doc_freq(&self, term: &Term) -> tantivy::Result<u64> {
+        self.0.iter().map(|s| Bm25StatisticsProvider::doc_freq(s, term)).sum()
+    }
+}
+
+/// A match with what its counting and ordering need. Smaller is better: by rank, then by id.
+#[derive(Clone, Copy, Debug)]
+struct Row {
+    rank: u32,
+    id: u64,
+    kind: u8,
+    state: u8,
+    unit: u64,
+    day: u32,
+    score: f32,
+}
+
+/// The place of a row in an order: the smaller, the earlier.
+fn rank(order: Order, row: &Row) -> u32 {
+    match order {
+        // Scores are positive, and the bits of positive floats sort like the floats. The low bits are
+        // dropped: they depend on how the index happens to be cut into segments.
+        Order::Relevance => !(row.score.max(0.0).to_bits() >> 6),
+        Order::Newest => !row.day,
+        Order::Oldest => row.day.wrapping_sub(1),
+    }
+}
+
+impl PartialEq for Row {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Row {}
+
+impl PartialOrd for Row {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Row {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.rank, self.id).cmp(&(other.rank, other.id))
+    }
+}
+
+/// Counts of matches.
+#[derive(Clone, Debug, Default)]
+struct Tally {
+    total: u64,
+    units: BTreeMap<u64, u64>,
+    states: BTreeMap<(u8, u8), u64>,
+}
+
+impl Tally {
+    fn add(&mut self, row: &Row) {
+        self.total += 1;
+        *self.units.entry(row.unit).or_default() += 1;
+        *self.states.entry((row.kind, row.state)).or_default() += 1;
+    }
+
+    fn join(&mut self, other: Self) {
+        self.total += other.total;
+        for (unit, n) in other.units {
+            *self.units.entry(unit).or_default() += n;
+        }
+        for (state, n) in other.states {
+            *self.states.entry(state).or_default() += n;
+        }
+    }
+}
+
+/// What one pass over one or more segments brings: the best rows, sorted, and the counts.
+#[derive(Clone, Debug, Default)]
+struct Answer {
+    rows: Vec<Row>,
+    tally: Tally,
+}
+
+impl Answer {
+    fn found(self, request: &Request, exact: bool) -> Found {
+        let mut kinds: BTreeMap<u8, u64> = BTreeMap::new();
+        for ((kind, _), n) in &self.tally.states {
+            *kinds.entry(*kind).or_default() += n;
+        }
+        let page = self.rows.iter().skip(request.offset).take(request.limit);
+        Found {
+            total: self.tally.total,
+            exact,
+            hits: page.map(|r| Hit { id: r.id, kind: r.kind, score: r.score }).collect(),
+            kinds: kinds.into_iter().collect(),
+            units: self.tally.units.into_iter().collect(),
+            states: self.tally.states.into_iter().collect(),
+        }
+    }
+}
+
+fn merge(answers: Vec<Answer>, keep: usize) -> Answer {
+    let mut all = Answer::default();
+    for answer in answers {
+        all.rows.extend(answer.rows);
+        all.tally.join(answer.tally);
+    }
+    all.rows.sort_unstable();
+    all.rows.truncate(keep);
+    all
+}
+
+/// The one collector: the best `keep` rows in `order`, and counts of all if `count`.
+#[derive(Clone, Copy, Debug)]
+struct Gather {
+    order: Order,
+    keep: usize,
+    count: bool,
+}
+
+struct SegmentGather {
+    how: Gather,
+    columns: Columns,
+    /// The worst row that is kept lies on top.
+    best: BinaryHeap<Row>,
+    tally: Tally,
+}
+
+impl Collector for Gather {
+    type Fruit = Answer;
+    type Child = SegmentGather;
+
+    fn for_segment(&self, _: SegmentOrdinal, reader: &SegmentReader) -> tantivy::Result<SegmentGather> {
+        let columns = Columns::open(reader)?;
+        Ok(SegmentGather { how: *self, columns, best: BinaryHeap::new(), tally: Tally::default() })
+    }
+
+    fn requires_scoring(&self) -> bool {
+        self.order == Order::Relevance
+    }
+
+    fn merge_fruits(&self, fruits: Vec<Answer>) -> tantivy::Result<Answer> {
+        Ok(merge(fruits, self.keep))
+    }
+}
+
+impl SegmentCollector for SegmentGather {
+    type Fruit = Answer;
+
+    fn collect(&mut self, doc: DocId, score: Score) {
+        let c = &self.columns;
+        let (kind, state, unit, day) = (c.kind(doc), c.state(doc), c.unit(doc), c.day(doc));
+        let score = score * c.boost(doc).clamp(0.0, 1.0);
+        let mut row = Row { rank: 0, id: 0, kind, state, unit, day, score };
+        row.rank = rank(self.how.order, &row);
+        if self.how.count {
+            self.tally.add(&row);
+        }
+        let full = self.best.len() >= self.how.keep;
+        if full && self.best.peek().is_none_or(|worst| worst.rank < row.rank) {
+            return;
+        }
+        row.id = c.id(doc);
+        self.best.push(row);
+        if full {
+            self.best.pop();
+        }
+    }
+
+    fn harvest(self) -> Answer {
+        Answer { rows: self.best.into_sorted_vec(), tally: self.tally }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Seq;
+
+    pub(super) fn doc(id: u64, title: &str, body: &str) -> Doc {
+        let (title, body) = (title.to_owned(), body.to_owned());
+        Doc { id, kind: 1, unit: 7, state: 2, day: 20_200_600, boost: 1.0, title, body, ..Doc::default() }
+    }
+
+    pub(super) fn changes(docs: &[Doc]) -> Vec<Change> {
+        docs.iter().map(|d| Change { id: d.id, doc: Some(d.clone()) }).collect()
+    }
+
+    pub(super) fn index(docs: &[Doc]) -> (tempfile::TempDir, Index) {
+        let dir = tempfile::tempdir().unwrap();
+        let (index, at) = Index::open(dir.path(), 1).unwrap();
+        assert_eq!(at, None);
+        index.apply(changes(docs)).unwrap();
+        index.commit(Seq(5)).unwrap();
+        (dir, index)
+    }
+
+    pub(super) fn everything() -> Scope {
+        (0..=9).fold(Scope::nothing(), |s, kind| s.with(kind, Units::All))
+    }
+
+    pub(super) fn ask(text: &str) -> Request {
+        Request { text: text.to_owned(), limit: 20, ..Request::default() }
+    }
+
+    pub(super) fn ids(found: &Found) -> Vec<u64> {
+        found.hits.iter().map(|h| h.id).collect()
+    }
+
+    #[test]
+    fn what_is_out_of_scope_is_neither_found_nor_counted() {
+        let other = Doc { kind: 2, unit: 8, ..doc(2, "另一件", "举报村干部") };
+        let (_dir, index) = index(&[doc(1, "一件", "举报村干部"), other]);
+        for (scope, expected) in [
+            (Scope::nothing(), vec![]),
+            (Scope::nothing().with(1, Units::All), vec![1]),
+            (Scope::nothing().with(2, Units::Only(vec![7, 9])), vec![]),
+            (Scope::nothing().with(2, Units::Only(vec![9, 8])), vec![2]),
+            (Scope::nothing().with(2, Units::Only(vec![9])).with(2, Units::Only(vec![8])), vec![2]),
+            (Scope::nothing().with(1, Units::All).with(2, Units::Only(vec![])), vec![1]),
+            (everything(), vec![1, 2]),
+        ] {
+            for text in ["村干部", "", "举报村干布"] {
+                let found = index.search(&scope, &ask(text), &[]).unwrap();
+                assert_eq!(
+                    (ids(&found), found.total),
+                    (expected.clone(), expected.len() as u64),
+                    "{text} {scope:?}"
+                );
+                assert_eq!(found.kinds.iter().map(|k| k.1).sum::<u64>(), found.total);
+                assert_eq!(found.units.iter().map(|k| k.1).sum::<u64>(), found.total);
+                assert_eq!(found.states.iter().map(|k| k.1).sum::<u64>(), found.total);
+            }
+        }
+    }
+
+    #[test]
+    fn fresh_rows_are_found_and_replace_their_older_selves() {
+        let old =
+            [doc(1, "旧标题", "举报村干部"), doc(2, "一件", "举报村干部"), doc(3, "一件", "举报镇干部")];
+        let (_dir, index) = index(&old);
+        let fresh = [doc(1, "新标题", "无关"), doc(4, "一件", "举报村干部"), doc(4, "一件", "举报村干部")];
+        let found = index.search(&everything(), &ask("村干部"), &fresh).unwrap();
+        assert_eq!((ids(&found), found.total, found.exact), (vec![2, 4], 2, true));
+        assert_eq!(found.states, [((1, 2), 2)]);
+        let gone = Request { exclude: vec![2], ..ask("村干部") };
+        assert_eq!(ids(&index.search(&everything(), &gone, &fresh).unwrap()), [4]);
+        assert_eq!(ids(&index.search(&Scope::nothing(), &gone, &fresh).unwrap()), [0u64; 0]);
+        assert_eq!(index.search(&everything(), &ask(""), &fresh).unwrap().total, 4);
+        assert_eq!(ids(&index.search(&everything(), &ask("新标题"), &fresh).unwrap()), [1]);
+    }
+
+    #[test]
+    fn equal_rows_come_by_id_and_pages_join() {
+        let docs: Vec<Doc> = (1..=50).rev().map(|id| doc(id, "一件", "举报村干部")).collect();
+        let (_dir, index) = index(&docs);
+        for order in [Order::Relevance, Order::Newest, Order::Oldest] {
+            let mut seen = Vec::new();
+            for offset in (0..60).step_by(7) {
+                let page = Request { order, offset, limit: 7, ..ask("村干部") };
+                let found = index.search(&everything(), &page, &[]).unwrap();
+                assert_eq!(found.total, 50);
+                seen.extend(ids(&found));
+            }
+            assert_eq!(seen, (1..=50).collect::<Vec<u64>>());
+        }
+    }
+
+    #[test]
+    fn what_contains_the_text_keeps_the_rest_away() {
+        let article = Doc {
+            number: "《信访工作条例》第二十一条".into(),
+            ..doc(3, "信访工作条例第二十一条", "第二十一条 办理")
+        };
+        let other = doc(4, "信访工作条例第三十一条", "依照本条例第二十一条");
+        let named = Doc { reference: "XF-0007".into(), ..doc(5, "无关", "无关") };
+        let docs = [doc(1, "一件", "反映村干部"), doc(2, "一件", "反映镇干部和村"), article, other, named];
+        let (_dir, index) = index(&docs);
+        let found = |text: &str| ids(&index.search(&everything(), &ask(text), &[]).unwrap());
+        assert_eq!(found("映村"), [1]);
+        assert_eq!(found("反映 镇"), [2]);
+        assert_eq!(found("反映 -镇"), [1]);
+        assert_eq!(found("\"反映 镇干\""), [2]);
+        for text in ["信访工作条例第21条", "信訪工作條例 第２１條", "《信访工作条例》21条"]
+        {
+            assert_eq!(found(text)[0], 3, "{text}");
+        }
+        assert_eq!(found("XF-0007"), [5]);
+        let near = index.search(&everything(), &ask("反应村干部问题"), &[]).unwrap();
+        assert_eq!((near.exact, near.hits[0].id), (false, 1));
+        assert_eq!(found("村"), [1, 2]);
+    }
+
+    #[test]
+    fn no_text_is_an_error() {
+        let (_dir, index) = index(&[doc(1, "一件", "举报村干部")]);
+        let long = "很长".repeat(5000);
+        let deep = "(".repeat(3000);
+        for text in [
+            "\"",
+            "\"\"",
+            "-",
+            "--",
+            "- -",
+            "AND OR NOT",
+            "title:x^9",
+            "*",
+            "[a TO b]",
+            "\u{0}\u{FFFF}",
+            "\\",
+            "-\"a",
+            "\"-a\" -b",
+            "零条之",
+            "第条",
+            "\u{200B}",
+            "👩‍👩‍👧",
+            "ﷺ",
+            &long,
+            &deep,
+        ] {
+            for order in [Order::Relevance, Order::Oldest] {
+                let request = Request { order, offset: usize::MAX, limit: usize::MAX, ..ask(text) };
+                index.search(&everything(), &request, &[doc(9, text, text)]).unwrap();
+            }
+        }
+        assert_eq!(index.search(&everything(), &Request { limit: 0, ..ask("村干") }, &[]).unwrap().total, 1);
+    }
+}

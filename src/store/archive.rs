@@ -1,0 +1,207 @@
+//! Everything that must survive, as a stream of rows for a backup, and a new store made from such a stream.
+//! Derived tables are not in it: they are rebuilt.
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::Path;
+use std::sync::Arc;
+
+use redb::{Database, ReadableTable, WriteTransaction};
+
+use super::keyslot::Ring;
+use super::seal::Secret;
+use super::tables::{COUNTERS, JOURNAL, META, RECORD_KEYS, RECORDS};
+use super::{Snapshot, Store, blob, damage, fact, set_private, upgrade};
+use crate::base::{Clock, Error, RecordId, Result};
+
+/// One row of an archive: which table, key, value. Blobs are rows too, a piece at a time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ArchiveRow {
+    /// 1 meta, 2 counters, 3 records, 4 record keys, 5 journal, 6 a piece of an attachment.
+    pub table: u8,
+    /// Key bytes; integers big-endian.
+    pub key: Vec<u8>,
+    /// Value bytes; integers big-endian.
+    pub value: Vec<u8>,
+}
+
+const META_ROWS: u8 = 1;
+const COUNTER_ROWS: u8 = 2;
+const RECORD_ROWS: u8 = 3;
+const KEY_ROWS: u8 = 4;
+const JOURNAL_ROWS: u8 = 5;
+const BLOB_ROWS: u8 = 6;
+const ROWS_A_COMMIT: usize = 20_000;
+const BLOB_PIECE: usize = 1 << 20;
+
+impl Snapshot {
+    /// Feeds every row of the snapshot to `sink`, then every attachment there is.
+    pub fn dump(&self, sink: &mut dyn FnMut(ArchiveRow) -> Result<()>) -> Result<()> {
+        let meta = self.txn.open_table(META).map_err(damage)?;
+        for row in meta.iter().map_err(damage)? {
+            let (key, value) = row.map_err(damage)?;
+            sink(ArchiveRow { table: META_ROWS, key: key.value().to_vec(), value: value.value().to_vec() })?;
+        }
+        let counters = self.txn.open_table(COUNTERS).map_err(damage)?;
+        for row in counters.iter().map_err(damage)? {
+            let (key, value) = row.map_err(damage)?;
+            let value = value.value().to_be_bytes().to_vec();
+            sink(ArchiveRow { table: COUNTER_ROWS, key: key.value().to_vec(), value })?;
+        }
+        for (number, table) in [(RECORD_ROWS, RECORDS), (KEY_ROWS, RECORD_KEYS), (JOURNAL_ROWS, JOURNAL)] {
+            let rows = self.txn.open_table(table).map_err(damage)?;
+            for row in rows.iter().map_err(damage)? {
+                let (key, value) = row.map_err(damage)?;
+                let key = key.value().to_be_bytes().to_vec();
+                sink(ArchiveRow { table: number, key, value: value.value().to_vec() })?;
+            }
+        }
+        self.dump_blobs(sink)
+    }
+
+    /// Attachments that came after the snapshot was taken may be in it too; nothing names them, so they do no harm.
+    fn dump_blobs(&self, sink: &mut dyn FnMut(ArchiveRow) -> Result<()>) -> Result<()> {
+        for name in blob::all(&self.shared.dir)? {
+            let path = blob::path(&self.shared.dir, &name).ok_or_else(|| Error::damaged("附件文件名"))?;
+            let mut file = File::open(path)?;
+            loop {
+                let mut piece = Vec::with_capacity(BLOB_PIECE);
+                Read::by_ref(&mut file).take(BLOB_PIECE as u64).read_to_end(&mut piece)?;
+                if piece.is_empty() {
+                    break;
+                }
+                sink(ArchiveRow { table: BLOB_ROWS, key: name.clone().into_bytes(), value: piece })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A digest over the current value of every record: two stores with the same root hold the same records.
+    pub fn content_root(&self) -> Result<[u8; 32]> {
+        let records = self.txn.open_table(RECORDS).map_err(damage)?;
+        let mut context = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
+        for row in records.iter().map_err(damage)? {
+            let (id, value) = row.map_err(damage)?;
+            context.update(&id.value().to_be_bytes());
+            context.update(&super::seal::sha256(&[value.value()]));
+        }
+        context.finish().as_ref().try_into().map_err(|_| Error::internal("digest length"))
+    }
+
+    /// How many records there are.
+    pub fn count(&self) -> Result<u64> {
+        let records = self.txn.open_table(RECORDS).map_err(damage)?;
+        redb::ReadableTableMetadata::len(&records).map_err(damage)
+    }
+
+    /// Every record id there is, in order.
+    pub fn all_ids(&self) -> Result<impl Iterator<Item = RecordId> + use<>> {
+        Ok((1..=self.last_id()?.0).map(RecordId))
+    }
+}
+
+/// Makes a store in an empty folder from the rows of an archive and its generation keys, with a new key file.
+pub fn load(
+    dir: &Path,
+    key_file: &Path,
+    store_id: &str,
+    generations: Vec<(u32, Secret)>,
+    rows: &mut dyn Iterator<Item = Result<ArchiveRow>>,
+    clock: Arc<dyn Clock>,
+) -> Result<Store> {
+    fs::create_dir_all(dir)?;
+    set_private(dir)?;
+    Ring::adopt(dir, store_id, key_file, generations)?;
+    let db = super::redb_builder().create(dir.join(super::DATABASE_FILE)).map_err(damage)?;
+    fill(&db, dir, rows)?;
+    drop(db);
+    let store = Store::open(dir, clock)?;
+    store.rebuild_derived()?;
+    Ok(store)
+}
+
+fn fill(db: &Database, dir: &Path, rows: &mut dyn Iterator<Item = Result<ArchiveRow>>) -> Result<()> {
+    let mut txn = upgrade::begin(db)?;
+    upgrade::create_tables(&txn)?;
+    let mut blobs = Blobs { dir, open: None };
+    for (n, row) in rows.enumerate() {
+        let row = row?;
+        if row.table == BLOB_ROWS {
+            blobs.write(&row)?;
+        } else {
+            insert(&txn, &row)?;
+        }
+        if n % ROWS_A_COMMIT == ROWS_A_COMMIT - 1 {
+            txn.commit().map_err(damage)?;
+            txn = upgrade::begin(db)?;
+        }
+    }
+    blobs.close()?;
+    txn.commit().map_err(damage)
+}
+
+fn insert(txn: &WriteTransaction, row: &ArchiveRow) -> Result<()> {
+    let number = |bytes: &[u8]| -> Result<u64> {
+        bytes.try_into().map(u64::from_be_bytes).map_err(|_| Error::damaged("备份中的一行"))
+    };
+    let value = row.value.as_slice();
+    match row.table {
+        META_ROWS => {
+            let mut table = txn.open_table(META).map_err(damage)?;
+            table.insert(row.key.as_slice(), value).map_err(damage)?;
+        }
+        COUNTER_ROWS => {
+            let mut table = txn.open_table(COUNTERS).map_err(damage)?;
+            table.insert(row.key.as_slice(), number(value)?).map_err(damage)?;
+        }
+        RECORD_ROWS | KEY_ROWS | JOURNAL_ROWS => {
+            let table = match row.table {
+                RECORD_ROWS => RECORDS,
+                KEY_ROWS => RECORD_KEYS,
+                _ => JOURNAL,
+            };
+            let mut table = txn.open_table(table).map_err(damage)?;
+            table.insert(number(&row.key)?, value).map_err(damage)?;
+        }
+        other => return Err(Error::damaged(format!("备份中的表 {other} 不认识"))),
+    }
+    Ok(())
+}
+
+/// Sealed attachments come verbatim, in pieces that follow each other.
+struct Blobs<'a> {
+    dir: &'a Path,
+    open: Option<(Vec<u8>, File)>,
+}
+
+impl Blobs<'_> {
+    fn write(&mut self, row: &ArchiveRow) -> Result<()> {
+        if self.open.as_ref().is_none_or(|(name, _)| *name != row.key) {
+            self.close()?;
+            let name = String::from_utf8_lossy(&row.key).into_owned();
+            let path = blob::path(self.dir, &name).ok_or_else(|| Error::damaged("备份中的附件名"))?;
+            path.parent().map_or(Ok(()), fs::create_dir_all)?;
+            let file = File::options().write(true).create_new(true).open(path)?;
+            self.open = Some((row.key.clone(), file));
+        }
+        if let Some((_, file)) = &mut self.open {
+            std::io::Write::write_all(file, &row.value)?;
+        }
+        Ok(())
+    }
+
+    fn close(&mut self) -> Result<()> {
+        self.open.take().map_or(Ok(()), |(_, file)| Ok(file.sync_all()?))
+    }
+}
+
+/// Raises the epoch of a store that was just loaded; the caller opens it anew.
+pub fn raise_epoch(store: &Store, act: super::Act) -> Result<u64> {
+    store.submit(move |txn| {
+        let text = txn.fact(fact::EPOCH)?.unwrap_or_default();
+        let epoch: u64 = String::from_utf8_lossy(&text).parse().map_err(|_| Error::damaged("纪元"))?;
+        txn.set_fact(fact::EPOCH, (epoch + 1).to_string());
+        txn.act(act);
+        Ok(epoch + 1)
+    })
+}

@@ -1,0 +1,181 @@
+//! Attachments: streamed into sealed files under `blobs/`, each under a random key of its own that only the records
+//! naming the file keep. A file is whole and synced before the commit that names it. Bytes: `data-format/store.md`.
+
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+
+use aws_lc_rs::hmac;
+
+use super::seal::{self, CHUNK_OVERHEAD, Secret};
+use crate::base::{Error, Result, limits};
+use crate::records::FileRef;
+
+const MAGIC: &[u8; 8] = b"jicengB1";
+const FOLDER: &str = "blobs";
+const STAGING: &str = "tmp";
+
+/// Takes an attachment in pieces.
+pub struct BlobWriter {
+    root: PathBuf,
+    temp: PathBuf,
+    file: Option<File>,
+    key: Secret,
+    name: hmac::Context,
+    buffer: Vec<u8>,
+    chunks: u64,
+    size: u64,
+}
+
+impl BlobWriter {
+    pub(super) fn create(root: &Path, name_key: &Secret) -> Result<Self> {
+        let staging = root.join(STAGING);
+        fs::create_dir_all(&staging)?;
+        let temp = staging.join(hex::encode(seal::random::<12>()?));
+        let mut file = File::options().write(true).create_new(true).open(&temp)?;
+        file.write_all(MAGIC)?;
+        Ok(Self {
+            root: root.to_owned(),
+            temp,
+            file: Some(file),
+            key: Secret::random()?,
+            name: name_key.hasher(),
+            buffer: Vec::with_capacity(limits::CHUNK_BYTES),
+            chunks: 0,
+            size: 0,
+        })
+    }
+
+    /// Adds bytes; refuses more than an attachment may have.
+    pub fn write(&mut self, mut bytes: &[u8]) -> Result<()> {
+        self.size += bytes.len() as u64;
+        if self.size > limits::FILE_BYTES {
+            let most = limits::FILE_BYTES >> 20;
+            return Err(Error::invalid(format!("附件超过 {most} MB，没有保存。请压缩或拆分后再上传。")));
+        }
+        self.name.update(bytes);
+        while !bytes.is_empty() {
+            if self.buffer.len() == limits::CHUNK_BYTES {
+                self.flush(false)?;
+            }
+            let room = limits::CHUNK_BYTES - self.buffer.len();
+            let (now, later) = bytes.split_at(room.min(bytes.len()));
+            self.buffer.extend_from_slice(now);
+            bytes = later;
+        }
+        Ok(())
+    }
+
+    /// Makes the file durable under its final name.
+    pub fn finish(mut self, name: &str) -> Result<FileRef> {
+        self.flush(true)?;
+        if let Some(file) = self.file.take() {
+            file.sync_all()?;
+        }
+        let tag = self.name.clone().sign();
+        let blob = format!("{}-{}", hex::encode(&tag.as_ref()[..16]), hex::encode(seal::random::<6>()?));
+        let folder = self.root.join(FOLDER).join(&blob[..2]);
+        fs::create_dir_all(&folder)?;
+        fs::rename(&self.temp, folder.join(&blob))?;
+        for dir in [folder.as_path(), &self.root.join(FOLDER), &self.root] {
+            File::open(dir)?.sync_all()?;
+        }
+        Ok(FileRef { name: clean_name(name), size: self.size, blob, key: self.key.expose().to_vec() })
+    }
+
+    fn flush(&mut self, last: bool) -> Result<()> {
+        let sealed = self.key.seal_chunk(self.chunks, last, &self.buffer)?;
+        if let Some(file) = &mut self.file {
+            file.write_all(&sealed)?;
+        }
+        self.chunks += 1;
+        self.buffer.clear();
+        Ok(())
+    }
+}
+
+impl Drop for BlobWriter {
+    fn drop(&mut self) {
+        // After `finish` there is nothing left under this name.
+        let _gone = fs::remove_file(&self.temp);
+    }
+}
+
+/// Gives an attachment back in pieces.
+pub struct BlobReader {
+    file: File,
+    key: Secret,
+    left: u64,
+    chunk: u64,
+    name: String,
+}
+
+impl BlobReader {
+    pub(super) fn open(root: &Path, file: &FileRef) -> Result<Self> {
+        let damaged = || Error::damaged("附件文件缺失或损坏");
+        let mut handle = File::open(path(root, &file.blob).ok_or_else(damaged)?)
+            .map_err(|e| damaged().with_detail(e))?;
+        let mut magic = [0; 8];
+        handle.read_exact(&mut magic).map_err(|_| damaged())?;
+        let left = handle.metadata()?.len() - magic.len() as u64;
+        if magic != *MAGIC {
+            return Err(damaged());
+        }
+        Ok(Self { file: handle, key: Secret::from_slice(&file.key)?, left, chunk: 0, name: file.blob.clone() })
+    }
+
+    /// The next piece; `None` after the last.
+    pub fn next_chunk(&mut self) -> Result<Option<Vec<u8>>> {
+        if self.left == 0 && self.chunk > 0 {
+            return Ok(None);
+        }
+        let damaged = || Error::damaged(format!("附件 {}", self.name));
+        let size = self.left.min((limits::CHUNK_BYTES + CHUNK_OVERHEAD) as u64);
+        let mut sealed = vec![0; usize::try_from(size).map_err(Error::internal)?];
+        self.file.read_exact(&mut sealed).map_err(|_| damaged())?;
+        self.left -= size;
+        let plain = self.key.open_chunk(self.chunk, self.left == 0, &sealed).ok_or_else(damaged)?;
+        self.chunk += 1;
+        Ok(Some(plain))
+    }
+}
+
+/// Removes a file that no record names.
+pub(super) fn discard(root: &Path, file: &FileRef) -> Result<()> {
+    path(root, &file.blob).map_or(Ok(()), |p| Ok(fs::remove_file(p)?))
+}
+
+/// Where a sealed file lies; `None` for a name that could not be one.
+pub(super) fn path(root: &Path, blob: &str) -> Option<PathBuf> {
+    let plain = blob.len() > 2 && blob.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
+    plain.then(|| root.join(FOLDER).join(&blob[..2]).join(blob))
+}
+
+/// Names of all sealed files.
+pub(super) fn all(root: &Path) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    let Ok(folders) = fs::read_dir(root.join(FOLDER)) else { return Ok(names) };
+    for folder in folders {
+        for file in fs::read_dir(folder?.path())? {
+            names.push(file?.file_name().to_string_lossy().into_owned());
+        }
+    }
+    names.sort_unstable();
+    Ok(names)
+}
+
+/// Removes uploads that were under way when the process stopped.
+pub(super) fn clear_leftovers(root: &Path) -> Result<()> {
+    let staging = root.join(STAGING);
+    if staging.exists() {
+        fs::remove_dir_all(&staging)?;
+    }
+    Ok(())
+}
+
+/// The last part of a name, without control characters, at most 200 characters.
+fn clean_name(name: &str) -> String {
+    let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
+    let clean: String = last.chars().filter(|c| !c.is_control()).take(200).collect();
+    if clean.trim_matches(['.', ' ']).is_empty() { "附件".to_owned() } else { clean }
+}

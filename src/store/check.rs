@@ -1,0 +1,240 @@
+//! Checking everything there is: that the chain holds, that each record opens and is the one the journal names, that
+//! attachments are whole, that derived tables are what records and journal give.
+
+use std::collections::HashMap;
+
+use redb::{ReadableDatabase, ReadableTable};
+
+use super::journal::{self, Head};
+use super::seal::sha256;
+use super::tables::{self, CHILDREN, COUNTERS, JOURNAL, LISTS, LOOKUPS, META, RECORD_KEYS, RECORDS, TALLIES, TOUCHES};
+use super::{Shared, blob, damage, fact, view};
+use crate::base::{RecordId, Result, Seq};
+use crate::records::{self, Value, act};
+
+/// What a check saw.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// Records that opened.
+    pub records: u64,
+    /// Journal entries that chain.
+    pub entries: u64,
+    /// Attachments that are whole.
+    pub files: u64,
+    /// Attachments that no record names.
+    pub orphans: u64,
+    /// Head of the journal.
+    pub head: Option<Head>,
+    /// Hash of every entry by number, for heads kept outside: only as many as were asked about.
+    pub problems: Vec<String>,
+}
+
+impl Report {
+    fn problem(&mut self, what: impl Into<String>) {
+        if self.problems.len() < 100 {
+            self.problems.push(what.into());
+        }
+    }
+}
+
+type Newest = HashMap<u64, (u32, [u8; 32])>;
+
+/// Runs all checks on one snapshot.
+pub(super) fn run(shared: &Shared) -> Result<Report> {
+    let mut report = Report::default();
+    let txn = shared.db.begin_read().map_err(damage)?;
+    let newest = chain(&txn, shared, &mut report)?;
+    let mut expected = Expected::default();
+    let named = values(&txn, shared, &newest, &mut expected, &mut report)?;
+    derived(&txn, &expected, &mut report)?;
+    files(shared, &named, &mut report)?;
+    Ok(report)
+}
+
+/// The derived tables as they should be.
+#[derive(Default)]
+struct Expected {
+    lists: Vec<Vec<u8>>,
+    tallies: HashMap<Vec<u8>, u64>,
+    lookups: Vec<Vec<u8>>,
+    children: Vec<Vec<u8>>,
+    touches: u64,
+}
+
+fn chain(txn: &redb::ReadTransaction, shared: &Shared, report: &mut Report) -> Result<Newest> {
+    let table = txn.open_table(JOURNAL).map_err(damage)?;
+    let meta = txn.open_table(META).map_err(damage)?;
+    let stored = meta.get(fact::HEAD.as_bytes()).map_err(damage)?.map(|v| v.value().to_vec());
+    let stored = view::read_head(&stored.unwrap_or_default())?;
+    let mut head = Head { seq: Seq(0), hash: [0; 32] };
+    let mut newest = Newest::new();
+    for row in table.iter().map_err(damage)? {
+        let (seq, bytes) = row.map_err(damage)?;
+        if seq.value() != head.seq.0 + 1 {
+            report.problem(format!("日志缺少第 {} 条", head.seq.0 + 1));
+            break;
+        }
+        match journal::verify(&head, bytes.value()) {
+            Ok(entry) => {
+                head = Head { seq: entry.header.seq, hash: entry.hash };
+                let changed = entry.header.subjects.iter().filter_map(|s| Some((s.id.0, (s.version, s.digest?))));
+                newest.extend(changed);
+            }
+            Err(e) => {
+                report.problem(e.public().to_owned());
+                break;
+            }
+        }
+        report.entries += 1;
+    }
+    if head != stored {
+        report.problem(format!("日志链头对不上：记录的是第 {} 条，查到第 {} 条", stored.seq, head.seq));
+    }
+    if !view::head_agrees(shared, &stored) && stored.seq >= super::lock(&shared.head).seq {
+        report.problem("运行中的链头与库中不一致");
+    }
+    report.head = Some(head);
+    Ok(newest)
+}
+
+fn values(
+    txn: &redb::ReadTransaction,
+    shared: &Shared,
+    newest: &Newest,
+    expected: &mut Expected,
+    report: &mut Report,
+) -> Result<Vec<(RecordId, records::FileRef)>> {
+    let table = txn.open_table(RECORDS).map_err(damage)?;
+    let keys = txn.open_table(RECORD_KEYS).map_err(damage)?;
+    let mut named = Vec::new();
+    let mut next = 1;
+    for row in table.iter().map_err(damage)? {
+        let (id, value) = row.map_err(damage)?;
+        let id = id.value();
+        if id != next {
+            report.problem(format!("缺少记录 {next} 到 {}", id - 1));
+        }
+        next = id + 1;
+        match newest.get(&id) {
+            None => report.problem(format!("记录 {id} 在日志中没有来历")),
+            Some((_, digest)) if *digest != sha256(&[value.value()]) => {
+                report.problem(format!("记录 {id} 不是日志所记的最新版本（可能被换回旧版本）"));
+            }
+            Some(_) => {}
+        }
+        let wrapped = keys.get(id).map_err(damage)?.map(|k| k.value().to_vec()).unwrap_or_default();
+        let opened = shared
+            .record_key(id, &wrapped)
+            .and_then(|key| view::open_value(&key, RecordId(id), value.value(), true));
+        match opened {
+            Ok(record) => {
+                expect(shared, &record, expected);
+                let files = record.fields.iter().filter_map(|(_, v)| match v {
+                    Value::Files(files) => Some(files),
+                    _ => None,
+                });
+                named.extend(files.flatten().map(|f| (RecordId(id), f)));
+                report.records += 1;
+            }
+            Err(e) => report.problem(e.public().to_owned()),
+        }
+    }
+    let missing = newest.keys().filter(|id| **id >= next).count();
+    if missing > 0 {
+        report.problem(format!("缺少最后 {missing} 条记录"));
+    }
+    counters(txn, next, report)?;
+    expected.touches = touches(txn)?;
+    Ok(named)
+}
+
+fn expect(shared: &Shared, record: &records::Record, expected: &mut Expected) {
+    let Some(kind) = records::by_tag(record.kind) else { return };
+    let rows = tables::rows(kind, record, &|b| shared.secrets.lookup.short_hash(b));
+    expected.lists.push(rows.list);
+    *expected.tallies.entry(rows.tally).or_default() += 1;
+    expected.lookups.extend(rows.lookups);
+    expected.children.extend(rows.child);
+}
+
+fn counters(txn: &redb::ReadTransaction, next: u64, report: &mut Report) -> Result<()> {
+    let meta = txn.open_table(META).map_err(damage)?;
+    let stored = meta.get(fact::NEXT_ID.as_bytes()).map_err(damage)?;
+    let stored = stored.and_then(|v| String::from_utf8_lossy(v.value()).parse::<u64>().ok());
+    if stored != Some(next) {
+        report.problem("下一个记录号与最后一条记录对不上");
+    }
+    txn.open_table(COUNTERS).map_err(damage)?;
+    Ok(())
+}
+
+fn touches(txn: &redb::ReadTransaction) -> Result<u64> {
+    let table = txn.open_table(JOURNAL).map_err(damage)?;
+    let mut count = 0;
+    for row in table.iter().map_err(damage)? {
+        let Ok(entry) = journal::read(row.map_err(damage)?.1.value()) else { continue };
+        if ![act::LIST.code, act::SEARCH.code].contains(&entry.header.action) {
+            let ids: std::collections::HashSet<u64> = entry.header.subjects.iter().map(|s| s.id.0).collect();
+            count += ids.len() as u64;
+        }
+    }
+    Ok(count)
+}
+
+fn derived(txn: &redb::ReadTransaction, expected: &Expected, report: &mut Report) -> Result<()> {
+    let same = |name, mut want: Vec<Vec<u8>>| -> Result<bool> {
+        want.sort_unstable();
+        let table = txn.open_table::<&[u8], ()>(name).map_err(damage)?;
+        let mut rows = table.iter().map_err(damage)?;
+        for key in &want {
+            let row = rows.next().transpose().map_err(damage)?;
+            if row.is_none_or(|(k, _)| k.value() != key.as_slice()) {
+                return Ok(false);
+            }
+        }
+        Ok(rows.next().is_none())
+    };
+    let lists = [
+        ("列表", LISTS, expected.lists.clone()),
+        ("查值", LOOKUPS, expected.lookups.clone()),
+        ("下级", CHILDREN, expected.children.clone()),
+    ];
+    for (label, table, want) in lists {
+        if !same(table, want)? {
+            report.problem(format!("派生表（{label}）与记录不一致，可用 jiceng reindex 重建"));
+        }
+    }
+    let tallies = txn.open_table(TALLIES).map_err(damage)?;
+    let mut stored = HashMap::new();
+    for row in tallies.iter().map_err(damage)? {
+        let (key, n) = row.map_err(damage)?;
+        stored.insert(key.value().to_vec(), n.value());
+    }
+    if stored != expected.tallies {
+        report.problem("派生表（计数）与记录不一致，可用 jiceng reindex 重建");
+    }
+    let touches = txn.open_table(TOUCHES).map_err(damage)?;
+    if redb::ReadableTableMetadata::len(&touches).map_err(damage)? != expected.touches {
+        report.problem("派生表（经过）与日志不一致，可用 jiceng reindex 重建");
+    }
+    Ok(())
+}
+
+fn files(shared: &Shared, named: &[(RecordId, records::FileRef)], report: &mut Report) -> Result<()> {
+    for (id, file) in named {
+        let whole = blob::BlobReader::open(&shared.dir, file).and_then(|mut reader| {
+            let mut size = 0;
+            while let Some(chunk) = reader.next_chunk()? {
+                size += chunk.len() as u64;
+            }
+            Ok(size == file.size)
+        });
+        match whole {
+            Ok(true) => report.files += 1,
+            _ => report.problem(format!("记录 {id} 的一个附件缺失或损坏")),
+        }
+    }
+    let known: std::collections::HashSet<&str> = named.iter().map(|(_, f)| f.blob.as_str()).collect();
+    report.orphans = blob::all(&shared.dir)?.iter().filter(|b| !known.contains(b.as_str())).count() as u64;
+    Ok(())
+}

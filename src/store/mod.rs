@@ -1,0 +1,346 @@
+//! The only floor that names redb: records, journal and derived tables in one durable transaction.
+//!
+//! * [`Store::submit`] is the only mutation. A command runs on the one writer thread, sees the newest records, and either
+//!   leaves its changes *with* their journal entry, or nothing. Commands that wait are committed together.
+//! * [`Store::read`] is a consistent snapshot that never waits for writers.
+//! * Values are sealed before they reach a table; table keys carry only ids, kinds, states, days and keyed hashes.
+//!
+//! Rights are not known here: `app` decides who may, `records` what is right.
+
+mod archive;
+mod blob;
+mod check;
+mod journal;
+mod keyslot;
+mod pending;
+pub mod seal;
+mod tables;
+mod txn;
+mod upgrade;
+mod view;
+mod writer;
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use redb::{Database, ReadableDatabase};
+
+use crate::base::{Clock, Error, ErrorKind, Result, limits};
+
+pub use archive::{ArchiveRow, load, raise_epoch};
+pub use blob::{BlobReader, BlobWriter};
+pub use check::Report;
+pub use journal::{Doer, Entry, Head, Header, Part as EntryPart, Subject};
+pub use keyslot::{SLOT_FILE, free_key_path, write_new};
+pub use tables::NAMES as TABLES;
+pub use txn::{Act, Txn};
+pub use upgrade::STORE_VERSION;
+pub use view::{ListQuery, Snapshot};
+
+use keyslot::Ring;
+use seal::Secret;
+use tables::META;
+
+/// Name of the database in the data folder.
+pub const DATABASE_FILE: &str = "store.redb";
+const LOCK_FILE: &str = "lock";
+
+/// Facts about the store under these names in META.
+pub mod fact {
+    /// Version of the format.
+    pub const VERSION: &str = "version";
+    /// Id of the store, hex.
+    pub const STORE: &str = "store";
+    /// Counts restores.
+    pub const EPOCH: &str = "epoch";
+    /// Next record id.
+    pub const NEXT_ID: &str = "next_id";
+    /// Number and hash of the last journal entry.
+    pub const HEAD: &str = "head";
+    /// Name of the county.
+    pub const COUNTY: &str = "county";
+    /// `1` in demo stores.
+    pub const DEMO: &str = "demo";
+    /// Backup recipients, one a line.
+    pub const RECIPIENTS: &str = "recipients";
+    /// Set-up token: `expiry-ms sha256-hex`.
+    pub const SETUP: &str = "setup";
+    /// Set when the first administrators exist.
+    pub const READY: &str = "ready";
+    /// When the last verified backup was written, in milliseconds.
+    pub const LAST_BACKUP: &str = "last_backup";
+    /// Sealed: key of keyed hashes.
+    pub const LOOKUP_KEY: &str = "secret.lookup";
+    /// Sealed: key of names of attachments.
+    pub const BLOB_KEY: &str = "secret.blob";
+    /// Sealed: seed of the county's signing key.
+    pub const SIGNING_KEY: &str = "secret.signing";
+}
+
+/// An open store; clones share it.
+#[derive(Clone)]
+pub struct Store {
+    shared: Arc<Shared>,
+    queue: Arc<writer::Queue>,
+}
+
+pub(crate) struct Shared {
+    db: Database,
+    dir: PathBuf,
+    ring: Ring,
+    secrets: Secrets,
+    facts: Facts,
+    clock: Arc<dyn Clock>,
+    head: Mutex<Head>,
+    woken: Mutex<Vec<Box<dyn Fn(Head) + Send>>>,
+    _lock: File,
+}
+
+struct Secrets {
+    own: Secret,
+    lookup: Secret,
+    blob: Secret,
+}
+
+/// What does not change while a store is open.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// Id of the store, hex.
+    pub store: String,
+    /// Counts restores from 1.
+    pub epoch: u64,
+    /// Name of the county.
+    pub county: String,
+    /// A demo store: its accounts are not secret.
+    pub demo: bool,
+}
+
+impl Store {
+    /// Makes a new store in an absent or empty folder; the key file goes to `key_file`, outside the folder.
+    pub fn create(dir: &Path, key_file: &Path, county: &str, demo: bool, clock: Arc<dyn Clock>) -> Result<Self> {
+        refuse_occupied(dir)?;
+        fs::create_dir_all(dir)?;
+        set_private(dir)?;
+        let dir = dir.canonicalize()?;
+        let id = hex::encode(seal::random::<16>()?);
+        let ring = Ring::create(&dir, &id, key_file)?;
+        let db = redb_builder().create(dir.join(DATABASE_FILE)).map_err(damage)?;
+        upgrade::write_first(&db, &ring, &[(fact::COUNTY, county), (fact::DEMO, if demo { "1" } else { "0" })])?;
+        drop(db);
+        Self::open(&dir, clock)
+    }
+
+    /// Opens a store: takes the lock, the keys, checks the format, and checks everything after an unclean stop.
+    pub fn open(dir: &Path, clock: Arc<dyn Clock>) -> Result<Self> {
+        if !dir.join(DATABASE_FILE).is_file() {
+            return Err(Error::new(
+                ErrorKind::Invalid,
+                format!("{} 不是数据目录。请先运行 jiceng init，或检查 --dir。", dir.display()),
+            ));
+        }
+        let dir = dir.canonicalize()?;
+        let lock = take_lock(&dir)?;
+        let ring = Ring::open(&dir)?;
+        let db = catch(|| redb_builder().open(dir.join(DATABASE_FILE)).map_err(damage))?;
+        upgrade::bring_up(&db)?;
+        let (facts, secrets, head) = catch(|| facts(&db, &ring))?;
+        blob::clear_leftovers(&dir)?;
+        let shared = Arc::new(Shared {
+            db,
+            dir,
+            ring,
+            secrets,
+            facts,
+            clock,
+            head: Mutex::new(head),
+            woken: Mutex::default(),
+            _lock: lock,
+        });
+        let queue = Arc::new(writer::Queue::start(Arc::clone(&shared))?);
+        Ok(Self { shared, queue })
+    }
+
+    /// Runs a command on the writer thread and waits until it is durable. The command must call [`Txn::act`] once.
+    pub fn submit<T: Send + 'static>(
+        &self,
+        command: impl FnOnce(&mut Txn<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.queue.submit(command)
+    }
+
+    /// A snapshot of everything committed so far.
+    pub fn read(&self) -> Result<Snapshot> {
+        Snapshot::open(Arc::clone(&self.shared))
+    }
+
+    /// Facts that do not change while the store is open.
+    pub fn facts(&self) -> &Facts {
+        &self.shared.facts
+    }
+
+    /// The data folder.
+    pub fn dir(&self) -> &Path {
+        &self.shared.dir
+    }
+
+    /// Where the key file lies that opened the store.
+    pub fn key_file(&self) -> &Path {
+        &self.shared.ring.key_file
+    }
+
+    /// The head of the journal as last committed.
+    pub fn head(&self) -> Head {
+        *lock(&self.shared.head)
+    }
+
+    /// The time, from the clock the store was opened with.
+    pub fn now(&self) -> crate::base::Moment {
+        self.shared.clock.now()
+    }
+
+    /// Calls `wake` after every commit, from the writer thread: it must return at once.
+    pub fn on_commit(&self, wake: impl Fn(Head) + Send + 'static) {
+        lock(&self.shared.woken).push(Box::new(wake));
+    }
+
+    /// A keyed hash that only this store can make, for marks handed out and taken back.
+    pub fn mac(&self, purpose: &str, bytes: &[u8]) -> [u8; 16] {
+        self.shared.secrets.lookup.short_hash(&[b"jiceng-mac-1 ", purpose.as_bytes(), b"\0", bytes].concat())
+    }
+
+    /// Starts an attachment.
+    pub fn write_blob(&self) -> Result<BlobWriter> {
+        BlobWriter::create(&self.shared.dir, &self.shared.secrets.blob)
+    }
+
+    /// Opens an attachment.
+    pub fn read_blob(&self, file: &crate::records::FileRef) -> Result<BlobReader> {
+        BlobReader::open(&self.shared.dir, file)
+    }
+
+    /// Removes an attachment that was staged and that no record came to name.
+    pub fn discard_blob(&self, file: &crate::records::FileRef) -> Result<()> {
+        blob::discard(&self.shared.dir, file)
+    }
+
+    /// Checks everything there is; see [`Report`].
+    pub fn check(&self) -> Result<Report> {
+        catch(|| check::run(&self.shared))
+    }
+
+    /// Rebuilds the derived tables from records and journal.
+    pub fn rebuild_derived(&self) -> Result<()> {
+        self.queue.rebuild()
+    }
+
+    /// Generation keys, for an archive that is itself encrypted.
+    pub fn generations(&self) -> &[(u32, Secret)] {
+        self.shared.ring.generations()
+    }
+}
+
+impl Shared {
+    fn record_key(&self, id: u64, wrapped: &[u8]) -> Result<Secret> {
+        open_record_key(&self.ring, id, wrapped)
+    }
+}
+
+fn open_record_key(ring: &Ring, id: u64, wrapped: &[u8]) -> Result<Secret> {
+    let damaged = || Error::damaged(format!("记录 {id} 的密钥"));
+    let (generation, sealed) = wrapped.split_first_chunk::<4>().ok_or_else(damaged)?;
+    let generation = ring.generation(u32::from_be_bytes(*generation)).ok_or_else(damaged)?;
+    let key = generation.open(&key_place(&ring.store, id), sealed).ok_or_else(damaged)?;
+    Secret::from_slice(&key)
+}
+
+fn wrap_record_key(ring: &Ring, id: u64, key: &Secret) -> Result<Vec<u8>> {
+    let (number, generation) = ring.current();
+    Ok([&number.to_be_bytes()[..], &generation.seal(&key_place(&ring.store, id), key.expose())?].concat())
+}
+
+fn key_place(store: &str, id: u64) -> Vec<u8> {
+    [b"jiceng-record-key-1 ", store.as_bytes(), &id.to_be_bytes()].concat()
+}
+
+fn secret_place(store: &str, name: &str) -> Vec<u8> {
+    format!("jiceng-secret-1 {store} {name}").into_bytes()
+}
+
+fn redb_builder() -> redb::Builder {
+    let mut builder = Database::builder();
+    builder.set_cache_size(limits::STORE_CACHE_BYTES).set_check_integrity_on_open(true);
+    builder
+}
+
+fn facts(db: &Database, ring: &Ring) -> Result<(Facts, Secrets, Head)> {
+    let txn = db.begin_read().map_err(damage)?;
+    let meta = txn.open_table(META).map_err(damage)?;
+    let get = |name: &str| -> Result<Vec<u8>> {
+        let value = meta.get(name.as_bytes()).map_err(damage)?;
+        value.map(|v| v.value().to_vec()).ok_or_else(|| Error::damaged(format!("缺少库信息 {name}")))
+    };
+    let text = |name: &str| get(name).map(|b| String::from_utf8_lossy(&b).into_owned());
+    if text(fact::STORE)? != ring.store {
+        return Err(Error::damaged("密钥槽文件属于另一个数据目录"));
+    }
+    let keys = txn.open_table(tables::RECORD_KEYS).map_err(damage)?;
+    let wrapped = keys.get(0).map_err(damage)?.ok_or_else(|| Error::damaged("库自身的密钥"))?;
+    let own = open_record_key(ring, 0, wrapped.value())?;
+    let secret = |name: &str| -> Result<Secret> {
+        let plain = own.open(&secret_place(&ring.store, name), &get(name)?);
+        Secret::from_slice(&plain.ok_or_else(|| Error::damaged("库自身的密钥"))?)
+    };
+    let secrets = Secrets { lookup: secret(fact::LOOKUP_KEY)?, blob: secret(fact::BLOB_KEY)?, own: own.clone() };
+    let facts = Facts {
+        store: ring.store.clone(),
+        epoch: text(fact::EPOCH)?.parse().map_err(|_| Error::damaged("纪元"))?,
+        county: text(fact::COUNTY)?,
+        demo: text(fact::DEMO)? == "1",
+    };
+    Ok((facts, secrets, view::read_head(&get(fact::HEAD)?)?))
+}
+
+fn take_lock(dir: &Path) -> Result<File> {
+    let file = File::options().create(true).truncate(false).write(true).open(dir.join(LOCK_FILE))?;
+    let busy = || {
+        Error::new(ErrorKind::Busy, "数据目录正被另一个 jiceng 进程使用。请等它结束，或通过正在运行的服务操作。")
+    };
+    match fs4::FileExt::try_lock(&file) {
+        Ok(()) => Ok(file),
+        Err(_) => Err(busy()),
+    }
+}
+
+/// Refuses a folder that already holds something.
+pub fn refuse_occupied(dir: &Path) -> Result<()> {
+    let occupied = dir.is_file() || fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some());
+    if occupied {
+        let message = format!("{} 已存在且不是空目录。请换一个目录，以免覆盖已有数据。", dir.display());
+        return Err(Error::invalid(message));
+    }
+    Ok(())
+}
+
+fn set_private(dir: &Path) -> Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    Ok(fs::set_permissions(dir, fs::Permissions::from_mode(0o700))?)
+}
+
+/// redb reports damage as errors and, on some files, as panics: both become [`ErrorKind::Damaged`].
+fn catch<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work))
+        .unwrap_or_else(|_| Err(Error::damaged("数据库文件 store.redb 无法读取")))
+}
+
+/// Errors of redb, by whether bytes or the disk are at fault.
+fn damage(e: impl Into<redb::Error>) -> Error {
+    match e.into() {
+        redb::Error::Io(io) if io.kind() != std::io::ErrorKind::UnexpectedEof => io.into(),
+        other => Error::damaged("数据库文件 store.redb").with_detail(other),
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}

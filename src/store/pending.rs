@@ -1,0 +1,201 @@
+//! Applying a buffer to the open tables, and rebuilding what is derived.
+
+use std::collections::BTreeMap;
+
+use redb::{ReadableTable, Table, WriteTransaction};
+
+use super::journal::{self, Head, Header, Part};
+use super::tables::{
+    self, CHILDREN, COUNTERS, JOURNAL, LISTS, LOOKUPS, META, RECORD_KEYS, RECORDS, Rows, TALLIES, TOUCHES,
+};
+use super::{Shared, damage, fact, upgrade, view};
+use crate::base::{Error, RecordId, Result};
+use crate::records::{self, Record, act};
+
+/// One record to be stored.
+pub(super) struct Put {
+    pub(super) after: Record,
+    pub(super) value: Vec<u8>,
+    pub(super) wrapped: Option<Vec<u8>>,
+    pub(super) rows: Rows,
+    pub(super) old_rows: Rows,
+    pub(super) parts: Vec<Part>,
+}
+
+/// Everything one command leaves.
+pub(super) struct Pending {
+    pub(super) head: Head,
+    pub(super) header: Header,
+    pub(super) parts: Vec<Part>,
+    pub(super) puts: Vec<Put>,
+    pub(super) counters: BTreeMap<Vec<u8>, u64>,
+    pub(super) facts: Vec<(String, Vec<u8>)>,
+}
+
+/// All tables, open for writing.
+pub(super) struct WriteTables<'t> {
+    meta: Table<'t, &'static [u8], &'static [u8]>,
+    counters: Table<'t, &'static [u8], u64>,
+    records: Table<'t, u64, &'static [u8]>,
+    keys: Table<'t, u64, &'static [u8]>,
+    journal: Table<'t, u64, &'static [u8]>,
+    derived: Derived<'t>,
+}
+
+struct Derived<'t> {
+    lists: Table<'t, &'static [u8], ()>,
+    tallies: Table<'t, &'static [u8], u64>,
+    lookups: Table<'t, &'static [u8], ()>,
+    children: Table<'t, &'static [u8], ()>,
+    touches: Table<'t, &'static [u8], ()>,
+}
+
+impl<'t> WriteTables<'t> {
+    pub(super) fn open(txn: &'t WriteTransaction) -> Result<Self> {
+        Ok(Self {
+            meta: txn.open_table(META).map_err(damage)?,
+            counters: txn.open_table(COUNTERS).map_err(damage)?,
+            records: txn.open_table(RECORDS).map_err(damage)?,
+            keys: txn.open_table(RECORD_KEYS).map_err(damage)?,
+            journal: txn.open_table(JOURNAL).map_err(damage)?,
+            derived: Derived::open(txn)?,
+        })
+    }
+
+    pub(super) fn record(&self, id: u64) -> Result<Option<Vec<u8>>> {
+        Ok(self.records.get(id).map_err(damage)?.map(|v| v.value().to_vec()))
+    }
+
+    pub(super) fn record_key(&self, id: u64) -> Result<Vec<u8>> {
+        let key = self.keys.get(id).map_err(damage)?;
+        key.map(|v| v.value().to_vec()).ok_or_else(|| Error::damaged(format!("缺少记录 {id} 的密钥")))
+    }
+
+    pub(super) fn counter(&self, name: &[u8]) -> Result<u64> {
+        Ok(self.counters.get(name).map_err(damage)?.map_or(0, |v| v.value()))
+    }
+
+    pub(super) fn fact(&self, name: &str) -> Result<Option<Vec<u8>>> {
+        Ok(self.meta.get(name.as_bytes()).map_err(damage)?.map(|v| v.value().to_vec()))
+    }
+
+    pub(super) fn next_id(&self) -> Result<u64> {
+        let text = self.fact(fact::NEXT_ID)?.unwrap_or_default();
+        String::from_utf8_lossy(&text).parse().map_err(|_| Error::damaged("下一个记录号"))
+    }
+
+    pub(super) fn lookup(&self, prefix: &[u8]) -> Result<Vec<u64>> {
+        view::ids_below(&self.derived.lookups, prefix)
+    }
+
+    /// Makes a buffer real, in this transaction; the new head of the journal.
+    pub(super) fn apply(&mut self, pending: &Pending, shared: &Shared) -> Result<Head> {
+        debug_assert_eq!(shared.facts.epoch, pending.header.epoch);
+        for put in &pending.puts {
+            let id = put.after.id.0;
+            self.records.insert(id, put.value.as_slice()).map_err(damage)?;
+            if let Some(wrapped) = &put.wrapped {
+                self.keys.insert(id, wrapped.as_slice()).map_err(damage)?;
+            }
+            self.derived.remove(&put.old_rows)?;
+            self.derived.insert(&put.rows)?;
+        }
+        for (name, value) in &pending.counters {
+            self.counters.insert(name.as_slice(), value).map_err(damage)?;
+        }
+        for (name, value) in &pending.facts {
+            self.meta.insert(name.as_bytes(), value.as_slice()).map_err(damage)?;
+        }
+        let (bytes, head) = journal::chain(&pending.head, &pending.header, &pending.parts);
+        self.journal.insert(head.seq.0, bytes.as_slice()).map_err(damage)?;
+        self.derived.touch(&pending.header)?;
+        let stored = view::write_head(&head);
+        self.meta.insert(fact::HEAD.as_bytes(), stored.as_slice()).map_err(damage)?;
+        Ok(head)
+    }
+}
+
+impl<'t> Derived<'t> {
+    fn open(txn: &'t WriteTransaction) -> Result<Self> {
+        Ok(Self {
+            lists: txn.open_table(LISTS).map_err(damage)?,
+            tallies: txn.open_table(TALLIES).map_err(damage)?,
+            lookups: txn.open_table(LOOKUPS).map_err(damage)?,
+            children: txn.open_table(CHILDREN).map_err(damage)?,
+            touches: txn.open_table(TOUCHES).map_err(damage)?,
+        })
+    }
+
+    fn insert(&mut self, rows: &Rows) -> Result<()> {
+        self.lists.insert(rows.list.as_slice(), ()).map_err(damage)?;
+        for key in &rows.lookups {
+            self.lookups.insert(key.as_slice(), ()).map_err(damage)?;
+        }
+        if let Some(key) = &rows.child {
+            self.children.insert(key.as_slice(), ()).map_err(damage)?;
+        }
+        self.count(&rows.tally, 1)
+    }
+
+    fn remove(&mut self, rows: &Rows) -> Result<()> {
+        if rows.list.is_empty() {
+            return Ok(());
+        }
+        self.lists.remove(rows.list.as_slice()).map_err(damage)?;
+        for key in &rows.lookups {
+            self.lookups.remove(key.as_slice()).map_err(damage)?;
+        }
+        if let Some(key) = &rows.child {
+            self.children.remove(key.as_slice()).map_err(damage)?;
+        }
+        self.count(&rows.tally, -1)
+    }
+
+    fn count(&mut self, key: &[u8], by: i64) -> Result<()> {
+        let now = self.tallies.get(key).map_err(damage)?.map_or(0, |v| v.value());
+        let next = now.checked_add_signed(by).ok_or_else(|| Error::damaged("列表计数"))?;
+        if next == 0 {
+            self.tallies.remove(key).map_err(damage)?;
+        } else {
+            self.tallies.insert(key, next).map_err(damage)?;
+        }
+        Ok(())
+    }
+
+    /// Lists and searches name many records and are not part of a record's own story.
+    fn touch(&mut self, header: &Header) -> Result<()> {
+        if [act::LIST.code, act::SEARCH.code].contains(&header.action) {
+            return Ok(());
+        }
+        for subject in &header.subjects {
+            let key = tables::touch_key(subject.id.0, header.seq.0);
+            self.touches.insert(key.as_slice(), ()).map_err(damage)?;
+        }
+        Ok(())
+    }
+}
+
+/// Throws the derived tables away and makes them again from records and journal.
+pub(super) fn rebuild(shared: &Shared) -> Result<()> {
+    let txn = upgrade::begin(&shared.db)?;
+    for gone in [LISTS, LOOKUPS, CHILDREN, TOUCHES] {
+        txn.delete_table(gone).map_err(damage)?;
+    }
+    txn.delete_table(TALLIES).map_err(damage)?;
+    {
+        let tables = WriteTables::open(&txn)?;
+        let WriteTables { records, keys, journal, mut derived, .. } = tables;
+        for row in records.iter().map_err(damage)? {
+            let (id, value) = row.map_err(damage)?;
+            let wrapped = keys.get(id.value()).map_err(damage)?.ok_or_else(|| Error::damaged("记录密钥"))?;
+            let key = shared.record_key(id.value(), wrapped.value())?;
+            let record = view::open_value(&key, RecordId(id.value()), value.value(), true)?;
+            let kind = records::by_tag(record.kind).ok_or_else(|| Error::damaged("记录类别"))?;
+            derived.insert(&tables::rows(kind, &record, &|b| shared.secrets.lookup.short_hash(b)))?;
+        }
+        for row in journal.iter().map_err(damage)? {
+            derived.touch(&journal::read(row.map_err(damage)?.1.value())?.header)?;
+        }
+    }
+    txn.commit().map_err(damage)
+}

@@ -1,0 +1,144 @@
+//! Sealing: AES-256-GCM under a key of one's own, a fresh random nonce for every value, and associated data that binds a
+//! value to its place. Nothing here is invented: one AEAD, one hash, one HMAC, all from one provider.
+
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use aws_lc_rs::{digest, hmac, rand};
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+use crate::base::{Error, Result};
+
+/// Bytes of a nonce.
+const NONCE: usize = 12;
+/// Bytes of a tag.
+const TAG: usize = 16;
+
+/// A secret of 32 bytes that is wiped when dropped and never printed.
+#[derive(Clone, Zeroize, ZeroizeOnDrop)]
+pub struct Secret([u8; 32]);
+
+impl Secret {
+    /// A new random secret.
+    pub fn random() -> Result<Self> {
+        random().map(Self)
+    }
+
+    /// A secret from its bytes.
+    pub fn from_slice(bytes: &[u8]) -> Result<Self> {
+        bytes.try_into().map(Self).map_err(|_| Error::damaged("密钥长度"))
+    }
+
+    /// The bytes, for wrapping and archives only.
+    pub fn expose(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// `nonce ‖ ciphertext ‖ tag` of `plain`, bound to `aad`.
+    pub fn seal(&self, aad: &[u8], plain: &[u8]) -> Result<Vec<u8>> {
+        let nonce: [u8; NONCE] = random()?;
+        let mut out = Vec::with_capacity(NONCE + plain.len() + TAG);
+        out.extend_from_slice(&nonce);
+        let mut body = plain.to_vec();
+        self.key()?
+            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(aad), &mut body)
+            .map_err(|_| Error::internal("seal"))?;
+        out.append(&mut body);
+        Ok(out)
+    }
+
+    /// The plain bytes of what [`Secret::seal`] made; `None` when key, place or bytes are not the same.
+    pub fn open(&self, aad: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
+        let (nonce, body) = sealed.split_at_checked(NONCE)?;
+        let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
+        let mut body = body.to_vec();
+        let plain = self.key().ok()?.open_in_place(nonce, Aad::from(aad), &mut body).ok()?.len();
+        body.truncate(plain);
+        Some(body)
+    }
+
+    /// One chunk of a stream under a key used for this stream alone: the nonce is the chunk's number and whether it is
+    /// the last, so chunks can be neither swapped nor dropped.
+    pub fn seal_chunk(&self, number: u64, last: bool, plain: &[u8]) -> Result<Vec<u8>> {
+        let mut body = plain.to_vec();
+        self.key()?
+            .seal_in_place_append_tag(chunk_nonce(number, last), Aad::empty(), &mut body)
+            .map_err(|_| Error::internal("seal chunk"))?;
+        Ok(body)
+    }
+
+    /// Opens what [`Secret::seal_chunk`] made.
+    pub fn open_chunk(&self, number: u64, last: bool, sealed: &[u8]) -> Option<Vec<u8>> {
+        let mut body = sealed.to_vec();
+        let plain = self.key().ok()?.open_in_place(chunk_nonce(number, last), Aad::empty(), &mut body).ok()?.len();
+        body.truncate(plain);
+        Some(body)
+    }
+
+    /// First 16 bytes of HMAC-SHA-256: keyed hashes of exact values.
+    pub fn short_hash(&self, bytes: &[u8]) -> [u8; 16] {
+        let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &self.0), bytes);
+        let mut out = [0; 16];
+        out.copy_from_slice(&tag.as_ref()[..16]);
+        out
+    }
+
+    /// A keyed hash over a stream.
+    pub fn hasher(&self) -> hmac::Context {
+        hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, &self.0))
+    }
+
+    fn key(&self) -> Result<LessSafeKey> {
+        UnboundKey::new(&AES_256_GCM, &self.0).map(LessSafeKey::new).map_err(|_| Error::internal("key"))
+    }
+}
+
+/// Bytes that sealing adds to a chunk.
+pub const CHUNK_OVERHEAD: usize = TAG;
+
+fn chunk_nonce(number: u64, last: bool) -> Nonce {
+    let mut nonce = [0; NONCE];
+    nonce[..8].copy_from_slice(&number.to_be_bytes());
+    nonce[11] = u8::from(last);
+    Nonce::assume_unique_for_key(nonce)
+}
+
+/// Random bytes from the operating system's generator.
+pub fn random<const N: usize>() -> Result<[u8; N]> {
+    let mut bytes = [0; N];
+    rand::fill(&mut bytes).map_err(|_| Error::internal("random generator"))?;
+    Ok(bytes)
+}
+
+/// SHA-256 over the concatenation of `parts`.
+pub fn sha256(parts: &[&[u8]]) -> [u8; 32] {
+    let mut context = digest::Context::new(&digest::SHA256);
+    parts.iter().for_each(|p| context.update(p));
+    let mut out = [0; 32];
+    out.copy_from_slice(context.finish().as_ref());
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sealed_value_opens_only_in_its_place_and_whole() {
+        let key = Secret::random().unwrap();
+        let sealed = key.seal(b"here", "内容".as_bytes()).unwrap();
+        assert_eq!(key.open(b"here", &sealed).unwrap(), "内容".as_bytes());
+        assert!(key.open(b"there", &sealed).is_none());
+        assert!(Secret::random().unwrap().open(b"here", &sealed).is_none());
+        for bit in 0..sealed.len() * 8 {
+            let mut flipped = sealed.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert!(key.open(b"here", &flipped).is_none(), "bit {bit}");
+        }
+        assert!((0..sealed.len()).all(|cut| key.open(b"here", &sealed[..cut]).is_none()));
+    }
+
+    #[test]
+    fn equal_values_seal_to_different_bytes() {
+        let key = Secret::random().unwrap();
+        assert_ne!(key.seal(b"", b"x").unwrap(), key.seal(b"", b"x").unwrap());
+    }
+}

@@ -1,0 +1,100 @@
+//! The tables of the store, and the keys of the derived ones. `data-format/store.md` describes each by bytes.
+
+use redb::TableDefinition;
+
+use crate::records::record::SUBMIT;
+use crate::records::{Kind, Record};
+
+/// Facts about the store itself: version, id, epoch, head of the journal, next id, sealed secrets.
+pub(super) const META: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("meta");
+/// Last number given by each counter.
+pub(super) const COUNTERS: TableDefinition<'_, &[u8], u64> = TableDefinition::new("counters");
+/// Sealed current version of each record.
+pub(super) const RECORDS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("records");
+/// Key of each record, wrapped by the generation key; id 0 is the store's own.
+pub(super) const RECORD_KEYS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("record_keys");
+/// What was done, chained.
+pub(super) const JOURNAL: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("journal");
+
+/// Derived: records of a kind by unit, state, day (newest first) and id.
+pub(super) const LISTS: TableDefinition<'_, &[u8], ()> = TableDefinition::new("derived_lists");
+/// Derived: how many records of a kind a unit has in a state.
+pub(super) const TALLIES: TableDefinition<'_, &[u8], u64> = TableDefinition::new("derived_tallies");
+/// Derived: records by keyed hash of an exact value.
+pub(super) const LOOKUPS: TableDefinition<'_, &[u8], ()> = TableDefinition::new("derived_lookups");
+/// Derived: rows of a parent in their order.
+pub(super) const CHILDREN: TableDefinition<'_, &[u8], ()> = TableDefinition::new("derived_children");
+/// Derived: journal entries that touch a record.
+pub(super) const TOUCHES: TableDefinition<'_, &[u8], ()> = TableDefinition::new("derived_touches");
+
+/// Names of all tables, for the check that each is described.
+pub const NAMES: &[&str] = &[
+    "meta",
+    "counters",
+    "records",
+    "record_keys",
+    "journal",
+    "derived_lists",
+    "derived_tallies",
+    "derived_lookups",
+    "derived_children",
+    "derived_touches",
+];
+
+/// The derived rows of one record.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Rows {
+    pub(super) list: Vec<u8>,
+    pub(super) tally: Vec<u8>,
+    pub(super) lookups: Vec<Vec<u8>>,
+    pub(super) child: Option<Vec<u8>>,
+}
+
+/// Computes them; `hash` is the keyed hash over exact values.
+pub(super) fn rows(kind: &Kind, record: &Record, hash: &dyn Fn(&[u8]) -> [u8; 16]) -> Rows {
+    let id = record.id.0;
+    let child = kind.parent_of(record).map(|(parent, order)| {
+        [&parent.0.to_be_bytes()[..], &[kind.tag], &order.to_be_bytes(), &id.to_be_bytes()].concat()
+    });
+    let lookups = kind.keys.iter().chain(&[SUBMIT]).filter_map(|tag| {
+        let value = record.fields.display(kind.fields, *tag);
+        (!value.is_empty()).then(|| [&lookup_prefix(kind, *tag, &value, hash)[..], &id.to_be_bytes()].concat())
+    });
+    Rows {
+        list: list_key(kind.tag, record.unit.0, record.state, kind.day_of(record).number(), id),
+        tally: tally_key(kind.tag, record.unit.0, record.state),
+        lookups: lookups.collect(),
+        child,
+    }
+}
+
+/// Key of LISTS: kind, unit, state, then newest day and highest id first.
+pub(super) fn list_key(kind: u8, unit: u64, state: u8, day: i32, id: u64) -> Vec<u8> {
+    let newest_first = !day.unsigned_abs();
+    [&tally_key(kind, unit, state)[..], &newest_first.to_be_bytes(), &(!id).to_be_bytes()].concat()
+}
+
+/// Day and id of a key of LISTS.
+pub(super) fn list_parts(key: &[u8]) -> Option<(i32, u64)> {
+    let day = u32::from_be_bytes(key.get(10..14)?.try_into().ok()?);
+    let id = u64::from_be_bytes(key.get(14..22)?.try_into().ok()?);
+    Some((i32::try_from(!day).ok()?, !id))
+}
+
+/// Key of TALLIES, and the prefix of keys of LISTS.
+pub(super) fn tally_key(kind: u8, unit: u64, state: u8) -> Vec<u8> {
+    [&[kind][..], &unit.to_be_bytes(), &[state]].concat()
+}
+
+/// Prefix of keys of LOOKUPS: kind, field, keyed hash.
+pub(super) fn lookup_prefix(kind: &Kind, tag: u16, value: &str, hash: &dyn Fn(&[u8]) -> [u8; 16]) -> Vec<u8> {
+    let head = [&[kind.tag][..], &tag.to_be_bytes()].concat();
+    let folded: String = value.trim().chars().flat_map(crate::base::text::fold).collect();
+    let digest = hash(&[&head[..], folded.as_bytes()].concat());
+    [&head[..], &digest].concat()
+}
+
+/// Key of TOUCHES.
+pub(super) fn touch_key(id: u64, seq: u64) -> Vec<u8> {
+    [id.to_be_bytes(), seq.to_be_bytes()].concat()
+}

@@ -1,0 +1,248 @@
+//! What a command sees and does inside the one transaction: newest records, counters, and a buffer of changes that
+//! becomes real only together with the journal entry of its act.
+
+use std::collections::BTreeMap;
+
+use super::journal::{Doer, Head, Header, Part, Subject};
+use super::pending::{Pending, Put, WriteTables};
+use super::seal::{Secret, sha256};
+use super::tables::{self, Rows};
+use super::{Shared, fact, view, wrap_record_key};
+use crate::base::{Error, ErrorKind, Moment, RecordId, Result, Seq};
+use crate::records::act::Action;
+use crate::records::{self, Kind, Record, Value};
+
+/// An act that is to be answered for.
+#[derive(Clone, Debug)]
+pub struct Act {
+    /// Who.
+    pub doer: Doer,
+    /// What.
+    pub action: Action,
+    /// Done, or refused.
+    pub done: bool,
+    /// A word without content.
+    pub note: String,
+    /// Records that were only read.
+    pub read: Vec<(RecordId, u8, u32)>,
+    /// Words with content (a reason, a query): sealed under the store's own key.
+    pub secret: String,
+}
+
+impl Act {
+    /// An act that was done.
+    pub fn new(doer: Doer, action: Action) -> Self {
+        Self { doer, action, done: true, note: String::new(), read: Vec::new(), secret: String::new() }
+    }
+
+    /// With a word without content.
+    #[must_use]
+    pub fn note(mut self, note: impl Into<String>) -> Self {
+        self.note = note.into();
+        self
+    }
+
+    /// With words that are sealed.
+    #[must_use]
+    pub fn secret(mut self, secret: impl Into<String>) -> Self {
+        self.secret = secret.into();
+        self
+    }
+
+    /// About records that were read.
+    #[must_use]
+    pub fn read(mut self, records: impl IntoIterator<Item = (RecordId, u8, u32)>) -> Self {
+        self.read.extend(records);
+        self
+    }
+
+    /// Refused instead of done.
+    #[must_use]
+    pub fn refused(mut self) -> Self {
+        self.done = false;
+        self
+    }
+}
+
+/// The buffer of one command.
+pub struct Txn<'a> {
+    base: &'a WriteTables<'a>,
+    shared: &'a Shared,
+    head: Head,
+    now: Moment,
+    next_id: u64,
+    puts: BTreeMap<u64, Put>,
+    counters: BTreeMap<Vec<u8>, u64>,
+    facts: Vec<(String, Vec<u8>)>,
+    act: Option<Act>,
+}
+
+impl<'a> Txn<'a> {
+    pub(super) fn new(base: &'a WriteTables<'a>, shared: &'a Shared, head: Head) -> Result<Self> {
+        Ok(Self {
+            base,
+            shared,
+            head,
+            now: shared.clock.now(),
+            next_id: base.next_id()?,
+            puts: BTreeMap::new(),
+            counters: BTreeMap::new(),
+            facts: Vec::new(),
+            act: None,
+        })
+    }
+
+    /// The time of this transaction.
+    pub fn now(&self) -> Moment {
+        self.now
+    }
+
+    /// Names the act that everything in this transaction belongs to.
+    pub fn act(&mut self, act: Act) {
+        self.act = Some(act);
+    }
+
+    /// The newest version of a record with all its parts; `None` when there is none.
+    pub fn get(&self, id: RecordId) -> Result<Option<Record>> {
+        if let Some(put) = self.puts.get(&id.0) {
+            return Ok(Some(put.after.clone()));
+        }
+        let Some(value) = self.base.record(id.0)? else { return Ok(None) };
+        let wrapped = self.base.record_key(id.0)?;
+        let key = self.shared.record_key(id.0, &wrapped)?;
+        view::open_value(&key, id, &value, true).map(Some)
+    }
+
+    /// Ids of records of a kind with this exact value in a key field.
+    pub fn find(&self, kind: &Kind, tag: u16, value: &str) -> Result<Vec<RecordId>> {
+        let prefix = tables::lookup_prefix(kind, tag, value, &|b| self.shared.secrets.lookup.short_hash(b));
+        let mut ids = self.base.lookup(&prefix)?;
+        // A record that this command changed may have left or joined the set.
+        ids.retain(|id| !self.puts.contains_key(id));
+        let joined = self.puts.iter().filter(|(_, put)| put.rows.lookups.iter().any(|k| k.starts_with(&prefix)));
+        ids.extend(joined.map(|(id, _)| *id));
+        ids.sort_unstable();
+        Ok(ids.into_iter().map(RecordId).collect())
+    }
+
+    /// Stores a decided new record: gives it an id and, where its kind has one, a register number.
+    pub fn create(&mut self, mut record: Record) -> Result<RecordId> {
+        let kind = kind_of(&record)?;
+        record.id = RecordId(self.next_id);
+        if let Some((tag, prefix)) = kind.number {
+            let year = self.now.year();
+            let n = self.next_number(&format!("{prefix}〔{year}〕"))?;
+            record.fields.insert(tag, Value::Text(format!("{prefix}〔{year}〕{n}号")));
+        }
+        self.next_id += 1;
+        let key = Secret::random()?;
+        let wrapped = wrap_record_key(&self.shared.ring, record.id.0, &key)?;
+        let id = record.id;
+        self.put(kind, None, record, &key, Some(wrapped))?;
+        Ok(id)
+    }
+
+    /// Stores a decided next version of a record; refuses when somebody else was faster.
+    pub fn update(&mut self, after: Record) -> Result<()> {
+        let before = self.get(after.id)?.ok_or_else(Error::denied)?;
+        if before.version + 1 != after.version {
+            return Err(Error::new(ErrorKind::Stale, "这条记录刚被别人修改过，请核对后重新提交。"));
+        }
+        if self.puts.contains_key(&after.id.0) {
+            return Err(Error::internal("a record changed twice in one command"));
+        }
+        let wrapped = self.base.record_key(after.id.0)?;
+        let key = self.shared.record_key(after.id.0, &wrapped)?;
+        self.put(kind_of(&after)?, Some(before), after, &key, None)
+    }
+
+    /// The next number of a counter; never given twice, whatever happens to the record.
+    pub fn next_number(&mut self, counter: &str) -> Result<u64> {
+        let name = counter.as_bytes();
+        let last = match self.counters.get(name) {
+            Some(n) => *n,
+            None => self.base.counter(name)?,
+        };
+        self.counters.insert(name.to_vec(), last + 1);
+        Ok(last + 1)
+    }
+
+    /// A fact of the store.
+    pub fn fact(&self, name: &str) -> Result<Option<Vec<u8>>> {
+        match self.facts.iter().rev().find(|(n, _)| n == name) {
+            Some((_, value)) => Ok(Some(value.clone())),
+            None => self.base.fact(name),
+        }
+    }
+
+    /// Sets a fact of the store.
+    pub fn set_fact(&mut self, name: &str, value: impl Into<Vec<u8>>) {
+        self.facts.push((name.to_owned(), value.into()));
+    }
+
+    fn put(
+        &mut self,
+        kind: &'static Kind,
+        before: Option<Record>,
+        after: Record,
+        key: &Secret,
+        wrapped: Option<Vec<u8>>,
+    ) -> Result<()> {
+        let value = view::seal_value(key, kind, &after)?;
+        let hash = |b: &[u8]| self.shared.secrets.lookup.short_hash(b);
+        let rows = tables::rows(kind, &after, &hash);
+        let old_rows = before.as_ref().map_or_else(Rows::default, |b| tables::rows(kind, b, &hash));
+        let mut parts = Vec::new();
+        for (part, delta) in (0..).zip(after.delta(before.as_ref())).filter(|(_, d)| !d.is_empty()) {
+            let packed = zstd::bulk::compress(&delta.encode(), 0).map_err(Error::internal)?;
+            let place = view::part_place(after.id, self.head.seq.0 + 1, part);
+            parts.push(Part { id: after.id, part, sealed: key.seal(&place, &packed)? });
+        }
+        let put = Put { rows, old_rows, value, wrapped, parts, after };
+        self.puts.insert(put.after.id.0, put);
+        Ok(())
+    }
+
+    /// Turns the buffer into what is to be applied; refuses a command that did not say what it did.
+    pub(super) fn finish(self) -> Result<Pending> {
+        let act = self.act.ok_or_else(|| Error::internal("a command without its journal entry"))?;
+        let seq = Seq(self.head.seq.0 + 1);
+        let mut parts = Vec::new();
+        if !act.secret.is_empty() {
+            let place = view::part_place(RecordId(0), seq.0, 2);
+            let sealed = self.shared.secrets.own.seal(&place, act.secret.as_bytes())?;
+            parts.push(Part { id: RecordId(0), part: 2, sealed });
+        }
+        let changed = self.puts.values().map(|p| Subject {
+            id: p.after.id,
+            kind: p.after.kind,
+            version: p.after.version,
+            digest: Some(sha256(&[&p.value])),
+        });
+        let read = act.read.iter().map(|(id, kind, version)| Subject {
+            id: *id,
+            kind: *kind,
+            version: *version,
+            digest: None,
+        });
+        let header = Header {
+            seq,
+            epoch: self.shared.facts.epoch,
+            at: self.now,
+            doer: act.doer,
+            action: act.action.code,
+            done: act.done,
+            note: act.note,
+            subjects: changed.chain(read).collect(),
+        };
+        let mut facts = self.facts;
+        facts.push((fact::NEXT_ID.to_owned(), self.next_id.to_string().into_bytes()));
+        let puts: Vec<Put> = self.puts.into_values().collect();
+        parts.extend(puts.iter().flat_map(|p| p.parts.iter().cloned()));
+        Ok(Pending { head: self.head, header, parts, puts, counters: self.counters, facts })
+    }
+}
+
+fn kind_of(record: &Record) -> Result<&'static Kind> {
+    records::by_tag(record.kind).ok_or_else(|| Error::internal("unknown kind"))
+}

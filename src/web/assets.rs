@@ -1,0 +1,42 @@
+//! Static assets: embedded, named by their hash, compressed once, cached for good.
+
+use std::io::Write;
+use std::sync::LazyLock;
+
+use super::guard::Call;
+use super::respond::Reply;
+use crate::base::{Error, Result};
+use crate::store::seal::sha256;
+
+/// An asset as it is sent.
+pub struct Asset {
+    /// Name with hash.
+    pub name: String,
+    /// Media type.
+    pub kind: &'static str,
+    /// Bytes.
+    pub plain: &'static [u8],
+    /// Bytes, gzip.
+    pub packed: Vec<u8>,
+}
+
+static STYLE: LazyLock<Asset> =
+    LazyLock::new(|| asset("style", "css", "text/css; charset=utf-8", include_bytes!("../../web/style.css")));
+
+/// Address of the style sheet.
+pub fn style_href() -> &'static str {
+    static HREF: LazyLock<String> = LazyLock::new(|| format!("/assets/{}", STYLE.name));
+    &HREF
+}
+
+/// Answers for an asset.
+pub(super) fn serve(call: &Call) -> Result<Reply> {
+    if call.param("name") == STYLE.name { Ok(Reply::Asset(&STYLE)) } else { Err(Error::denied()) }
+}
+
+fn asset(stem: &str, extension: &str, kind: &'static str, plain: &'static [u8]) -> Asset {
+    let hash = hex::encode(&sha256(&[plain])[..8]);
+    let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    let packed = packer.write_all(plain).and_then(|()| packer.finish()).unwrap_or_default();
+    Asset { name: format!("{stem}-{hash}.{extension}"), kind, plain, packed }
+}

@@ -1,0 +1,75 @@
+//! The server's certificate: the county's own by two paths, or a self-signed one made at first start. Its key lies in
+//! the data folder but outside the store, so that even a store that cannot be opened can say so over HTTPS.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+use crate::base::config::Tls;
+use crate::base::{Error, Moment, Result, limits};
+use crate::store::{seal::sha256, write_new};
+
+/// A TLS configuration and what its certificate looks like from outside.
+pub struct Certificate {
+    /// For the acceptor.
+    pub config: Arc<ServerConfig>,
+    /// SHA-256 over the certificate, `AB:CD:…`.
+    pub fingerprint: String,
+}
+
+/// Loads the own certificate, or the self-signed one of the data folder, making it if need be.
+pub fn load(dir: &Path, own: Option<&Tls>, now: Moment) -> Result<Certificate> {
+    if let Some(tls) = own {
+        return read(&tls.certificate, &tls.key);
+    }
+    let folder = dir.join("tls");
+    let (certificate, key) = (folder.join("certificate.pem"), folder.join("key.pem"));
+    if !certificate.exists() {
+        std::fs::create_dir_all(&folder)?;
+        make(&certificate, &key, now)?;
+    }
+    read(&certificate, &key)
+}
+
+fn make(certificate: &Path, key: &Path, now: Moment) -> Result<()> {
+    let host = std::fs::read_to_string("/etc/hostname").unwrap_or_default();
+    let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
+    names.extend(Some(host.trim().to_owned()).filter(|h| !h.is_empty() && h.is_ascii()));
+    let mut params = rcgen::CertificateParams::new(names).map_err(Error::internal)?;
+    params.distinguished_name.push(rcgen::DnType::CommonName, "jiceng");
+    let pair = rcgen::KeyPair::generate().map_err(Error::internal)?;
+    let end = Moment(now.0 + limits::CERTIFICATE_DAYS * 86_400_000);
+    params.not_before = date(now);
+    params.not_after = date(end);
+    let signed = params.self_signed(&pair).map_err(Error::internal)?;
+    if key.exists() {
+        std::fs::remove_file(key)?;
+    }
+    write_new(key, pair.serialize_pem().as_bytes())?;
+    write_new(certificate, signed.pem().as_bytes())
+}
+
+fn date(at: Moment) -> time::OffsetDateTime {
+    let number = at.day().number();
+    let part = |n: i32| u8::try_from(n % 100).unwrap_or(1);
+    rcgen::date_time_ymd(number / 10_000, part(number / 100), part(number))
+}
+
+fn read(certificate: &Path, key: &Path) -> Result<Certificate> {
+    let unreadable = |path: &Path| Error::usage(format!("证书或私钥 {} 读不出来，请检查路径和格式（PEM）。", path.display()));
+    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(certificate)
+        .and_then(Iterator::collect)
+        .map_err(|e| unreadable(certificate).with_detail(e))?;
+    let private = PrivateKeyDer::from_pem_file(key).map_err(|e| unreadable(key).with_detail(e))?;
+    let first = chain.first().ok_or_else(|| unreadable(certificate))?;
+    let fingerprint = sha256(&[first]).map(|b| format!("{b:02X}")).join(":");
+    let mut config = ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(chain, private)
+        .map_err(|e| Error::usage("证书与私钥不配套，请检查配置。").with_detail(e))?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Certificate { config: Arc::new(config), fingerprint })
+}

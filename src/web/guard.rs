@@ -1,0 +1,249 @@
+//! What stands before every page: the session, where the request comes from, the token of the form, and its size.
+//! A form that arrives without a session is kept in memory until its owner logs in again.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{FromRequest, Multipart, RawPathParams, Request};
+use axum::http::{HeaderMap, Method, Response, header};
+use http_body_util::{BodyExt, Limited};
+
+use super::multipart::{self, Upload};
+use super::respond::{self, Reply};
+use super::{Access, Route, pages};
+use crate::app::App;
+use crate::app::session::Live;
+use crate::base::{Error, ErrorKind, Result, limits};
+use crate::records::{self, Kind, field::Raw};
+
+/// Name of the session cookie.
+pub const SESSION_COOKIE: &str = "__Host-session";
+/// Name of the cookie that says who used this browser last.
+pub const LOGIN_COOKIE: &str = "__Host-last";
+
+/// Everything a page may know of its request.
+pub struct Call {
+    /// The application.
+    pub app: Arc<App>,
+    /// Session, where there is one.
+    pub live: Option<Live>,
+    /// Path without query.
+    pub path: String,
+    /// Query, raw.
+    pub query: String,
+    /// Typed pairs of a form.
+    pub raw: Raw,
+    /// Uploaded files, sealed already.
+    pub files: Vec<records::FileRef>,
+    /// What was wrong with an uploaded file.
+    pub file_problem: Option<String>,
+    /// Address of the peer.
+    pub peer: String,
+    /// Who used this browser last, by its mark.
+    pub last_login: Option<String>,
+    params: HashMap<String, String>,
+}
+
+impl Call {
+    /// A parameter of the path, empty when there is none.
+    pub fn param(&self, name: &str) -> &str {
+        self.params.get(name).map_or("", String::as_str)
+    }
+
+    /// A parameter of the query, empty when there is none.
+    pub fn asked(&self, name: &str) -> String {
+        let pairs = pairs(self.query.as_bytes());
+        pairs.into_iter().find(|(n, _)| n == name).map(|(_, v)| v).unwrap_or_default()
+    }
+
+    /// A typed value.
+    pub fn typed(&self, name: &str) -> &str {
+        records::field::first(&self.raw, name)
+    }
+
+    /// The session; pages behind [`Access::LoggedIn`] have one.
+    pub fn live(&self) -> Result<&Live> {
+        self.live.as_ref().ok_or_else(Error::denied)
+    }
+
+    /// The kind the path names.
+    pub fn kind(&self) -> Result<&'static Kind> {
+        records::by_name(self.param("kind")).ok_or_else(Error::denied)
+    }
+
+    /// The record id the path names.
+    pub fn id(&self) -> Result<crate::base::RecordId> {
+        self.param("id").parse().map_err(|_| Error::denied())
+    }
+}
+
+/// Answers one request of a route.
+pub(super) async fn handle(app: Arc<App>, route: &'static Route, peer: String, request: Request) -> Response<Body> {
+    let packed = header_has(request.headers(), header::ACCEPT_ENCODING.as_str(), "gzip");
+    let prepared = prepare(Arc::clone(&app), route, peer, request).await;
+    let reply = match prepared {
+        Ok(Prepared::Call(call)) => run(route, call).await,
+        Ok(Prepared::Reply(reply)) => reply,
+        Err(error) => error_reply(&app, None, &error),
+    };
+    respond::response(reply, packed)
+}
+
+enum Prepared {
+    Call(Box<Call>),
+    Reply(Reply),
+}
+
+async fn prepare(app: Arc<App>, route: &'static Route, peer: String, request: Request) -> Result<Prepared> {
+    let (mut parts, body) = request.into_parts();
+    let params = path_params(&mut parts).await;
+    let live = match cookie(&parts.headers, SESSION_COOKIE) {
+        Some(token) => app.session(&token)?,
+        None => None,
+    };
+    let last_login = cookie(&parts.headers, LOGIN_COOKIE).and_then(|m| app.marked_login(&m));
+    let mut call = Box::new(Call {
+        path: parts.uri.path().to_owned(),
+        query: parts.uri.query().unwrap_or_default().to_owned(),
+        raw: Raw::new(),
+        files: Vec::new(),
+        file_problem: None,
+        app,
+        live,
+        peer,
+        last_login,
+        params,
+    });
+    let allowed = match (route.access, &call.live) {
+        (Access::Anybody, _) => true,
+        (_, None) => false,
+        (Access::LoggedIn, Some(_)) => true,
+        (Access::Account, Some(live)) => !live.must_change,
+    };
+    if route.method == Method::POST {
+        same_origin(&parts.headers)?;
+        let request = Request::from_parts(parts, body);
+        let gate = records::by_name(call.param("kind"));
+        let form = read_form(&call.app, request, allowed && route.access != Access::Anybody, gate).await?;
+        (call.raw, call.files, call.file_problem) = (form.raw, form.files, form.problem);
+    }
+    if !allowed {
+        return Ok(Prepared::Reply(not_allowed(route, &call)));
+    }
+    if route.method == Method::POST && route.access != Access::Anybody {
+        let token = &call.live()?.csrf;
+        let same = aws_lc_rs::constant_time::verify_slices_are_equal(token.as_bytes(), call.typed("csrf").as_bytes());
+        if same.is_err() {
+            // The form was made in an earlier session of the same person: show it again instead of losing it.
+            let login = call.live()?.actor.login.clone();
+            if call.last_login.as_deref() == Some(&login) {
+                call.app.park(&login, &call.path, std::mem::take(&mut call.raw));
+                return Ok(Prepared::Reply(Reply::Redirect("/resume".into())));
+            }
+            return Err(Error::new(ErrorKind::Denied, "页面已过期，操作没有执行。请刷新页面后重试。"));
+        }
+    }
+    Ok(Prepared::Call(call))
+}
+
+/// Log in first; what was typed waits.
+fn not_allowed(route: &Route, call: &Call) -> Reply {
+    if call.live.is_some() {
+        return Reply::Redirect("/password".into());
+    }
+    if route.method == Method::POST
+        && let Some(login) = &call.last_login
+    {
+        call.app.park(login, &call.path, call.raw.clone());
+    }
+    Reply::Redirect("/login".into())
+}
+
+async fn run(route: &'static Route, call: Box<Call>) -> Reply {
+    let app = Arc::clone(&call.app);
+    let live = call.live.clone();
+    let worked = tokio::task::spawn_blocking(move || (route.page)(&call)).await;
+    match worked {
+        Ok(Ok(reply)) => reply,
+        Ok(Err(error)) => error_reply(&app, live.as_ref(), &error),
+        Err(panic) => error_reply(&app, live.as_ref(), &Error::internal(panic)),
+    }
+}
+
+fn error_reply(app: &App, live: Option<&Live>, error: &Error) -> Reply {
+    if matches!(error.kind(), ErrorKind::Internal | ErrorKind::Damaged | ErrorKind::Io) {
+        tracing::error!(kind = ?error.kind(), detail = error.detail(), "request failed");
+    }
+    Reply::Html(respond::status(error), pages::error::page(app, live, error))
+}
+
+/// State changes come from our own pages: the browser says so in one header or the other.
+fn same_origin(headers: &HeaderMap) -> Result<()> {
+    let text = |name: &str| headers.get(name).and_then(|v| v.to_str().ok());
+    let host = text("host").unwrap_or_default();
+    let same = match (text("sec-fetch-site"), text("origin")) {
+        (Some(site), _) if site != "same-origin" => false,
+        (_, Some(origin)) => origin.strip_prefix("https://") == Some(host),
+        (Some(_), None) => true,
+        (None, None) => false,
+    };
+    if same { Ok(()) } else { Err(Error::new(ErrorKind::Denied, "请求不是从本系统页面发出的，已拒绝。")) }
+}
+
+async fn read_form(
+    app: &Arc<App>,
+    request: Request,
+    uploads: bool,
+    gate: Option<&'static Kind>,
+) -> Result<Upload> {
+    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    if kind.starts_with("multipart/form-data") {
+        let parts = Multipart::from_request(request, &()).await.map_err(|_| unreadable())?;
+        return multipart::read(app, parts, uploads, gate).await;
+    }
+    if !kind.starts_with("application/x-www-form-urlencoded") {
+        return Err(Error::invalid("请求的格式不对，已拒绝。"));
+    }
+    let body = Limited::new(request.into_body(), limits::FORM_BYTES * 3).collect();
+    let idle = std::time::Duration::from_secs(limits::BODY_IDLE_S);
+    let body = tokio::time::timeout(idle, body).await.map_err(|_| unreadable())?;
+    let bytes = body.map_err(|_| too_large())?.to_bytes();
+    Ok(Upload { raw: pairs(&bytes), ..Upload::default() })
+}
+
+pub(super) fn unreadable() -> Error {
+    Error::invalid("提交的内容没有完整收到，没有保存。请检查网络后重试。")
+}
+
+pub(super) fn too_large() -> Error {
+    Error::invalid("提交的文字过多，没有保存。请缩短内容，或把长材料作为附件上传。")
+}
+
+/// Pairs of a urlencoded text; at most [`limits::FORM_FIELDS`].
+pub fn pairs(bytes: &[u8]) -> Raw {
+    let text = String::from_utf8_lossy(bytes).replace('+', " ");
+    let decode = |s: &str| percent_encoding::percent_decode_str(s).decode_utf8_lossy().into_owned();
+    text.split('&')
+        .filter(|p| !p.is_empty())
+        .take(limits::FORM_FIELDS)
+        .map(|p| p.split_once('=').unwrap_or((p, "")))
+        .map(|(n, v)| (decode(n), decode(v)))
+        .collect()
+}
+
+async fn path_params(parts: &mut axum::http::request::Parts) -> HashMap<String, String> {
+    use axum::extract::FromRequestParts;
+    let Ok(params) = RawPathParams::from_request_parts(parts, &()).await else { return HashMap::new() };
+    params.iter().map(|(n, v)| (n.to_owned(), v.to_owned())).collect()
+}
+
+fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
+    let all = headers.get_all(header::COOKIE).iter().filter_map(|v| v.to_str().ok());
+    let mut pairs = all.flat_map(|v| v.split(';')).filter_map(|p| p.trim().split_once('='));
+    pairs.find(|(n, _)| *n == name).map(|(_, v)| v.to_owned())
+}
+
+fn header_has(headers: &HeaderMap, name: &str, word: &str) -> bool {
+    headers.get(name).and_then(|v| v.to_str().ok()).is_some_and(|v| v.contains(word))
+}

@@ -1,0 +1,84 @@
+//! The face: HTTPS on one listener, pages in Chinese that need no script. The only floor that names hyper, axum and maud.
+//!
+//! [`ROUTES`] is the list of everything reachable. A request passes: TLS → limits → route → guard (session, origin,
+//! token, size) → page. Pages are plain functions on the worker threads; they know neither sockets nor cookies.
+
+pub mod assets;
+pub mod certificate;
+pub mod form;
+pub mod guard;
+pub mod icons;
+pub mod layout;
+pub mod multipart;
+pub mod pages;
+pub mod respond;
+pub mod server;
+pub mod view;
+
+use axum::http::Method;
+
+use crate::base::Result;
+use guard::Call;
+use respond::Reply;
+
+/// Who may reach a route. What a person may do there is decided by `app`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Anybody: log-in, set-up, assets.
+    Anybody,
+    /// Whoever is logged in, even before the first password was changed.
+    LoggedIn,
+    /// Whoever is logged in with a password of their own.
+    Account,
+}
+
+/// One row of the table.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// Method.
+    pub method: Method,
+    /// Path with `{parameters}`.
+    pub path: &'static str,
+    /// Who may reach it.
+    pub access: Access,
+    /// What answers.
+    pub page: fn(&Call) -> Result<Reply>,
+}
+
+const fn get(path: &'static str, access: Access, page: fn(&Call) -> Result<Reply>) -> Route {
+    Route { method: Method::GET, path, access, page }
+}
+
+const fn post(path: &'static str, access: Access, page: fn(&Call) -> Result<Reply>) -> Route {
+    Route { method: Method::POST, path, access, page }
+}
+
+/// Everything that can be reached; nothing else can.
+pub static ROUTES: &[Route] = &[
+    get("/", Access::Account, pages::desk::show),
+    get("/assets/{name}", Access::Anybody, assets::serve),
+    get("/healthz", Access::Anybody, pages::health::show),
+    get("/login", Access::Anybody, pages::login::form),
+    post("/login", Access::Anybody, pages::login::log_in),
+    post("/logout", Access::LoggedIn, pages::login::log_out),
+    get("/password", Access::LoggedIn, pages::password::form),
+    post("/password", Access::LoggedIn, pages::password::change),
+    get("/resume", Access::Account, pages::resume::show),
+    get("/setup/{token}", Access::Anybody, pages::setup::form),
+    post("/setup/{token}", Access::Anybody, pages::setup::set_up),
+    get("/audit", Access::Account, pages::audit::show),
+    get("/search", Access::Account, pages::search::form),
+    post("/search", Access::Account, pages::search::ask),
+    get("/search/{id}", Access::Account, pages::search::show),
+    get("/{kind}", Access::Account, pages::list::show),
+    get("/{kind}/new", Access::Account, pages::edit::new),
+    post("/{kind}/new", Access::Account, pages::edit::create),
+    get("/{kind}/{id}", Access::Account, pages::record::show),
+    get("/{kind}/{id}/edit", Access::Account, pages::edit::edit),
+    post("/{kind}/{id}/edit", Access::Account, pages::edit::amend),
+    get("/{kind}/{id}/history", Access::Account, pages::history::show),
+    post("/{kind}/{id}/move/{name}", Access::Account, pages::record::advance),
+    post("/{kind}/{id}/identity", Access::Account, pages::record::reveal),
+    post("/{kind}/{id}/password", Access::Account, pages::password::reset),
+    get("/{kind}/{id}/files/{place}", Access::Account, pages::record::download),
+];

@@ -1,0 +1,63 @@
+//! The auditor's view of the journal: who, when, what — never the content of business records.
+
+use maud::html;
+
+use crate::base::Result;
+use crate::records;
+use crate::store::Header;
+use crate::web::guard::Call;
+use crate::web::layout::{self, ChipKind};
+use crate::web::respond::Reply;
+use crate::web::view::{self, Outline};
+
+const LINES: usize = 100;
+
+/// A page of entries, newest first.
+pub fn show(call: &Call) -> Result<Reply> {
+    let live = call.live()?;
+    let before = call.asked("before").parse().unwrap_or(0);
+    let (lines, head) = call.app.audit_page(&live.actor, before, LINES)?;
+    let directory = call.app.directory()?;
+    let oldest = lines.last().map_or(0, |l| l.header.seq.0);
+    let outline = Outline {
+        title: "审计日志".into(),
+        current: "/audit".into(),
+        crumbs: vec![("工作台".into(), "/".into()), ("审计日志".into(), String::new())],
+        ..Outline::default()
+    };
+    view::reply(&call.app, live, outline, html! {
+        section.section {
+            dl.props {
+                div { dt { "日志条数" } dd { (layout::grouped(head.seq.0)) } }
+                div.wide { dt { "链头" } dd.mono { (hex::encode(head.hash)) } }
+            }
+            p.help { "请定期抄录条数和链头并另行保管；用 jiceng audit verify --head 可核对日志没有被截断或改动。" }
+        }
+        div.table-wrap { table.list {
+            thead { tr { th.num scope="col" { "序号" } th scope="col" { "时间" } th scope="col" { "人员" }
+                th scope="col" { "单位" } th scope="col" { "操作" } th scope="col" { "对象" } th scope="col" { "说明" } } }
+            tbody { @for line in &lines { @let h = &line.header; tr {
+                td.num { (h.seq) }
+                td.nowrap { (h.at) }
+                td.nowrap { @if h.doer.account.0 == 0 { (h.doer.via) } @else { (directory.account(h.doer.account)) } }
+                td.nowrap { (directory.unit(h.doer.unit)) }
+                td.nowrap { (h.verb().label) @if !h.done { " " (layout::chip(ChipKind::Bad, "未成功")) } }
+                td { (objects(h)) }
+                td { (line.reason.as_deref().unwrap_or(&h.note)) }
+            } } }
+        } }
+        @if oldest > 1 { p { a.btn href=(format!("/audit?before={oldest}")) { "更早的记录" } } }
+    })
+}
+
+fn objects(header: &Header) -> String {
+    let first = header.subjects.first().map(|s| {
+        let label = records::by_tag(s.kind).map_or("记录", |k| k.label);
+        format!("{label} #{}", s.id)
+    });
+    match header.subjects.len() {
+        0 => String::new(),
+        1 => first.unwrap_or_default(),
+        n => format!("{} 等 {n} 条", first.unwrap_or_default()),
+    }
+}

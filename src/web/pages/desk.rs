@@ -1,0 +1,109 @@
+//! The desk (工作台): what waits for this person, what was entered last, and the way to enter more.
+
+use maud::{Markup, html};
+
+use crate::app::record::ListInput;
+use crate::app::{Right, Scope};
+use crate::base::Result;
+use crate::records::{self, Kind};
+use crate::web::guard::Call;
+use crate::web::icons::Icon;
+use crate::web::layout::{self, NoticeKind};
+use crate::web::respond::Reply;
+use crate::web::view::{self, Outline};
+
+/// The desk.
+pub fn show(call: &Call) -> Result<Reply> {
+    let live = call.live()?;
+    let sees = |k: &Kind| live.actor.scope(k, Right::See) > Scope::Nothing;
+    let enters = |k: &&'static Kind| live.actor.scope(k, Right::Create) > Scope::Nothing;
+    let actions = html! {
+        @for kind in records::ALL.iter().copied().filter(|k| k.group.is_some()).filter(enters).take(1) {
+            a.btn.btn-primary href=(format!("/{}/new", kind.name)) { (Icon::Plus.svg()) "登记" (kind.label) }
+        }
+    };
+    let outline = Outline {
+        title: "工作台".into(),
+        current: "/".into(),
+        actions: Some(actions),
+        notice: (call.asked("done") == "password").then(|| (NoticeKind::Ok, "口令已修改。".to_owned())),
+        ..Outline::default()
+    };
+    let work = todo(call)?;
+    let mut blocks = Vec::new();
+    for kind in records::ALL.iter().copied().filter(|k| k.owned && sees(k)) {
+        blocks.push(block(call, kind)?);
+    }
+    let administrator = records::account::ADMINISTRATORS.iter().any(|r| live.actor.is(r));
+    view::reply(&call.app, live, outline, html! {
+        @if live.actor.roles.is_empty() {
+            (layout::empty(Icon::Key, "您的账户还没有任何权限。请联系安全保密管理员授权。", html! {}))
+        } @else {
+            @if !administrator { (work) }
+            @for block in blocks { (block) }
+            @if administrator { (duties(call)) }
+        }
+    })
+}
+
+fn todo(call: &Call) -> Result<Markup> {
+    let waiting = view::waiting(&call.app, call.live()?)?;
+    Ok(html! {
+        section.card {
+            h2 { "待我办理" span.count { (waiting.iter().map(|w| w.2).sum::<u64>()) } }
+            @if waiting.is_empty() { p.muted { "没有待办事项。" } }
+            @else {
+                div.grid.grid-4 {
+                    @for (kind, state, count) in &waiting {
+                        (layout::figure(&layout::grouped(*count),
+                            &format!("{} · {}", kind.label, kind.flow.label(*state)),
+                            Some(&format!("/{}?state={state}", kind.name))))
+                    }
+                }
+            }
+        }
+    })
+}
+
+fn block(call: &Call, kind: &'static Kind) -> Result<Markup> {
+    let live = call.live()?;
+    let input = ListInput { size: 8, ..ListInput::default() };
+    let page = call.app.list(&live.actor, kind, &input)?;
+    let directory = call.app.directory()?;
+    let bars: Vec<(&str, u64)> = page.tallies.iter().map(|(s, n)| (kind.flow.label(*s), *n)).collect();
+    Ok(html! {
+        div.grid.grid-wide {
+            section.card {
+                h2 { "最近的" (kind.label) a.more href=(format!("/{}?all=1", kind.name)) { "全部 " (page.total) } }
+                @if page.rows.is_empty() { p.muted { "还没有" (kind.label) "。" } }
+                ul.lines { @for record in &page.rows { li {
+                    (view::state_chip(kind, record.state))
+                    a.grow href=(format!("/{}/{}", kind.name, record.id)) { (kind.title_of(record)) }
+                    span.muted.small { (directory.unit(record.unit)) }
+                    span.when { (kind.day_of(record)) }
+                } } }
+            }
+            section.card { h2 { "按状态" } (layout::bar_chart(&bars, &format!("{}按状态的件数", kind.label))) }
+        }
+    })
+}
+
+fn duties(call: &Call) -> Markup {
+    let is = |role: &str| call.live.as_ref().is_some_and(|l| l.actor.is(role));
+    let line = |icon: Icon, href: &str, label: &str, text: &str| html! {
+        li { (icon.svg()) a.grow href=(href) { (label) } span.muted { (text) } }
+    };
+    html! {
+        section.card {
+            h2 { "我的职责" }
+            ul.lines {
+                @if is("sysadmin") {
+                    (line(Icon::Org, "/org", "机构", "增加、变更、停用机构"))
+                    (line(Icon::Account, "/account", "账户", "增加人员账户、发一次性口令、停用账户"))
+                }
+                @if is("secadmin") { (line(Icon::Key, "/account", "授权", "给账户授予或收回角色")) }
+                @if is("auditor") { (line(Icon::Audit, "/audit", "审计日志", "查看管理员和用户的操作")) }
+            }
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! Entering and changing records of any kind. Whatever goes wrong, the form comes back with everything typed.
+
+use maud::{Markup, html};
+
+use crate::app::record::{SaveError, Typed};
+use crate::app::{Right, Scope};
+use crate::base::{Error, RecordId, Result};
+use crate::records::field::{self, Problem, Raw};
+use crate::records::{Field, FileRef, Kind, Record, rank};
+use crate::store::seal;
+use crate::web::form::{self, Form};
+use crate::web::guard::Call;
+use crate::web::icons::Icon;
+use crate::web::layout::{self, NoticeKind};
+use crate::web::respond::Reply;
+use crate::web::view::{self, Outline};
+
+/// What a form page shows besides the kind.
+#[derive(Default)]
+pub struct Again {
+    /// Typed pairs.
+    pub raw: Raw,
+    /// What must be mended.
+    pub problems: Vec<Problem>,
+    /// A message on top.
+    pub notice: Option<(NoticeKind, String)>,
+    /// The record as somebody else left it.
+    pub theirs: Option<Record>,
+    /// Uploads that wait.
+    pub staged: Vec<(String, String, u64)>,
+}
+
+/// An empty form.
+pub fn new(call: &Call) -> Result<Reply> {
+    let kind = creatable(call)?;
+    let raw = field::to_raw(kind.fields, &(kind.preset)(call.app.now().day()));
+    new_page(call, kind, Again { raw, ..Again::default() }).map(Reply::page)
+}
+
+/// Enters the record.
+pub fn create(call: &Call) -> Result<Reply> {
+    let kind = creatable(call)?;
+    let actor = &call.live()?.actor;
+    if only_more_rows(call) {
+        let staged = call.app.stage(actor, all_files(call)?)?;
+        return new_page(call, kind, Again { raw: call.raw.clone(), staged, ..Again::default() }).map(Reply::again);
+    }
+    let typed = typed(call)?;
+    let files = typed.files.clone();
+    match call.app.create(actor, kind, typed) {
+        Ok(id) => Ok(Reply::Redirect(format!("/{}/{id}?done=created", kind.name))),
+        Err(error) => refused(call, kind, error, files, |call, again| new_page(call, kind, again)),
+    }
+}
+
+/// The form of a record.
+pub fn edit(call: &Call) -> Result<Reply> {
+    let kind = call.kind()?;
+    let record = call.app.for_edit(&call.live()?.actor, kind, call.id()?)?;
+    let raw = field::to_raw(kind.fields, &record.fields);
+    edit_page(call, kind, &record, Again { raw, ..Again::default() }).map(Reply::page)
+}
+
+/// Changes the record.
+pub fn amend(call: &Call) -> Result<Reply> {
+    let (kind, id) = (call.kind()?, call.id()?);
+    let actor = &call.live()?.actor;
+    let current = || call.app.for_edit(actor, kind, id);
+    if only_more_rows(call) {
+        let staged = call.app.stage(actor, all_files(call)?)?;
+        let again = Again { raw: call.raw.clone(), staged, ..Again::default() };
+        return edit_page(call, kind, &at_typed_version(call, current()?), again).map(Reply::again);
+    }
+    let version = call.typed("version").parse().map_err(|_| Error::invalid("表单不完整，请刷新后重试。"))?;
+    let typed = typed(call)?;
+    let files = typed.files.clone();
+    match call.app.amend(actor, kind, (id, version), typed) {
+        Ok(_) => Ok(Reply::Redirect(format!("/{}/{id}?done=changed", kind.name))),
+        Err(error) => refused(call, kind, error, files, |call, again| {
+            let shown = current()?;
+            // After a conflict the form is made of the newest version: saving again is a decision.
+            let shown = if again.theirs.is_some() { shown } else { at_typed_version(call, shown) };
+            edit_page(call, kind, &shown, again)
+        }),
+    }
+}
+
+/// The page of a new record.
+pub fn new_page(call: &Call, kind: &'static Kind, again: Again) -> Result<Markup> {
+    let title = format!("{}{}", if kind.owned { "登记" } else { "新增" }, kind.label);
+    page(call, kind, None, &title, again)
+}
+
+/// The page of an existing record.
+pub fn edit_page(call: &Call, kind: &'static Kind, record: &Record, again: Again) -> Result<Markup> {
+    let title = format!("修改{}", kind.label);
+    page(call, kind, Some(record), &title, again)
+}
+
+fn page(call: &Call, kind: &'static Kind, record: Option<&Record>, title: &str, again: Again) -> Result<Markup> {
+    let live = call.live()?;
+    let directory = call.app.directory()?;
+    let list = format!("/{}", kind.name);
+    let (action, cancel) = match record {
+        None => (format!("{list}/new"), list.clone()),
+        Some(r) => (format!("{list}/{}/edit", r.id), format!("{list}/{}", r.id)),
+    };
+    let may_type = |f: &Field| live.actor.may_type(kind, f, record);
+    let files: &[FileRef] = record.map_or(&[], |r| {
+        let tag = kind.fields.iter().find(|f| matches!(f.widget, crate::records::Widget::Files));
+        tag.map_or(&[], |f| r.fields.files(f.tag))
+    });
+    let mut crumbs = vec![(kind.label.to_owned(), list.clone())];
+    crumbs.extend(record.map(|r| (kind.title_of(r), cancel.clone())));
+    crumbs.push((title.to_owned(), String::new()));
+    let outline = Outline {
+        title: title.to_owned(),
+        current: list,
+        crumbs,
+        notice: again.notice,
+        watermark: kind.sensitive,
+        ..Outline::default()
+    };
+    let conflict = again.theirs.as_ref().map(|theirs| conflict(kind, theirs, &again.raw));
+    let shown = form::form(live, &directory, &Form {
+        kind,
+        action,
+        cancel,
+        raw: &again.raw,
+        problems: &again.problems,
+        may_type: &may_type,
+        version: record.map(|r| r.version),
+        submit: hex::encode(seal::random::<16>()?),
+        files,
+        staged: &again.staged,
+    });
+    view::framed(&call.app, live, outline, html! { @if let Some(c) = conflict { (c) } (shown) })
+}
+
+/// Both texts side by side, for every field that differs.
+fn conflict(kind: &'static Kind, theirs: &Record, raw: &Raw) -> Markup {
+    let mine = field::parse(kind.fields, raw).0;
+    let differs = |f: &&Field| {
+        f.typed() && f.part == crate::records::Part::Main && theirs.fields.get(f.tag) != mine.get(f.tag)
+    };
+    html! {
+        section.section {
+            h2 { "与刚才别人保存的内容对照" }
+            @for f in kind.fields.iter().filter(differs) {
+                h3 { (f.label) }
+                div.side-by-side {
+                    div { h3 { "您填写的" } div.prose { (mine.display(kind.fields, f.tag)) } }
+                    div { h3 { "现在系统里的" } div.prose { (theirs.fields.display(kind.fields, f.tag)) } }
+                }
+            }
+        }
+    }
+}
+
+fn refused(
+    call: &Call,
+    kind: &'static Kind,
+    error: SaveError,
+    files: Vec<FileRef>,
+    again: impl Fn(&Call, Again) -> Result<Markup>,
+) -> Result<Reply> {
+    let actor = &call.live()?.actor;
+    let raw = call.raw.clone();
+    let mut shown = Again { raw, ..Again::default() };
+    match error {
+        SaveError::Gate => return gate(call, kind),
+        SaveError::Problems(problems) => shown.problems = problems,
+        SaveError::Stale(record) => {
+            let text = "保存前，这条记录已被别人修改。请对照下面两份内容，确认后再保存；直接保存将以您填写的为准。";
+            shown.notice = Some((NoticeKind::Warn, text.to_owned()));
+            shown.theirs = Some(*record);
+        }
+        SaveError::Failed(e) if e.kind() == crate::base::ErrorKind::Denied => return Err(e),
+        SaveError::Failed(e) => shown.notice = Some((NoticeKind::Bad, e.public().to_owned())),
+    }
+    if let Some(problem) = &call.file_problem {
+        shown.problems.push(("upload".to_owned(), problem.clone()));
+    }
+    shown.staged = call.app.stage(actor, files)?;
+    again(call, shown).map(Reply::again)
+}
+
+/// Article 16: guidance, and nothing of what was typed.
+fn gate(call: &Call, kind: &'static Kind) -> Result<Reply> {
+    let outline = Outline {
+        title: "未予登记".into(),
+        current: format!("/{}", kind.name),
+        crumbs: vec![(kind.label.into(), format!("/{}", kind.name)), ("未予登记".into(), String::new())],
+        ..Outline::default()
+    };
+    let back = html! { a.btn.btn-primary href=(format!("/{}", kind.name)) { "知道了" } };
+    let content = layout::empty(Icon::Lock, rank::GUIDANCE, back);
+    view::framed(&call.app, call.live()?, outline, content).map(Reply::again)
+}
+
+fn creatable(call: &Call) -> Result<&'static Kind> {
+    let kind = call.kind()?;
+    let may = call.live()?.actor.scope(kind, Right::Create) > Scope::Nothing && kind.group.is_some();
+    if may { Ok(kind) } else { Err(Error::denied()) }
+}
+
+fn only_more_rows(call: &Call) -> bool {
+    !call.typed("rows.add").is_empty()
+}
+
+/// New uploads and those that waited from an earlier try.
+fn all_files(call: &Call) -> Result<Vec<FileRef>> {
+    let tokens: Vec<String> = call.raw.iter().filter(|(n, _)| n == "staged").map(|(_, v)| v.clone()).collect();
+    let mut files = call.app.unstage(&call.live()?.actor, &tokens);
+    files.extend(call.files.iter().cloned());
+    Ok(files)
+}
+
+fn typed(call: &Call) -> Result<Typed> {
+    Ok(Typed {
+        raw: call.raw.clone(),
+        files: all_files(call)?,
+        dropped: call.raw.iter().filter(|(n, _)| n == "files.drop").map(|(_, v)| v.clone()).collect(),
+        submit: call.typed("submit").to_owned(),
+    })
+}
+
+/// The record with the version the form was made of, so that a conflict is still noticed.
+fn at_typed_version(call: &Call, mut record: Record) -> Record {
+    record.version = call.typed("version").parse().unwrap_or(record.version);
+    record
+}
+
+/// The form that was typed before a session ended.
+pub fn resumed(call: &Call, kind: &'static Kind, id: Option<RecordId>, raw: Raw) -> Result<Reply> {
+    let text = "这是登录超时前您填写的内容，尚未保存。请核对后保存；附件需要重新选择。";
+    let version = field::first(&raw, "version").parse().ok();
+    let again = Again { raw, notice: Some((NoticeKind::Warn, text.to_owned())), ..Again::default() };
+    match id {
+        None => new_page(call, kind, again).map(Reply::page),
+        Some(id) => {
+            let mut record = call.app.for_edit(&call.live()?.actor, kind, id)?;
+            record.version = version.unwrap_or(record.version);
+            edit_page(call, kind, &record, again).map(Reply::page)
+        }
+    }
+}

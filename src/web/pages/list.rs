@@ -1,0 +1,184 @@
+//! The list of any kind: tabs by state with counts, filters that are remembered, newest first, printable.
+
+use maud::{Markup, html};
+
+use crate::app::record::{ListInput, ListPage};
+use crate::app::{Right, Scope};
+use crate::base::{Day, RecordId, Result, limits};
+use crate::records::{Kind, Search};
+use crate::web::guard::{Call, pairs};
+use crate::web::icons::Icon;
+use crate::web::layout::{self, NoticeKind, Tab};
+use crate::web::respond::Reply;
+use crate::web::view::{self, Outline};
+
+/// The list.
+pub fn show(call: &Call) -> Result<Reply> {
+    let (live, kind) = (call.live()?, call.kind()?);
+    if live.actor.scope(kind, Right::See) == Scope::Nothing || kind.group.is_none() {
+        return Err(crate::base::Error::denied());
+    }
+    if call.query.is_empty()
+        && let Some(filters) = call.app.recall_filters(live, kind.name)
+    {
+        return Ok(Reply::Redirect(format!("/{}?{filters}", kind.name)));
+    }
+    let filters = if call.query == "all=1" { "" } else { call.query.as_str() };
+    call.app.remember_filters(live, kind.name, filters);
+    let (input, bad_date) = read(call);
+    let page = call.app.list(&live.actor, kind, &input)?;
+    let outline = Outline {
+        title: kind.label.to_owned(),
+        current: format!("/{}", kind.name),
+        crumbs: vec![("工作台".into(), "/".into()), (kind.label.into(), String::new())],
+        actions: Some(actions(call, kind)),
+        notice: bad_date.then(|| (NoticeKind::Warn, "日期请写成 2026-03-05 这样的形式，已忽略不能识别的日期。".into())),
+        ..Outline::default()
+    };
+    let content = html! {
+        (tabs(kind, &page, &input, call))
+        (filter_bar(call, kind, &page, &input)?)
+        @if page.rows.is_empty() { (nothing(call, kind, &input)) } @else { (table(call, kind, &page)?) }
+        @let pages = page.total.div_ceil(input.size).max(1);
+        (layout::pager(input.page + 1, pages, page.total, |n| address(kind, call, &[("page", n.to_string())])))
+    };
+    view::reply(&call.app, live, outline, content)
+}
+
+fn read(call: &Call) -> (ListInput, bool) {
+    let mut bad = false;
+    let mut day = |name: &str, end: bool| {
+        let text = call.asked(name);
+        match text.parse::<Day>() {
+            _ if text.trim().is_empty() => 0,
+            // A month or a year means up to its last day.
+            Ok(day) if end && !day.is_full() => day.number() + if day.number() % 10_000 == 0 { 1231 } else { 31 },
+            Ok(day) => day.number(),
+            Err(()) => {
+                bad = true;
+                0
+            }
+        }
+    };
+    let (from, to) = (day("from", false), day("to", true));
+    let size = call.asked("size").parse().unwrap_or(limits::PAGE_ROWS).clamp(1, limits::PAGE_ROWS_MAX);
+    let input = ListInput {
+        units: call.asked("unit").parse().map(|id| vec![RecordId(id)]).unwrap_or_default(),
+        state: call.asked("state").parse().ok(),
+        from,
+        to,
+        oldest_first: call.asked("order") == "old",
+        page: call.asked("page").parse::<u64>().unwrap_or(1).saturating_sub(1),
+        size,
+    };
+    (input, bad)
+}
+
+/// The same list with some parameters changed; an empty value takes one away. Page 1 unless the page is what changes.
+fn address(kind: &Kind, call: &Call, changes: &[(&str, String)]) -> String {
+    let kept = pairs(call.query.as_bytes()).into_iter().filter(|(n, _)| {
+        !["page", "all"].contains(&n.as_str()) && !changes.iter().any(|(c, _)| c == n)
+    });
+    let changed = changes.iter().map(|(n, v)| ((*n).to_owned(), v.clone()));
+    let all: Vec<String> = kept
+        .chain(changed)
+        .filter(|(_, v)| !v.is_empty())
+        .map(|(n, v)| {
+            let value = percent_encoding::utf8_percent_encode(&v, percent_encoding::NON_ALPHANUMERIC);
+            format!("{n}={value}")
+        })
+        .collect();
+    if all.is_empty() { format!("/{}?all=1", kind.name) } else { format!("/{}?{}", kind.name, all.join("&")) }
+}
+
+fn actions(call: &Call, kind: &Kind) -> Markup {
+    let may = call.live.as_ref().is_some_and(|l| l.actor.scope(kind, Right::Create) > Scope::Nothing);
+    html! {
+        @if may {
+            a.btn.btn-primary href=(format!("/{}/new", kind.name)) accesskey="n" {
+                (Icon::Plus.svg()) (if kind.owned { "登记" } else { "新增" }) (kind.label)
+            }
+        }
+    }
+}
+
+fn tabs(kind: &Kind, page: &ListPage, input: &ListInput, call: &Call) -> Markup {
+    let all = page.tallies.iter().map(|(_, n)| n).sum();
+    let tab = |label: &str, state: Option<u8>, count| Tab {
+        label: label.to_owned(),
+        href: address(kind, call, &[("state", state.map_or(String::new(), |s| s.to_string()))]),
+        count: Some(count),
+        current: input.state == state,
+    };
+    let mut tabs = vec![tab("全部", None, all)];
+    let shown = page.tallies.iter().filter(|(s, n)| *n > 0 || input.state == Some(*s));
+    tabs.extend(shown.map(|(s, n)| tab(kind.flow.label(*s), Some(*s), *n)));
+    layout::tabs(&tabs)
+}
+
+fn filter_bar(call: &Call, kind: &Kind, page: &ListPage, input: &ListInput) -> Result<Markup> {
+    let directory = call.app.directory()?;
+    let day_label = kind.field(kind.day).map_or("日期", |f| f.label);
+    Ok(html! {
+        form.filters method="get" action=(format!("/{}", kind.name)) {
+            @if let Some(state) = input.state { input type="hidden" name="state" value=(state); }
+            @if kind.owned && page.units.len() > 1 {
+                label { "单位" select name="unit" {
+                    option value="" { "全部单位" }
+                    @for unit in &page.units {
+                        option value=(unit) selected[input.units.contains(unit)] { (directory.unit(*unit)) }
+                    }
+                } }
+            }
+            @if kind.day != 0 {
+                label { (day_label) "从" input.short name="from" value=(call.asked("from")) placeholder="2026-01-01"; }
+                label { "到" input.short name="to" value=(call.asked("to")) placeholder="2026-12-31"; }
+            }
+            label { "顺序" select name="order" {
+                option value="" { "新的在前" }
+                option value="old" selected[input.oldest_first] { "旧的在前" }
+            } }
+            label { "每页" select name="size" {
+                @for n in [20, 50, 100] { option value=(n) selected[input.size == n] { (n) } }
+            } }
+            button.btn.btn-small type="submit" { "筛选" }
+            span.end { a href=(format!("/{}?all=1", kind.name)) { "清除筛选" } }
+        }
+    })
+}
+
+fn table(call: &Call, kind: &'static Kind, page: &ListPage) -> Result<Markup> {
+    let directory = call.app.directory()?;
+    let columns: Vec<_> = kind.columns.iter().filter_map(|t| kind.field(*t)).collect();
+    Ok(html! {
+        div.table-wrap { table.list {
+            thead { tr {
+                @for c in &columns { th scope="col" { (c.label) } }
+                @if kind.owned { th scope="col" { "单位" } }
+                th scope="col" { "状态" }
+            } }
+            tbody { @for record in &page.rows { tr {
+                @for c in &columns {
+                    @if c.tag == kind.title {
+                        td.clip title=(kind.title_of(record)) {
+                            a.row-link href=(format!("/{}/{}", kind.name, record.id)) { (kind.title_of(record)) }
+                        }
+                    } @else {
+                        td.nowrap[c.search != Search::Names] { (view::cell(&directory, kind, record, c.tag)) }
+                    }
+                }
+                @if kind.owned { td.nowrap { (directory.unit(record.unit)) } }
+                td.nowrap { (view::state_chip(kind, record.state)) }
+            } } }
+        } }
+    })
+}
+
+fn nothing(call: &Call, kind: &Kind, input: &ListInput) -> Markup {
+    let filtered = input.state.is_some() || !input.units.is_empty() || input.from + input.to > 0 || input.page > 0;
+    if filtered {
+        let clear = html! { a.btn href=(format!("/{}?all=1", kind.name)) { "清除筛选" } };
+        return layout::empty(Icon::Empty, "没有符合条件的记录。", clear);
+    }
+    layout::empty(Icon::Empty, &format!("还没有{}。", kind.label), actions(call, kind))
+}

@@ -1,0 +1,15 @@
+//! The pages: plain functions from a [`Call`](super::guard::Call) to a reply. One file a page; most serve every kind.
+
+pub mod audit;
+pub mod desk;
+pub mod edit;
+pub mod error;
+pub mod health;
+pub mod history;
+pub mod list;
+pub mod login;
+pub mod password;
+pub mod record;
+pub mod resume;
+pub mod search;
+pub mod setup;

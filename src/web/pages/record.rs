@@ -1,0 +1,306 @@
+//! The page of a record of any kind: head, content, persons, trail, attachments, rows, and what may be done now.
+
+use maud::{Markup, html};
+
+use crate::app::names::Directory;
+use crate::app::record::{Opened, SaveError, identity_fields};
+use crate::app::{Right, Scope};
+use crate::base::{Error, Result};
+use crate::records::decide::trail;
+use crate::records::{Kind, Record, Widget, article};
+use crate::store::seal;
+use crate::web::guard::Call;
+use crate::web::icons::Icon;
+use crate::web::layout::{self, NoticeKind};
+use crate::web::respond::Reply;
+use crate::web::view::{self, Outline};
+
+/// The page.
+pub fn show(call: &Call) -> Result<Reply> {
+    let opened = open(call)?;
+    page(call, &opened, None, None).map(Reply::page)
+}
+
+/// Opens the identity of the petitioner, for a reason.
+pub fn reveal(call: &Call) -> Result<Reply> {
+    let kind = call.kind()?;
+    let actor = &call.live()?.actor;
+    match call.app.reveal(actor, kind, call.id()?, call.typed("reason")) {
+        Ok(record) => page(call, &open(call)?, Some(&record), None).map(Reply::page),
+        Err(e) if e.kind() == crate::base::ErrorKind::Invalid => {
+            page(call, &open(call)?, None, Some(e.public())).map(Reply::again)
+        }
+        Err(e) => Err(e),
+    }
+}
+
+/// Makes a move.
+pub fn advance(call: &Call) -> Result<Reply> {
+    let (kind, id) = (call.kind()?, call.id()?);
+    let mv = kind.flow.moves.iter().find(|m| m.name == call.param("name")).ok_or_else(Error::denied)?;
+    let version = call.typed("version").parse().map_err(|_| Error::invalid("表单不完整，请刷新后重试。"))?;
+    let typed = (call.typed("opinion").to_owned(), call.typed("submit").to_owned());
+    match call.app.advance(&call.live()?.actor, kind, (id, version), mv, typed) {
+        Ok(()) => Ok(Reply::Redirect(format!("/{}/{id}?done=moved", kind.name))),
+        Err(SaveError::Problems(problems)) => again(call, &problems[0].1),
+        Err(SaveError::Stale(_)) => again(call, "这条记录刚被别人修改过，请看过最新内容后再办理。"),
+        Err(SaveError::Gate) => again(call, crate::records::rank::GUIDANCE),
+        Err(SaveError::Failed(e)) if e.kind() == crate::base::ErrorKind::Denied => Err(e),
+        Err(SaveError::Failed(e)) => again(call, e.public()),
+    }
+}
+
+/// An attachment.
+pub fn download(call: &Call) -> Result<Reply> {
+    let place = call.param("place").parse().map_err(|_| Error::denied())?;
+    let (file, reader) = call.app.attachment(&call.live()?.actor, call.kind()?, call.id()?, place)?;
+    Ok(Reply::File(file, Box::new(reader)))
+}
+
+fn open(call: &Call) -> Result<Opened> {
+    call.app.open_record(&call.live()?.actor, call.kind()?, call.id()?)
+}
+
+fn again(call: &Call, problem: &str) -> Result<Reply> {
+    page(call, &open(call)?, None, Some(problem)).map(Reply::again)
+}
+
+fn page(call: &Call, opened: &Opened, revealed: Option<&Record>, problem: Option<&str>) -> Result<Markup> {
+    let (kind, record, live) = (call.kind()?, &opened.record, call.live()?);
+    let directory = call.app.directory()?;
+    let list = format!("/{}", kind.name);
+    let outline = Outline {
+        title: kind.title_of(record),
+        current: list.clone(),
+        crumbs: crumbs(kind, record, &list),
+        actions: Some(actions(call, kind, opened)),
+        notice: problem.map(|p| (NoticeKind::Bad, p.to_owned())).or_else(|| done(call, kind, record)),
+        watermark: kind.sensitive,
+    };
+    let content = html! {
+        (head(kind, record, &directory))
+        (groups(kind, record, &directory))
+        (identity(call, kind, opened, revealed, &directory)?)
+        (files(kind, record))
+        (moves(call, kind, opened)?)
+        (handling(kind, record, &directory))
+        (versions(kind, opened))
+        (children(opened))
+    };
+    view::framed(&call.app, live, outline, content)
+}
+
+fn crumbs(kind: &Kind, record: &Record, list: &str) -> Vec<(String, String)> {
+    let number = kind.number_of(record);
+    let own = if number.is_empty() { kind.title_of(record) } else { number.to_owned() };
+    match kind.parent_of(record) {
+        Some((parent, _)) => vec![("法律法规".into(), format!("/regulation/{parent}")), (own, String::new())],
+        None => vec![(kind.label.to_owned(), list.to_owned()), (own, String::new())],
+    }
+}
+
+fn done(call: &Call, kind: &Kind, record: &Record) -> Option<(NoticeKind, String)> {
+    let number = kind.number_of(record);
+    let text = match call.asked("done").as_str() {
+        "created" if number.is_empty() => "已保存。".to_owned(),
+        "created" => format!("已登记，编号 {number}。"),
+        "changed" => "修改已保存。".to_owned(),
+        "moved" => format!("已办理，现为“{}”。", kind.flow.label(record.state)),
+        _ => return None,
+    };
+    Some((NoticeKind::Ok, text))
+}
+
+fn actions(call: &Call, kind: &Kind, opened: &Opened) -> Markup {
+    let record = &opened.record;
+    let base = format!("/{}/{}", kind.name, record.id);
+    let may_reset = kind.name == "account"
+        && call.live.as_ref().is_some_and(|l| l.actor.scope(kind, Right::Create) > Scope::Nothing);
+    html! {
+        span.sub { (view::state_chip(kind, record.state)) }
+        a.btn href=(format!("{base}/history")) { (Icon::History.svg()) "经过" }
+        @if opened.may_edit { a.btn.btn-primary href=(format!("{base}/edit")) accesskey="e" { (Icon::Edit.svg()) "修改" } }
+        @if may_reset {
+            @if let Some(live) = &call.live {
+                form.no-print method="post" action=(format!("{base}/password")) {
+                    (view::hidden(live))
+                    button.btn type="submit" { (Icon::Key.svg()) "发一次性口令" }
+                }
+            }
+        }
+    }
+}
+
+fn head(kind: &Kind, record: &Record, directory: &Directory) -> Markup {
+    let mut items = Vec::new();
+    if !kind.number_of(record).is_empty() {
+        items.push(("编号", html! { (kind.number_of(record)) }));
+    }
+    if kind.owned {
+        items.push(("登记单位", html! { (directory.unit(record.unit)) }));
+    }
+    items.push(("登记人", html! { (directory.account(record.creator)) }));
+    items.push(("登记时间", html! { (record.created) }));
+    if record.version > 1 {
+        items.push(("最后修改", html! { (record.updated) }));
+    }
+    html! { section.section { (layout::props_3(&items)) } }
+}
+
+fn groups(kind: &'static Kind, record: &Record, directory: &Directory) -> Markup {
+    let shown = |f: &&crate::records::Field| {
+        f.typed() && f.part == crate::records::Part::Main && record.fields.get(f.tag).is_some()
+    };
+    let mut names: Vec<&str> = kind.fields.iter().filter(shown).map(|f| f.group).collect();
+    names.dedup();
+    html! {
+        @for name in names {
+            section.section {
+                @if !name.is_empty() { h2 { (name) } }
+                dl.props {
+                    @for f in kind.fields.iter().filter(shown).filter(|f| f.group == name) {
+                        div.wide[matches!(f.widget, Widget::Area | Widget::Rows(_)) || f.tag == kind.title] {
+                            dt { (f.label) }
+                            dd { @if let Some(v) = record.fields.get(f.tag) { (view::value(directory, f, v)) } }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn identity(
+    call: &Call,
+    kind: &'static Kind,
+    opened: &Opened,
+    revealed: Option<&Record>,
+    directory: &Directory,
+) -> Result<Markup> {
+    if !opened.has_identity {
+        return Ok(html! {});
+    }
+    let live = call.live()?;
+    Ok(html! {
+        section.section {
+            h2 { "检举控告人信息" }
+            @if let Some(record) = revealed {
+                dl.props { @for f in identity_fields(kind) { @if let Some(v) = record.fields.get(f.tag) {
+                    div { dt { (f.label) } dd { (view::value(directory, f, v)) } }
+                } } }
+                p.help { "本次查看及理由已记入日志。" }
+            } @else {
+                (layout::masked("已单独加密，默认不显示"))
+                @if opened.may_identify {
+                    form.form.no-print method="post" action=(format!("/{}/{}/identity", kind.name, opened.record.id)) {
+                        (view::hidden(live))
+                        div.field {
+                            label for="reason" { "查看理由（记入日志，审计员可见）" }
+                            input #reason name="reason" required maxlength="200";
+                        }
+                        button.btn type="submit" { (Icon::Lock.svg()) "查看" }
+                    }
+                }
+            }
+        }
+    })
+}
+
+fn files(kind: &Kind, record: &Record) -> Markup {
+    let Some(field) = kind.fields.iter().find(|f| matches!(f.widget, Widget::Files)) else { return html! {} };
+    let files = record.fields.files(field.tag);
+    html! {
+        @if !files.is_empty() {
+            section.section {
+                h2 { (field.label) span.count { (files.len()) } }
+                ul.files { @for (place, file) in files.iter().enumerate() { li {
+                    (Icon::File.svg())
+                    a href=(format!("/{}/{}/files/{place}", kind.name, record.id)) download { (file.name) }
+                    span.size { (view::size(file.size)) }
+                } } }
+            }
+        }
+    }
+}
+
+fn moves(call: &Call, kind: &Kind, opened: &Opened) -> Result<Markup> {
+    if opened.moves.is_empty() {
+        return Ok(html! {});
+    }
+    let live = call.live()?;
+    let record = &opened.record;
+    let action = |name: &str| format!("/{}/{}/move/{name}", kind.name, record.id);
+    Ok(html! {
+        section.section.no-print {
+            h2 { "办理" }
+            form.form method="post" action=(action(opened.moves[0].name)) {
+                (view::hidden(live))
+                input type="hidden" name="version" value=(record.version);
+                input type="hidden" name="submit" value=(hex::encode(seal::random::<16>()?));
+                div.field.wide {
+                    label for="opinion" { "意见 " em.req title="必填" { "*" } }
+                    textarea #opinion name="opinion" rows="3" maxlength="2000" { "\n" (call.typed("opinion")) }
+                }
+                div.form-bar {
+                    @for (n, m) in opened.moves.iter().enumerate() {
+                        button.btn.btn-primary[n == 0] type="submit" formaction=(action(m.name)) { (m.label) }
+                    }
+                }
+            }
+        }
+    })
+}
+
+fn handling(kind: &Kind, record: &Record, directory: &Directory) -> Markup {
+    let rows = kind.flow.trail.map_or(&[][..], |tag| record.fields.rows(tag));
+    html! {
+        @if !rows.is_empty() {
+            section.section {
+                h2 { "办理过程" }
+                ol.trail { @for row in rows { li {
+                    div.trail-head {
+                        span.what { (row.text(trail::MOVE)) }
+                        span.who { (row.link(trail::BY).map_or("—", |id| directory.account(id))) }
+                        span.when { (crate::base::Moment(row.int(trail::AT))) }
+                    }
+                    p.opinion { (row.text(trail::OPINION)) }
+                } } }
+            }
+        }
+    }
+}
+
+fn versions(kind: &Kind, opened: &Opened) -> Markup {
+    html! {
+        @if !opened.versions.is_empty() {
+            section.section {
+                h2 { "其他版本" span.count { (opened.versions.len()) } }
+                ul.lines { @for v in &opened.versions { li {
+                    a.grow href=(format!("/{}/{}", kind.name, v.id)) { (kind.title_of(v)) }
+                    span.muted { (v.fields.display(kind.fields, crate::records::regulation::tag::NUMBER)) }
+                    span.muted { (v.fields.display(kind.fields, crate::records::regulation::tag::STATUS)) }
+                    span.when { (kind.day_of(v)) }
+                } } }
+            }
+        }
+    }
+}
+
+fn children(opened: &Opened) -> Markup {
+    let mut chapter = "";
+    html! {
+        @if !opened.children.is_empty() {
+            section.section {
+                h2 { "条文" span.count { (opened.children.len()) } }
+                @for row in &opened.children {
+                    @let here = row.fields.text(article::tag::CHAPTER);
+                    @if here != chapter && !here.is_empty() { h3.block-head { ({ chapter = here; here }) } }
+                    article.article id=(format!("a{}", row.id)) {
+                        h3.no { (row.fields.text(article::tag::NO)) }
+                        div.text { (row.fields.text(article::tag::TEXT)) }
+                    }
+                }
+            }
+        }
+    }
+}

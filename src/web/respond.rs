@@ -1,0 +1,157 @@
+//! From a page's reply to an HTTP response: status, security headers, body.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderValue, Response, StatusCode, header};
+use hyper::body::Frame;
+use maud::Markup;
+
+use super::assets::Asset;
+use crate::base::{Error, ErrorKind};
+use crate::records::FileRef;
+use crate::store::BlobReader;
+
+/// What a page answers.
+pub enum Reply {
+    /// A page.
+    Html(StatusCode, Markup),
+    /// See other.
+    Redirect(String),
+    /// See other, with cookies to set.
+    Cookies(String, Vec<String>),
+    /// Plain text.
+    Text(String),
+    /// A static asset.
+    Asset(&'static Asset),
+    /// An attachment, streamed.
+    File(FileRef, Box<BlobReader>),
+}
+
+impl Reply {
+    /// A page with status 200.
+    pub fn page(markup: Markup) -> Self {
+        Self::Html(StatusCode::OK, markup)
+    }
+
+    /// A page that refuses the input and shows it again.
+    pub fn again(markup: Markup) -> Self {
+        Self::Html(StatusCode::UNPROCESSABLE_ENTITY, markup)
+    }
+}
+
+/// Content policy: nothing but our own style sheet, forms to ourselves, no frames.
+const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; \
+base-uri 'none'; frame-ancestors 'none'";
+
+/// The response for a reply. `packed` says the client takes gzip.
+pub(super) fn response(reply: Reply, packed: bool) -> Response<Body> {
+    let mut response = match reply {
+        Reply::Html(status, markup) => html(status, markup),
+        Reply::Redirect(to) => redirect(&to, &[]),
+        Reply::Cookies(to, cookies) => redirect(&to, &cookies),
+        Reply::Text(text) => with_type(Body::from(text), "text/plain; charset=utf-8"),
+        Reply::Asset(asset) => static_asset(asset, packed),
+        Reply::File(file, reader) => attachment(&file, reader),
+    };
+    let headers = response.headers_mut();
+    let fixed = [
+        ("content-security-policy", POLICY),
+        ("strict-transport-security", "max-age=63072000"),
+        ("x-content-type-options", "nosniff"),
+        ("x-frame-options", "DENY"),
+        ("referrer-policy", "same-origin"),
+        ("cross-origin-opener-policy", "same-origin"),
+        ("cross-origin-resource-policy", "same-origin"),
+        ("permissions-policy", "camera=(), geolocation=(), microphone=()"),
+    ];
+    for (name, value) in fixed {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
+}
+
+/// HTTP status of an error.
+pub(super) fn status(error: &Error) -> StatusCode {
+    match error.kind() {
+        ErrorKind::Invalid | ErrorKind::Usage | ErrorKind::Refused => StatusCode::UNPROCESSABLE_ENTITY,
+        ErrorKind::Denied => StatusCode::NOT_FOUND,
+        ErrorKind::Stale => StatusCode::CONFLICT,
+        ErrorKind::Busy => StatusCode::TOO_MANY_REQUESTS,
+        ErrorKind::Damaged | ErrorKind::Io | ErrorKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+fn html(status: StatusCode, markup: Markup) -> Response<Body> {
+    let mut response = with_type(Body::from(markup.into_string()), "text/html; charset=utf-8");
+    *response.status_mut() = status;
+    response
+}
+
+fn redirect(to: &str, cookies: &[String]) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::SEE_OTHER;
+    let location = HeaderValue::from_str(to).unwrap_or(HeaderValue::from_static("/"));
+    response.headers_mut().insert(header::LOCATION, location);
+    for cookie in cookies.iter().filter_map(|c| HeaderValue::from_str(c).ok()) {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+    response
+}
+
+fn static_asset(asset: &'static Asset, packed: bool) -> Response<Body> {
+    let body = if packed { Body::from(asset.packed.as_slice()) } else { Body::from(asset.plain) };
+    let mut response = with_type(body, asset.kind);
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=31536000, immutable"));
+    headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+    if packed {
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    response
+}
+
+/// Attachments are never opened in the page: a neutral type, a name, and the sandbox of `nosniff`.
+fn attachment(file: &FileRef, mut reader: Box<BlobReader>) -> Response<Body> {
+    let (sender, receiver) = tokio::sync::mpsc::channel::<Result<Bytes, Error>>(4);
+    tokio::task::spawn_blocking(move || {
+        while let Some(chunk) = reader.next_chunk().transpose() {
+            let end = chunk.is_err();
+            if sender.blocking_send(chunk.map(Bytes::from)).is_err() || end {
+                return;
+            }
+        }
+    });
+    let stream = Stream(receiver);
+    let mut response = with_type(Body::new(stream), "application/octet-stream");
+    let name = percent_encoding::utf8_percent_encode(&file.name, percent_encoding::NON_ALPHANUMERIC);
+    let headers = response.headers_mut();
+    if let Ok(value) = HeaderValue::from_str(&format!("attachment; filename*=UTF-8''{name}")) {
+        headers.insert(header::CONTENT_DISPOSITION, value);
+    }
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(file.size));
+    response
+}
+
+fn with_type(body: Body, kind: &'static str) -> Response<Body> {
+    let mut response = Response::new(body);
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    response
+}
+
+/// A channel as a body.
+struct Stream(tokio::sync::mpsc::Receiver<Result<Bytes, Error>>);
+
+impl hyper::body::Body for Stream {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        self.0.poll_recv(context).map(|chunk| chunk.map(|c| c.map(Frame::data)))
+    }
+}

@@ -1,0 +1,101 @@
+//! The listener: a bound on connections, TLS with a time limit, HTTP/1.1 with limits, and a calm end.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::Method;
+use axum::routing::{MethodRouter, get, post};
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
+use tower::ServiceExt;
+
+use super::certificate::Certificate;
+use super::{ROUTES, Route, guard, pages, respond};
+use crate::app::App;
+use crate::base::{Error, Result, limits};
+
+/// How long running requests may take after the end was asked for.
+const CALM_END: Duration = Duration::from_secs(5);
+
+/// Serves until `end` resolves.
+pub async fn serve(
+    app: Arc<App>,
+    listener: TcpListener,
+    certificate: &Certificate,
+    end: impl Future<Output = ()>,
+) -> Result<()> {
+    let acceptor = TlsAcceptor::from(Arc::clone(&certificate.config));
+    let room = Arc::new(Semaphore::new(limits::CONNECTIONS));
+    let calm = GracefulShutdown::new();
+    tokio::pin!(end);
+    loop {
+        let (stream, peer) = tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok(pair) => pair,
+                // Too many open files and the like pass; the listener stays.
+                Err(_) => { tokio::time::sleep(Duration::from_millis(50)).await; continue; }
+            },
+            () = &mut end => break,
+        };
+        let Ok(permit) = Arc::clone(&room).try_acquire_owned() else { continue };
+        let watcher = calm.watcher();
+        let (acceptor, app) = (acceptor.clone(), Arc::clone(&app));
+        tokio::spawn(async move {
+            connection(app, acceptor, stream, peer, watcher).await;
+            drop(permit);
+        });
+    }
+    let _done = tokio::time::timeout(CALM_END, calm.shutdown()).await;
+    Ok(())
+}
+
+async fn connection(
+    app: Arc<App>,
+    acceptor: TlsAcceptor,
+    stream: TcpStream,
+    peer: SocketAddr,
+    watcher: hyper_util::server::graceful::Watcher,
+) {
+    let handshake = Duration::from_secs(limits::HANDSHAKE_S);
+    // Small answers at once: without this they wait for acknowledgements.
+    let _set = stream.set_nodelay(true);
+    let Ok(Ok(tls)) = tokio::time::timeout(handshake, acceptor.accept(stream)).await else { return };
+    let router = router(&app, peer.ip().to_string());
+    let service = hyper::service::service_fn(move |request: Request<Incoming>| {
+        router.clone().oneshot(request.map(Body::new))
+    });
+    let http = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(Duration::from_secs(limits::HEADER_S))
+        .max_buf_size(limits::HEADER_BYTES)
+        .serve_connection(TokioIo::new(tls), service);
+    // A client that goes away is no error of ours.
+    let _ended = watcher.watch(http).await;
+}
+
+fn router(app: &Arc<App>, peer: String) -> Router {
+    let mut router = Router::new();
+    for route in ROUTES {
+        router = router.route(route.path, method_router(Arc::clone(app), route, peer.clone()));
+    }
+    let app = Arc::clone(app);
+    router.fallback(move || async move {
+        let error = Error::denied();
+        let page = pages::error::page(&app, None, &error);
+        respond::response(respond::Reply::Html(respond::status(&error), page), false)
+    })
+}
+
+fn method_router(app: Arc<App>, route: &'static Route, peer: String) -> MethodRouter {
+    let handler = move |request: Request| guard::handle(app, route, peer, request);
+    if route.method == Method::POST { post(handler) } else { get(handler) }
+}

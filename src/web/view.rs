@@ -1,0 +1,201 @@
+//! The frame around a page — menu by right, status line, watermark — and small shared views of records.
+
+use maud::{Markup, html};
+
+use super::assets::style_href;
+use super::icons::Icon;
+use super::layout::{self, ChipKind, Frame, MenuItem, NoticeKind, UserView};
+use super::respond::Reply;
+use crate::app::names::Directory;
+use crate::app::session::Live;
+use crate::app::{App, Right, Scope};
+use crate::base::Result;
+use crate::records::flow::Tone;
+use crate::records::{self, Field, Kind, Record, Value, Widget};
+
+/// What a page gives to its frame.
+#[derive(Default)]
+pub struct Outline {
+    /// Title.
+    pub title: String,
+    /// Way to here: label and address; the last one has none.
+    pub crumbs: Vec<(String, String)>,
+    /// Chips and buttons beside the title.
+    pub actions: Option<Markup>,
+    /// A message on top.
+    pub notice: Option<(NoticeKind, String)>,
+    /// Address of the menu item that is current.
+    pub current: String,
+    /// Shows name and time across the page.
+    pub watermark: bool,
+}
+
+/// The whole page around `content`.
+pub fn framed(app: &App, live: &Live, outline: Outline, content: Markup) -> Result<Markup> {
+    let directory = app.directory()?;
+    let actor = &live.actor;
+    let roles: Vec<&str> = actor.roles.iter().map(|r| records::account::ROLES.label(r)).collect();
+    let menu = menu(app, live, &outline.current)?;
+    let mark = format!("{} {} {}", actor.name, actor.login, app.now());
+    Ok(layout::page(
+        &Frame {
+            title: &outline.title,
+            county: &app.facts().county,
+            user: Some(UserView {
+                name: &actor.name,
+                unit: directory.unit(actor.unit),
+                role: roles.first().copied().unwrap_or("未授权"),
+            }),
+            menu: &menu,
+            crumbs: &outline.crumbs,
+            actions: outline.actions.unwrap_or_default(),
+            notice: outline.notice.or_else(|| demo_notice(app, &outline.current)),
+            status: &status(app)?,
+            search_token: Some(&live.csrf),
+            style_href: style_href(),
+            watermark: outline.watermark.then_some(mark.as_str()),
+        },
+        content,
+    ))
+}
+
+/// The same as a reply.
+pub fn reply(app: &App, live: &Live, outline: Outline, content: Markup) -> Result<Reply> {
+    framed(app, live, outline, content).map(Reply::page)
+}
+
+/// A page without menu.
+pub fn bare(app: &App, title: &str, content: Markup) -> Markup {
+    layout::bare(title, &app.facts().county, style_href(), content)
+}
+
+fn demo_notice(app: &App, current: &str) -> Option<(NoticeKind, String)> {
+    let shown = app.facts().demo && current == "/";
+    shown.then(|| (NoticeKind::Info, "演示数据：单位和人员均为虚构，请勿录入真实信息。".to_owned()))
+}
+
+fn menu(app: &App, live: &Live, current: &str) -> Result<Vec<MenuItem>> {
+    let actor = &live.actor;
+    let item = |group, href: &str, label: &str, icon, count| MenuItem {
+        group,
+        href: href.to_owned(),
+        label: label.to_owned(),
+        icon,
+        current: current == href,
+        count,
+    };
+    let mut menu = vec![item("工作", "/", "工作台", Icon::Desk, open_work(app, live)?)];
+    menu.push(item("工作", "/search", "全文检索", Icon::Search, None));
+    let mut groups: Vec<&'static str> = records::ALL.iter().filter_map(|k| k.group).collect();
+    groups.dedup();
+    for group in groups {
+        for kind in records::ALL.iter().filter(|k| k.group == Some(group)) {
+            if actor.scope(kind, Right::See) > Scope::Nothing {
+                menu.push(item(group, &format!("/{}", kind.name), kind.label, icon(kind), None));
+            }
+        }
+    }
+    if actor.is("auditor") {
+        menu.push(item("管理", "/audit", "审计日志", Icon::Audit, None));
+    }
+    Ok(menu)
+}
+
+/// Records that wait for a move this person may make.
+fn open_work(app: &App, live: &Live) -> Result<Option<u64>> {
+    let count: u64 = waiting(app, live)?.iter().map(|(_, _, n)| n).sum();
+    Ok((count > 0).then_some(count))
+}
+
+/// Kinds and states in which this person has something to do, with how many.
+pub fn waiting(app: &App, live: &Live) -> Result<Vec<(&'static Kind, u8, u64)>> {
+    let mut all = Vec::new();
+    for kind in records::ALL.iter().copied().filter(|k| k.owned) {
+        for (state, count) in app.tallies(&live.actor, kind)? {
+            let mut moves = kind.flow.moves.iter().filter(|m| m.from.contains(&state));
+            let mine = |m: &records::flow::Move| live.actor.scope(kind, Right::Move(m.duty)) > Scope::Nothing;
+            let tone = kind.flow.state(state).map(|s| s.tone);
+            let completes = tone == Some(Tone::Waiting) && kind.flow.moves.iter().all(|m| !m.from.contains(&state));
+            let typing = completes && live.actor.scope(kind, Right::Edit) > Scope::Nothing;
+            let done = matches!(tone, Some(Tone::Done | Tone::Quiet));
+            if count > 0 && !done && (typing || moves.any(mine)) {
+                all.push((kind, state, count));
+            }
+        }
+    }
+    Ok(all)
+}
+
+fn status(app: &App) -> Result<String> {
+    let backup = app.last_backup()?.map_or("尚无备份".to_owned(), |at| format!("最近备份 {at} 已验证"));
+    let (lag, ..) = app.index_status()?;
+    let index = if lag == 0 { "索引同步".to_owned() } else { format!("索引更新中（{lag}）") };
+    Ok(format!("已加密 · {backup} · {index}"))
+}
+
+/// Icon of a kind.
+pub fn icon(kind: &Kind) -> Icon {
+    match kind.name {
+        "petition" => Icon::Petition,
+        "regulation" | "article" => Icon::Regulation,
+        "org" => Icon::Org,
+        "account" => Icon::Account,
+        _ => Icon::File,
+    }
+}
+
+/// The state of a record, by word and colour.
+pub fn state_chip(kind: &Kind, state: u8) -> Markup {
+    let tone = kind.flow.state(state).map_or(Tone::Quiet, |s| s.tone);
+    let chip = match tone {
+        Tone::Open => ChipKind::Info,
+        Tone::Waiting => ChipKind::Warn,
+        Tone::Done => ChipKind::Ok,
+        Tone::Quiet => ChipKind::Plain,
+    };
+    layout::chip(chip, kind.flow.label(state))
+}
+
+/// A value as a page shows it: codes as words, links by name.
+pub fn value(directory: &Directory, field: &Field, value: &Value) -> Markup {
+    match (value, &field.widget) {
+        (Value::Link(id), Widget::Link("org")) => html! { (directory.unit(*id)) },
+        (Value::Link(id), Widget::Link(kind)) => html! { a href=(format!("/{kind}/{id}")) { "#" (id) } },
+        (Value::Rows(rows), Widget::Rows(columns)) => html! {
+            div.table-wrap { table.list {
+                thead { tr { @for c in *columns { @if used(rows, c) { th scope="col" { (c.label) } } } } }
+                tbody { @for row in rows { tr {
+                    @for c in *columns { @if used(rows, c) { td { (row.display(columns, c.tag)) } } }
+                } } }
+            } }
+        },
+        (Value::Text(t), Widget::Area) => html! { div.prose { (t) } },
+        _ => html! { (value.display(Some(field))) },
+    }
+}
+
+fn used(rows: &[records::Fields], column: &Field) -> bool {
+    rows.iter().any(|r| r.get(column.tag).is_some())
+}
+
+/// One cell of a list.
+pub fn cell(directory: &Directory, kind: &Kind, record: &Record, tag: u16) -> Markup {
+    match (kind.field(tag), record.fields.get(tag)) {
+        (Some(field), Some(v)) => value(directory, field, v),
+        _ => html! { "" },
+    }
+}
+
+/// Bytes in words.
+pub fn size(bytes: u64) -> String {
+    match bytes {
+        0..1024 => format!("{bytes} B"),
+        1024..1_048_576 => format!("{} KB", bytes / 1024),
+        _ => format!("{}.{} MB", bytes >> 20, (bytes & 0xF_FFFF) * 10 >> 20),
+    }
+}
+
+/// Hidden inputs that every form carries.
+pub fn hidden(live: &Live) -> Markup {
+    html! { input type="hidden" name="csrf" value=(live.csrf); }
+}

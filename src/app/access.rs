@@ -48,7 +48,7 @@ static GRANTS: &[Grant] = &[
     Grant("approver", "petition", &[Right::See, Right::Move(Duty::Approve)], Scope::Own),
     Grant("approver", "regulation", SEE, Scope::County),
     Grant("approver", "article", SEE, Scope::County),
-    Grant("petition-office", "petition", &[Right::See, Right::Move(Duty::Approve)], Scope::County),
+    Grant("petition-office", "petition", &[Right::See, Right::Create, Right::Move(Duty::Approve)], Scope::County),
     Grant("petition-office", "regulation", SEE, Scope::County),
     Grant("petition-office", "article", SEE, Scope::County),
     Grant("law-office", "regulation", KEEP, Scope::County),

@@ -64,6 +64,15 @@ impl App {
 
     fn index(&self) -> Result<Finding> {
         let (lag, documents, bytes, _) = self.index_status()?;
+        let snapshot = self.store.read()?;
+        let mut expected = 0;
+        for kind in crate::records::ALL.iter().filter(|k| k.indexed) {
+            expected += snapshot.count_of(kind)?;
+        }
+        if lag == 0 && documents != expected {
+            let text = format!("索引 {documents} 条，应有 {expected} 条。请运行 jiceng reindex 重建。");
+            return Ok(Finding { name: "检索索引", verdict: Verdict::Bad, text });
+        }
         let verdict = if lag > 10_000 { Verdict::Warn } else { Verdict::Good };
         let text = format!("索引 {documents} 条，{} MB，落后日志 {lag} 条。", bytes >> 20);
         Ok(Finding { name: "检索索引", verdict, text })

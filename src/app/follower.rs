@@ -150,6 +150,8 @@ fn open(store: &Store, dir: &Path) -> Result<(Index, Option<Seq>)> {
 }
 
 fn run(shared: &Shared, woken: &Receiver<Wake>) {
+    // Dictionaries are read when first used; better now than in somebody's first search.
+    let _warm = crate::search::snippet("基层", "基层", 10);
     while let Ok(wake) = woken.recv() {
         let mut all = vec![wake];
         all.extend(woken.try_iter());

@@ -11,8 +11,8 @@ use super::record::author_for;
 use super::{Actor, App, Right, Scope, names::Directory};
 use crate::base::{Error, RecordId, Result, limits};
 use crate::records::decide::{self, Refusal};
-use crate::records::field::{self, Raw};
-use crate::records::{Fields, Kind, Record, Value, act, article, petition, rank, regulation};
+use crate::records::field::{self, Field, Raw};
+use crate::records::{Fields, Kind, Record, Value, Widget, act, article, petition, rank, regulation};
 use crate::store::{Act, Txn};
 
 /// How an import is run.
@@ -181,8 +181,13 @@ fn store_item(
 ) -> Result<()> {
     let reference = if kind.tag == petition::KIND.tag { petition::tag::REF } else { regulation::tag::REF };
     let value = item.fields.text(reference);
-    if !value.is_empty() && !txn.find(kind, reference, value)?.is_empty() {
+    if !value.is_empty() && is_there(txn, kind, reference, value)? {
         summary.skipped += 1;
+        return Ok(());
+    }
+    let unit = if kind.owned { item.unit } else { RecordId(0) };
+    if !super::record::live(txn, actor)?.may(kind, Right::Create, unit) {
+        summary.fail(item.line, vec![("unit".into(), "您没有为这个机构登记的权限。".into())]);
         return Ok(());
     }
     let record = match decide::create(kind, item.fields, author_for(actor, item.unit), txn.now()) {
@@ -205,6 +210,16 @@ fn store_item(
         txn.create(made)?;
     }
     Ok(())
+}
+
+/// A record with exactly this reference; keys are looked up folded.
+fn is_there(txn: &Txn<'_>, kind: &'static Kind, tag: u16, value: &str) -> Result<bool> {
+    for id in txn.find(kind, tag, value)? {
+        if txn.get(id)?.is_some_and(|r| r.fields.text(tag) == value) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn row_problems(refusal: Refusal) -> Vec<(String, String)> {
@@ -241,13 +256,22 @@ fn default_unit(directory: &Directory, options: &Options) -> Result<RecordId> {
     unit.ok_or_else(|| Error::invalid(format!("没有名为“{name}”的机构，请用 --unit 指定已有的机构。")))
 }
 
-/// Words of a JSON value; nothing for null.
+/// Words of a JSON value; nothing for null. Ledgers carry control characters that no form would take: they become
+/// blanks.
 fn words(value: &Json) -> String {
     match value {
         Json::Null => String::new(),
-        Json::String(s) => s.clone(),
+        Json::String(s) => {
+            let clean = |c: char| if c.is_control() && !matches!(c, '\n' | '\t') { ' ' } else { c };
+            s.replace("\r\n", "\n").chars().map(clean).collect()
+        }
         other => other.to_string(),
     }
+}
+
+/// The words of a field that has one line.
+fn one_line(field: &Field, text: String) -> String {
+    if matches!(field.widget, Widget::Area) { text } else { text.replace(['\n', '\t'], " ") }
 }
 
 fn take(object: &mut Map<String, Json>, key: &str) -> String {
@@ -256,31 +280,26 @@ fn take(object: &mut Map<String, Json>, key: &str) -> String {
 
 fn petition_row(line: u64, mut object: Map<String, Json>, unit: RecordId, directory: &Directory) -> RowResult {
     let mut raw = Raw::new();
-    for key in ["ref", "received", "channel", "title", "text", "place"] {
-        raw.push((key.to_owned(), take(&mut object, key)));
-    }
     let unit = match take(&mut object, "unit") {
-        name if name.is_empty() => unit,
+        name if name.trim().is_empty() => unit,
         name => match directory.unit_named(&name) {
             Some(unit) => unit.id,
             None => return Err(vec![("unit".into(), "没有这个名称的机构，请先建立机构或改正名称。".into())]),
         },
     };
     let mut remarks = Vec::new();
-    petitioner(&mut object, &mut raw);
-    accused(&mut object, &mut raw, &mut remarks);
+    petitioner(&mut object, &mut raw)?;
+    accused(&mut object, &mut raw, &mut remarks)?;
     let known = |key: &str| petition::KIND.field_named(key).filter(|f| f.typed());
     for (key, value) in object {
         let text = words(&value);
         match known(&key) {
             _ if text.is_empty() => {}
-            Some(_) => raw.push((key, text)),
+            Some(field) => raw.push((key, one_line(field, text))),
             None => remarks.push(format!("{key}：{text}")),
         }
     }
-    if !remarks.is_empty() {
-        raw.push(("remarks".into(), remarks.join("\n")));
-    }
+    add_remarks(&mut raw, remarks);
     let (fields, problems) = field::parse(petition::KIND.fields, &raw);
     // The gate comes first: a row it refuses is not described any further.
     if decide::gate_refuses(&petition::KIND, &fields) {
@@ -289,27 +308,50 @@ fn petition_row(line: u64, mut object: Map<String, Json>, unit: RecordId, direct
     if problems.is_empty() { Ok(Item { line, unit, fields, below: Vec::new() }) } else { Err(problems) }
 }
 
-fn petitioner(object: &mut Map<String, Json>, raw: &mut Raw) {
+fn add_remarks(raw: &mut Raw, remarks: Vec<String>) {
+    let own = raw.iter().position(|(n, _)| n == "remarks").map(|place| raw.remove(place).1);
+    let all: Vec<String> = own.into_iter().chain(remarks).collect();
+    if !all.is_empty() {
+        raw.push(("remarks".into(), all.join("\n")));
+    }
+}
+
+type Problems = Vec<(String, String)>;
+
+fn petitioner(object: &mut Map<String, Json>, raw: &mut Raw) -> std::result::Result<(), Problems> {
+    let person = match object.remove("petitioner") {
+        None | Some(Json::Null) => return Ok(()),
+        Some(Json::Object(person)) => person,
+        Some(_) => return Err(vec![("petitioner".into(), "检举控告人应为对象（name、phone、address……）。".into())]),
+    };
     let mut other = Vec::new();
-    if let Some(Json::Object(person)) = object.remove("petitioner") {
-        for (key, value) in person {
-            let (name, text) = (format!("petitioner.{key}"), words(&value));
-            match petition::KIND.field_named(&name) {
-                _ if text.is_empty() => {}
-                Some(_) => raw.push((name, text)),
-                None => other.push(format!("{key}：{text}")),
-            }
+    for (key, value) in person {
+        let (name, text) = (format!("petitioner.{key}"), words(&value));
+        match petition::KIND.field_named(&name) {
+            _ if text.is_empty() => {}
+            Some(field) => raw.push((name, one_line(field, text))),
+            None => other.push(format!("{key}：{text}")),
         }
     }
     if !other.is_empty() {
         raw.push(("petitioner.other".into(), other.join("\n")));
     }
+    Ok(())
 }
 
-fn accused(object: &mut Map<String, Json>, raw: &mut Raw, remarks: &mut Vec<String>) {
-    let Some(Json::Array(persons)) = object.remove("accused") else { return };
+fn accused(
+    object: &mut Map<String, Json>,
+    raw: &mut Raw,
+    remarks: &mut Vec<String>,
+) -> std::result::Result<(), Problems> {
+    let wrong = || vec![("accused".into(), "被检举控告人应为数组，每人一个对象（name、org、post、rank）。".into())];
+    let persons = match object.remove("accused") {
+        None | Some(Json::Null) => return Ok(()),
+        Some(Json::Array(persons)) => persons,
+        Some(_) => return Err(wrong()),
+    };
     for (n, person) in persons.into_iter().enumerate() {
-        let Json::Object(person) = person else { continue };
+        let Json::Object(person) = person else { return Err(wrong()) };
         let mut code = rank::UNKNOWN;
         for (key, value) in person {
             let text = words(&value);
@@ -319,12 +361,13 @@ fn accused(object: &mut Map<String, Json>, raw: &mut Raw, remarks: &mut Vec<Stri
                     code = rank::from_words(&text);
                     remarks.extend((code == rank::UNKNOWN).then(|| format!("第{}人职级：{text}", n + 1)));
                 }
-                Some(_) => raw.push((format!("accused.{n}.{key}"), text)),
+                Some(field) => raw.push((format!("accused.{n}.{key}"), one_line(field, text))),
                 None => remarks.push(format!("第{}人{key}：{text}", n + 1)),
             }
         }
         raw.push((format!("accused.{n}.rank"), code.to_owned()));
     }
+    Ok(())
 }
 
 fn regulation_row(line: u64, mut object: Map<String, Json>) -> RowResult {
@@ -339,41 +382,52 @@ fn regulation_row(line: u64, mut object: Map<String, Json>) -> RowResult {
         let text = words(&value);
         match regulation::KIND.field_named(&key).filter(|f| f.typed()) {
             _ if text.is_empty() => {}
-            Some(_) => raw.push((key, text)),
+            Some(field) => raw.push((key, one_line(field, text))),
             None => remarks.push(format!("{key}：{text}")),
         }
     }
-    if !remarks.is_empty() {
-        raw.push(("remarks".into(), remarks.join("\n")));
-    }
-    let (fields, mut problems) = field::parse(regulation::KIND.fields, &raw);
     let mut below = Vec::with_capacity(articles.len());
+    let mut problems = Vec::new();
+    let cover = field::parse(regulation::KIND.fields, &raw).0;
     for (order, json) in articles.into_iter().enumerate() {
-        match article_fields(order, json, &fields) {
-            Some(fields) => below.push(fields),
-            None => problems.push((format!("articles.{order}"), "这一条没有可用的条文。".into())),
+        match article_fields(order, json, &cover, &mut remarks) {
+            Ok(fields) => below.push(fields),
+            Err(wrong) => problems.extend(wrong),
         }
     }
+    add_remarks(&mut raw, remarks);
+    let (fields, wrong) = field::parse(regulation::KIND.fields, &raw);
+    problems.extend(wrong);
     if problems.is_empty() { Ok(Item { line, unit: RecordId(0), fields, below }) } else { Err(problems) }
 }
 
 /// The fields of one article; its regulation is linked when both are stored.
-fn article_fields(order: usize, json: Json, cover: &Fields) -> Option<Fields> {
-    let Json::Object(mut object) = json else { return None };
-    let text = take(&mut object, "text");
-    if text.trim().is_empty() || text.chars().count() > limits::TEXT_CHARS {
-        return None;
-    }
-    let no = take(&mut object, "no");
+fn article_fields(
+    order: usize,
+    json: Json,
+    cover: &Fields,
+    remarks: &mut Vec<String>,
+) -> std::result::Result<Fields, Problems> {
+    let column = |name: &str| format!("articles.{order}.{name}");
+    let Json::Object(mut object) = json else {
+        return Err(vec![(column("text"), "条文应为对象（no、chapter、text）。".into())]);
+    };
     let title = cover.text(regulation::tag::TITLE);
-    let fields = Fields::default()
-        .with(article::tag::ORDER, Value::Int(i64::try_from(order).ok()?))
-        .with_text(article::tag::ADDRESS, format!("《{title}》{no}"))
-        .with_text(article::tag::NO, no)
-        .with_text(article::tag::CHAPTER, take(&mut object, "chapter"))
-        .with_text(article::tag::TEXT, text)
-        .with_text(article::tag::STATUS, cover.text(regulation::tag::STATUS))
-        .with_text(article::tag::REF, take(&mut object, "ref"));
-    let published = cover.day(regulation::tag::PUBLISHED);
-    Some(if published.is_unknown() { fields } else { fields.with(article::tag::PUBLISHED, Value::Day(published)) })
+    let address = format!("《{title}》{}", object.get("no").map(words).unwrap_or_default());
+    let mut raw = vec![
+        ("regulation".to_owned(), "0".to_owned()),
+        ("order".to_owned(), order.to_string()),
+        ("address".to_owned(), address.chars().take(limits::LINE_CHARS).collect()),
+        ("status".to_owned(), cover.text(regulation::tag::STATUS).to_owned()),
+        ("published".to_owned(), cover.day(regulation::tag::PUBLISHED).to_string()),
+    ];
+    for name in ["no", "chapter", "text", "ref"] {
+        let text = take(&mut object, name);
+        let field = article::KIND.field_named(name);
+        raw.push((name.to_owned(), field.map_or(String::new(), |f| one_line(f, text))));
+    }
+    remarks.extend(object.iter().map(|(key, value)| format!("第{}条{key}：{}", order + 1, words(value))));
+    let (fields, wrong) = field::parse(article::KIND.fields, &raw);
+    let wrong: Problems = wrong.into_iter().map(|(name, message)| (column(&name), message)).collect();
+    if wrong.is_empty() { Ok(fields) } else { Err(wrong) }
 }

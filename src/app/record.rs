@@ -270,7 +270,7 @@ impl App {
             if !taken.is_empty() {
                 return Ok(Err(Changed::Refused(Refusal::Problems(taken))));
             }
-            match decide::amend(kind, &before, fields, &editable, txn.now()) {
+            match decide::amend(kind, &before, &fields, &editable, txn.now()) {
                 Err(refusal) => Ok(Err(Changed::Refused(refusal))),
                 Ok(mut after) => {
                     after.fields = with_files(kind, after.fields, &before_files(kind, &before), &typed);

@@ -65,6 +65,7 @@ pub(super) fn reindex(app: &Arc<App>, out: &mut dyn Out) -> Result<()> {
 
 /// Runs all checks and says what to do.
 pub(super) fn doctor(app: &Arc<App>, out: &mut dyn Out) -> Result<()> {
+    app.wait_for_index()?;
     let findings = app.doctor(true)?;
     for f in &findings {
         let mark = match f.verdict {

@@ -57,7 +57,7 @@ pub(super) fn serve(args: &ServeArgs, out: &mut dyn Out) -> Result<()> {
         out.err("尚未初始化。请另开终端运行 jiceng setup-link 取得初始化链接。");
     }
     let listen = args.listen.or(config.listen).unwrap_or(LISTEN);
-    run(app, listen, &config, out)
+    run(&app, listen, &config, out)
 }
 
 /// Makes the demo county, or takes the one that is there, and serves it.
@@ -78,10 +78,10 @@ pub(super) fn demo(args: &DemoArgs, out: &mut dyn Out) -> Result<()> {
     if args.no_serve {
         return app.wait_for_index();
     }
-    run(app, args.listen, &Config::default(), out)
+    run(&app, args.listen, &Config::default(), out)
 }
 
-fn run(app: Arc<App>, listen: SocketAddr, config: &Config, out: &mut dyn Out) -> Result<()> {
+fn run(app: &Arc<App>, listen: SocketAddr, config: &Config, out: &mut dyn Out) -> Result<()> {
     let certificate = certificate::load(app.dir(), config.tls.as_ref(), app.now())?;
     start_log();
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -96,10 +96,10 @@ fn run(app: Arc<App>, listen: SocketAddr, config: &Config, out: &mut dyn Out) ->
         let address = listener.local_addr()?;
         note_address(app.dir(), address)?;
         let control = control::listen(app.dir())?;
-        let commands = tokio::spawn(control::answer(Arc::clone(&app), control));
+        let commands = tokio::spawn(control::answer(Arc::clone(app), control));
         out.out(&format!("请打开 https://{address}"));
         out.err(&format!("证书指纹（SHA-256）：{}", certificate.fingerprint));
-        let served = server::serve(Arc::clone(&app), listener, &certificate, asked_to_end()).await;
+        let served = server::serve(Arc::clone(app), listener, &certificate, asked_to_end()).await;
         commands.abort();
         served
     })

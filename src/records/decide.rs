@@ -41,7 +41,7 @@ pub fn create(kind: &Kind, mut fields: Fields, author: Author, now: Moment) -> R
 pub fn amend(
     kind: &Kind,
     record: &Record,
-    typed: Fields,
+    typed: &Fields,
     editable: &dyn Fn(&Field) -> bool,
     now: Moment,
 ) -> Result<Record, Refusal> {

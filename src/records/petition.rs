@@ -271,7 +271,8 @@ fn settle(state: Option<u8>, fields: &Fields) -> u8 {
     let about_somebody = known && (!persons.is_empty() || !fields.text(ACCUSED_ORG).is_empty());
     match state {
         None | Some(INCOMPLETE) if about_somebody => TO_PROPOSE,
-        None => INCOMPLETE,
+        None | Some(TO_PROPOSE) if !about_somebody => INCOMPLETE,
+        None => TO_PROPOSE,
         Some(other) => other,
     }
 }
@@ -351,7 +352,7 @@ mod tests {
         let broken = accused("sect-head").with_text(SIGNED, "named");
         assert_eq!(decide::create(&KIND, broken, AUTHOR, Moment(0)), Err(decide::Refusal::Gate));
         let record = decide::create(&KIND, accused("clerk2"), AUTHOR, Moment(0)).unwrap();
-        let changed = decide::amend(&KIND, &record, accused("sect4"), &|_| true, Moment(1));
+        let changed = decide::amend(&KIND, &record, &accused("sect4"), &|_| true, Moment(1));
         assert_eq!(changed, Err(decide::Refusal::Gate));
     }
 
@@ -371,7 +372,7 @@ mod tests {
     fn an_editor_without_the_identity_does_not_erase_it() {
         let record = decide::create(&KIND, accused("clerk2"), AUTHOR, Moment(0)).unwrap();
         let main_only = |f: &Field| f.part == crate::records::Part::Main;
-        let changed = decide::amend(&KIND, &record, sample(4), &main_only, Moment(1)).unwrap();
+        let changed = decide::amend(&KIND, &record, &sample(4), &main_only, Moment(1)).unwrap();
         assert_eq!(changed.fields.text(NAME), "样例来信人3");
         assert_eq!(changed.fields.text(TITLE), "样例信访件4");
     }

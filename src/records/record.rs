@@ -19,6 +19,9 @@ const HEAD_UPDATED: u16 = 5;
 const HEAD_KIND: u16 = 6;
 const HEAD_VERSION: u16 = 7;
 
+/// How many tags the head has.
+const HEAD_TAGS: usize = 7;
+
 /// The one-time id of the form that last changed the record; a field every kind has and nobody sees.
 pub const SUBMIT: u16 = 15;
 
@@ -113,24 +116,39 @@ impl Record {
 
     /// Reads a record from its parts; an empty identity part is one that is absent or was not opened.
     pub fn decode(id: RecordId, main: &[u8], identity: &[u8]) -> Result<Self> {
-        let mut fields = Fields::decode(main)?;
-        if !identity.is_empty() {
-            fields.0.extend(Fields::decode(identity)?.0);
-        }
-        let head = fields.0.split_off(&FIRST_FIELD);
-        let (head, fields) = (Fields(fields.0), Fields(head));
-        let small = |tag| u8::try_from(head.int(tag)).map_err(|_| Error::damaged(format!("记录 {id} 的头部")));
-        Ok(Self {
+        let mut head = Fields::decode(main)?;
+        let fields = Fields(head.0.split_off(&FIRST_FIELD));
+        let damaged = || Error::damaged(format!("记录 {id} 的头部"));
+        let number = |tag: u16| match head.get(tag) {
+            Some(Value::Int(n)) => Ok(*n),
+            _ => Err(damaged()),
+        };
+        let small = |tag| u8::try_from(number(tag)?).map_err(|_| damaged());
+        let long = |tag| u64::try_from(number(tag)?).map(RecordId).map_err(|_| damaged());
+        let record = Self {
             id,
             kind: small(HEAD_KIND)?,
-            version: u32::try_from(head.int(HEAD_VERSION)).unwrap_or(0),
+            version: u32::try_from(number(HEAD_VERSION)?).map_err(|_| damaged())?,
             state: small(HEAD_STATE)?,
-            unit: RecordId(head.int(HEAD_UNIT).unsigned_abs()),
-            created: Moment(head.int(HEAD_CREATED)),
-            creator: RecordId(head.int(HEAD_CREATOR).unsigned_abs()),
-            updated: Moment(head.int(HEAD_UPDATED)),
+            unit: long(HEAD_UNIT)?,
+            created: Moment(number(HEAD_CREATED)?),
+            creator: long(HEAD_CREATOR)?,
+            updated: Moment(number(HEAD_UPDATED)?),
             fields,
-        })
+        };
+        if head.0.len() != HEAD_TAGS { Err(damaged()) } else { record.with_identity(identity) }
+    }
+
+    /// Adds the identity part; each part holds its own tags and no others.
+    fn with_identity(mut self, identity: &[u8]) -> Result<Self> {
+        let tags = super::by_tag(self.kind).map(identity_tags).unwrap_or_default();
+        let part = if identity.is_empty() { Fields::default() } else { Fields::decode(identity)? };
+        let strayed = self.fields.0.keys().any(|t| tags.contains(t)) || part.0.keys().any(|t| !tags.contains(t));
+        if strayed || (part.is_empty() && !identity.is_empty()) {
+            return Err(Error::damaged(format!("记录 {} 的身份部分", self.id)));
+        }
+        self.fields.0.extend(part.0);
+        Ok(self)
     }
 
     /// The head as values, for encoding and for the journal.
@@ -208,7 +226,9 @@ impl Delta {
             let gone = (0..n).map(|_| d.u16()).collect::<Result<_, _>>()?;
             Ok(Self { set, gone })
         };
-        read().map_err(|e| Error::damaged("日志条目内容").with_detail(e))
+        let delta = read().map_err(|e| Error::damaged("日志条目内容").with_detail(e))?;
+        let apart = delta.gone.iter().all(|tag| delta.set.get(*tag).is_none());
+        if apart && delta.encode() == bytes { Ok(delta) } else { Err(Error::damaged("日志条目内容")) }
     }
 
     /// The state the change led to, when it changed the state.
@@ -344,7 +364,9 @@ impl Fields {
     /// Reads what [`Fields::encode`] wrote.
     pub fn decode(bytes: &[u8]) -> Result<Self> {
         let mut d = Decoder::new(bytes);
-        Self::read(&mut d, 0).map_err(|e| Error::damaged("记录内容").with_detail(e))
+        let fields = Self::read(&mut d, 0).map_err(|e| Error::damaged("记录内容").with_detail(e))?;
+        // One writing for one meaning: whatever this program would not have written is refused.
+        if fields.encode() == bytes { Ok(fields) } else { Err(Error::damaged("记录内容")) }
     }
 
     fn write(&self, e: &mut Encoder<&mut Vec<u8>>) -> Encoded {

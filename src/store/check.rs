@@ -1,7 +1,7 @@
 //! Checking everything there is: that the chain holds, that each record opens and is the one the journal names, that
 //! attachments are whole, that derived tables are what records and journal give.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use redb::{ReadableDatabase, ReadableTable};
 
@@ -25,7 +25,7 @@ pub struct Report {
     pub orphans: u64,
     /// Head of the journal.
     pub head: Option<Head>,
-    /// Hash of every entry by number, for heads kept outside: only as many as were asked about.
+    /// What is wrong, at most a hundred lines.
     pub problems: Vec<String>,
 }
 
@@ -58,7 +58,8 @@ struct Expected {
     tallies: HashMap<Vec<u8>, u64>,
     lookups: Vec<Vec<u8>>,
     children: Vec<Vec<u8>>,
-    touches: u64,
+    touches: Vec<Vec<u8>>,
+    numbers: Vec<String>,
 }
 
 fn chain(txn: &redb::ReadTransaction, shared: &Shared, report: &mut Report) -> Result<Newest> {
@@ -68,6 +69,7 @@ fn chain(txn: &redb::ReadTransaction, shared: &Shared, report: &mut Report) -> R
     let stored = view::read_head(&stored.unwrap_or_default())?;
     let mut head = Head { seq: Seq(0), hash: [0; 32] };
     let mut newest = Newest::new();
+    let mut epoch = 1;
     for row in table.iter().map_err(damage)? {
         let (seq, bytes) = row.map_err(damage)?;
         if seq.value() != head.seq.0 + 1 {
@@ -75,7 +77,12 @@ fn chain(txn: &redb::ReadTransaction, shared: &Shared, report: &mut Report) -> R
             break;
         }
         match journal::verify(&head, bytes.value()) {
+            Ok(entry) if entry.header.epoch < epoch => {
+                report.problem(format!("日志第 {} 条的纪元倒退", entry.header.seq));
+                break;
+            }
             Ok(entry) => {
+                epoch = entry.header.epoch;
                 head = Head { seq: entry.header.seq, hash: entry.hash };
                 let changed = entry.header.subjects.iter().filter_map(|s| Some((s.id.0, (s.version, s.digest?))));
                 newest.extend(changed);
@@ -128,7 +135,9 @@ fn values(
             .and_then(|key| view::open_value(&key, RecordId(id), value.value(), true));
         match opened {
             Ok(record) => {
-                expect(shared, &record, expected);
+                if !expect(shared, &record, expected) {
+                    report.problem(format!("记录 {id} 的类别不认识"));
+                }
                 let files = record.fields.iter().filter_map(|(_, v)| match v {
                     Value::Files(files) => Some(files),
                     _ => None,
@@ -143,42 +152,63 @@ fn values(
     if missing > 0 {
         report.problem(format!("缺少最后 {missing} 条记录"));
     }
-    counters(txn, next, report)?;
+    counters(txn, next, &expected.numbers, report)?;
     expected.touches = touches(txn)?;
+    if redb::ReadableTableMetadata::len(&keys).map_err(damage)? != report.records + 1 {
+        report.problem("记录密钥的数量与记录不一致");
+    }
     Ok(named)
 }
 
-fn expect(shared: &Shared, record: &records::Record, expected: &mut Expected) {
-    let Some(kind) = records::by_tag(record.kind) else { return };
+fn expect(shared: &Shared, record: &records::Record, expected: &mut Expected) -> bool {
+    let Some(kind) = records::by_tag(record.kind) else { return false };
+    expected.numbers.extend(kind.number.map(|_| kind.number_of(record).to_owned()));
     let rows = tables::rows(kind, record, &|b| shared.secrets.lookup.short_hash(b));
     expected.lists.push(rows.list);
     *expected.tallies.entry(rows.tally).or_default() += 1;
     expected.lookups.extend(rows.lookups);
     expected.children.extend(rows.child);
+    true
 }
 
-fn counters(txn: &redb::ReadTransaction, next: u64, report: &mut Report) -> Result<()> {
+/// Ids and register numbers: none given twice, none beyond its counter.
+fn counters(txn: &redb::ReadTransaction, next: u64, numbers: &[String], report: &mut Report) -> Result<()> {
     let meta = txn.open_table(META).map_err(damage)?;
     let stored = meta.get(fact::NEXT_ID.as_bytes()).map_err(damage)?;
     let stored = stored.and_then(|v| String::from_utf8_lossy(v.value()).parse::<u64>().ok());
     if stored != Some(next) {
         report.problem("下一个记录号与最后一条记录对不上");
     }
-    txn.open_table(COUNTERS).map_err(damage)?;
+    let counters = txn.open_table(COUNTERS).map_err(damage)?;
+    let mut seen = HashSet::new();
+    for text in numbers {
+        let (name, n) = split_number(text);
+        let last = counters.get(name.as_bytes()).map_err(damage)?.map_or(0, |v| v.value());
+        if n == 0 || n > last || !seen.insert(text) {
+            report.problem(format!("编号 {text} 重复或超出计数器"));
+        }
+    }
     Ok(())
 }
 
-fn touches(txn: &redb::ReadTransaction) -> Result<u64> {
+/// Counter and number of `信访〔2026〕12号`.
+fn split_number(text: &str) -> (&str, u64) {
+    let bare = text.trim_end_matches('号');
+    let name = bare.trim_end_matches(|c: char| c.is_ascii_digit());
+    (name, bare[name.len()..].parse().unwrap_or(0))
+}
+
+fn touches(txn: &redb::ReadTransaction) -> Result<Vec<Vec<u8>>> {
     let table = txn.open_table(JOURNAL).map_err(damage)?;
-    let mut count = 0;
+    let mut keys = Vec::new();
     for row in table.iter().map_err(damage)? {
         let Ok(entry) = journal::read(row.map_err(damage)?.1.value()) else { continue };
         if ![act::LIST.code, act::SEARCH.code].contains(&entry.header.action) {
-            let ids: std::collections::HashSet<u64> = entry.header.subjects.iter().map(|s| s.id.0).collect();
-            count += ids.len() as u64;
+            let ids: HashSet<u64> = entry.header.subjects.iter().map(|s| s.id.0).collect();
+            keys.extend(ids.into_iter().map(|id| tables::touch_key(id, entry.header.seq.0)));
         }
     }
-    Ok(count)
+    Ok(keys)
 }
 
 fn derived(txn: &redb::ReadTransaction, expected: &Expected, report: &mut Report) -> Result<()> {
@@ -198,6 +228,7 @@ fn derived(txn: &redb::ReadTransaction, expected: &Expected, report: &mut Report
         ("列表", LISTS, expected.lists.clone()),
         ("查值", LOOKUPS, expected.lookups.clone()),
         ("下级", CHILDREN, expected.children.clone()),
+        ("经过", TOUCHES, expected.touches.clone()),
     ];
     for (label, table, want) in lists {
         if !same(table, want)? {
@@ -212,10 +243,6 @@ fn derived(txn: &redb::ReadTransaction, expected: &Expected, report: &mut Report
     }
     if stored != expected.tallies {
         report.problem("派生表（计数）与记录不一致，可用 jiceng reindex 重建");
-    }
-    let touches = txn.open_table(TOUCHES).map_err(damage)?;
-    if redb::ReadableTableMetadata::len(&touches).map_err(damage)? != expected.touches {
-        report.problem("派生表（经过）与日志不一致，可用 jiceng reindex 重建");
     }
     Ok(())
 }
@@ -234,7 +261,7 @@ fn files(shared: &Shared, named: &[(RecordId, records::FileRef)], report: &mut R
             _ => report.problem(format!("记录 {id} 的一个附件缺失或损坏")),
         }
     }
-    let known: std::collections::HashSet<&str> = named.iter().map(|(_, f)| f.blob.as_str()).collect();
+    let known: HashSet<&str> = named.iter().map(|(_, f)| f.blob.as_str()).collect();
     report.orphans = blob::all(&shared.dir)?.iter().filter(|b| !known.contains(b.as_str())).count() as u64;
     Ok(())
 }

@@ -122,13 +122,18 @@ pub(super) fn verify(head: &Head, bytes: &[u8]) -> Result<Entry> {
     let expected = Seq(head.seq.0 + 1);
     let wrong = |what: &str| Error::damaged(format!("日志第 {expected} 条{what}"));
     let (header_bytes, payload_digest, hash, payload) = split(bytes).map_err(|_| wrong("的长度"))?;
-    if !payload.is_empty() && sha256(&[payload]) != payload_digest {
+    let dropped = payload.is_empty() && payload_digest != sha256(&[]);
+    if !dropped && sha256(&[payload]) != payload_digest {
         return Err(wrong("的内容被改动"));
     }
     if link(expected, &head.hash, header_bytes, &payload_digest) != hash {
         return Err(wrong("与前一条接不上（被改动、插入、删除或换序）"));
     }
     let entry = Entry { header: decode_header(header_bytes)?, parts: decode_parts(payload)?, hash };
+    // Only acts that changed nothing may lose their payload after the retention time.
+    if dropped && entry.header.subjects.iter().any(|s| s.digest.is_some()) {
+        return Err(wrong("的内容被抹去"));
+    }
     if entry.header.seq == expected { Ok(entry) } else { Err(wrong("的序号不对")) }
 }
 
@@ -182,7 +187,9 @@ fn decode_header(bytes: &[u8]) -> Result<Header> {
         let subjects = (0..n).map(|_| subject(&mut d)).collect::<Result<_, _>>()?;
         Ok(Header { seq, epoch, at, doer, action, done, note, subjects })
     };
-    read().map_err(|e| Error::damaged("日志条目的头部").with_detail(e))
+    let header = read().map_err(|e| Error::damaged("日志条目的头部").with_detail(e))?;
+    // One writing for one meaning: whatever this program would not have written is refused.
+    if encode_header(&header) == bytes { Ok(header) } else { Err(Error::damaged("日志条目的头部")) }
 }
 
 fn subject(d: &mut Decoder<'_>) -> Result<Subject, minicbor::decode::Error> {
@@ -221,7 +228,8 @@ fn decode_parts(bytes: &[u8]) -> Result<Vec<Part>> {
             })
             .collect()
     };
-    read().map_err(|e| Error::damaged("日志条目的内容").with_detail(e))
+    let parts = read().map_err(|e| Error::damaged("日志条目的内容").with_detail(e))?;
+    if encode_parts(&parts) == bytes { Ok(parts) } else { Err(Error::damaged("日志条目的内容")) }
 }
 
 #[cfg(test)]

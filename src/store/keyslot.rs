@@ -32,7 +32,9 @@ struct SlotFile {
 #[derive(Serialize, Deserialize)]
 struct Slot {
     kind: String,
+    #[serde(default)]
     path: PathBuf,
+    #[serde(default)]
     master: String,
 }
 
@@ -100,8 +102,8 @@ impl Ring {
             Ok((w.generation, Secret::from_slice(&key)?))
         });
         let generations = generations.collect::<Result<Vec<_>>>()?;
-        if generations.is_empty() {
-            return Err(Error::damaged("密钥槽文件没有代密钥"));
+        if generations.is_empty() || generations.windows(2).any(|w| w[0].0 >= w[1].0) {
+            return Err(Error::damaged("密钥槽文件中的代密钥缺失或次序不对"));
         }
         Ok(Self { store: file.store, key_file, generations })
     }
@@ -141,7 +143,7 @@ fn unlock(dir: &Path, file: &SlotFile) -> Result<(PathBuf, Secret)> {
         for path in [slot.path.clone(), PathBuf::from(&sibling)] {
             let Ok(text) = fs::read_to_string(&path) else { continue };
             seen = true;
-            let key = text.trim().strip_prefix(KEY_FILE_HEAD).and_then(|k| decode(k.trim()));
+            let key = text.trim().strip_prefix(KEY_FILE_HEAD).and_then(|k| decode(k.strip_prefix(' ')?));
             let Some(key) = key.and_then(|k| Secret::from_slice(&k).ok()) else { continue };
             let master = decode(&slot.master).and_then(|b| key.open(&slot_place(&file.store), &b));
             if let Some(master) = master {

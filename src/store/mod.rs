@@ -93,9 +93,12 @@ pub(crate) struct Shared {
     facts: Facts,
     clock: Arc<dyn Clock>,
     head: Mutex<Head>,
-    woken: Mutex<Vec<Box<dyn Fn(Head) + Send>>>,
+    woken: Mutex<Vec<Wake>>,
     _lock: File,
 }
+
+/// Called after every commit.
+type Wake = Box<dyn Fn(Head) + Send>;
 
 struct Secrets {
     own: Secret,
@@ -123,6 +126,10 @@ impl Store {
         fs::create_dir_all(dir)?;
         set_private(dir)?;
         let dir = dir.canonicalize()?;
+        let beside = key_file.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        if beside.canonicalize()?.starts_with(&dir) {
+            return Err(Error::invalid("密钥文件不能放在数据目录里面，请用 --key-file 指定另外的位置。"));
+        }
         let id = hex::encode(seal::random::<16>()?);
         let ring = Ring::create(&dir, &id, key_file)?;
         let db = redb_builder().create(dir.join(DATABASE_FILE)).map_err(damage)?;

@@ -89,8 +89,7 @@ impl<'t> WriteTables<'t> {
     }
 
     /// Makes a buffer real, in this transaction; the new head of the journal.
-    pub(super) fn apply(&mut self, pending: &Pending, shared: &Shared) -> Result<Head> {
-        debug_assert_eq!(shared.facts.epoch, pending.header.epoch);
+    pub(super) fn apply(&mut self, pending: &Pending) -> Result<Head> {
         for put in &pending.puts {
             let id = put.after.id.0;
             self.records.insert(id, put.value.as_slice()).map_err(damage)?;

@@ -153,7 +153,7 @@ impl<'a> Txn<'a> {
         }
         let wrapped = self.base.record_key(after.id.0)?;
         let key = self.shared.record_key(after.id.0, &wrapped)?;
-        self.put(kind_of(&after)?, Some(before), after, &key, None)
+        self.put(kind_of(&after)?, Some(&before), after, &key, None)
     }
 
     /// The next number of a counter; never given twice, whatever happens to the record.
@@ -183,7 +183,7 @@ impl<'a> Txn<'a> {
     fn put(
         &mut self,
         kind: &'static Kind,
-        before: Option<Record>,
+        before: Option<&Record>,
         after: Record,
         key: &Secret,
         wrapped: Option<Vec<u8>>,
@@ -191,9 +191,9 @@ impl<'a> Txn<'a> {
         let value = view::seal_value(key, kind, &after)?;
         let hash = |b: &[u8]| self.shared.secrets.lookup.short_hash(b);
         let rows = tables::rows(kind, &after, &hash);
-        let old_rows = before.as_ref().map_or_else(Rows::default, |b| tables::rows(kind, b, &hash));
+        let old_rows = before.map_or_else(Rows::default, |b| tables::rows(kind, b, &hash));
         let mut parts = Vec::new();
-        for (part, delta) in (0..).zip(after.delta(before.as_ref())).filter(|(_, d)| !d.is_empty()) {
+        for (part, delta) in (0..).zip(after.delta(before)).filter(|(_, d)| !d.is_empty()) {
             let packed = zstd::bulk::compress(&delta.encode(), 0).map_err(Error::internal)?;
             let place = view::part_place(after.id, self.head.seq.0 + 1, part);
             parts.push(Part { id: after.id, part, sealed: key.seal(&place, &packed)? });
@@ -225,9 +225,12 @@ impl<'a> Txn<'a> {
             version: *version,
             digest: None,
         });
+        // The entry of a restore already belongs to the epoch it begins.
+        let raised = self.facts.iter().rev().find(|(name, _)| name == fact::EPOCH);
+        let raised = raised.and_then(|(_, value)| String::from_utf8_lossy(value).parse().ok());
         let header = Header {
             seq,
-            epoch: self.shared.facts.epoch,
+            epoch: raised.unwrap_or(self.shared.facts.epoch),
             at: self.now,
             doer: act.doer,
             action: act.action.code,

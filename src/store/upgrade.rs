@@ -12,7 +12,9 @@ use crate::base::{Error, Result};
 pub const STORE_VERSION: u32 = 1;
 
 /// Steps from older versions, by the version they start from. A step runs in one transaction.
-const STEPS: &[(u32, fn(&redb::WriteTransaction) -> Result<()>)] = &[];
+const STEPS: &[(u32, Step)] = &[];
+
+type Step = fn(&redb::WriteTransaction) -> Result<()>;
 
 /// Fills a new database: its tables, facts and secrets.
 pub(super) fn write_first(db: &Database, ring: &Ring, given: &[(&str, &str)]) -> Result<()> {

@@ -123,6 +123,16 @@ impl Snapshot {
         Ok(ids_below(&lookups, &prefix)?.into_iter().map(RecordId).collect())
     }
 
+    /// How many records of a kind there are.
+    pub fn count_of(&self, kind: &Kind) -> Result<u64> {
+        let tallies = self.txn.open_table(TALLIES).map_err(damage)?;
+        let mut count = 0;
+        for row in tallies.range::<&[u8]>(&[kind.tag][..]..&[kind.tag + 1][..]).map_err(damage)? {
+            count += row.map_err(damage)?.1.value();
+        }
+        Ok(count)
+    }
+
     /// Rows of a parent, of one kind, in their order.
     pub fn children(&self, parent: RecordId, kind: &Kind) -> Result<Vec<RecordId>> {
         let children = self.txn.open_table(CHILDREN).map_err(damage)?;
@@ -174,7 +184,7 @@ impl Snapshot {
     pub fn journal_after(
         &self,
         after: Seq,
-    ) -> Result<impl Iterator<Item = Result<Entry>> + DoubleEndedIterator + use<>> {
+    ) -> Result<impl DoubleEndedIterator<Item = Result<Entry>> + use<>> {
         let table = self.txn.open_table(JOURNAL).map_err(damage)?;
         let rows = table.range(after.0 + 1..).map_err(damage)?;
         Ok(rows.map(|row| journal::read(row.map_err(damage)?.1.value())))
@@ -224,9 +234,9 @@ pub(super) fn part_place(id: RecordId, seq: u64, part: u8) -> Vec<u8> {
 
 /// A record's value: `format suite version kind main-length main identity`, both parts sealed.
 pub(super) fn seal_value(key: &Secret, kind: &Kind, record: &Record) -> Result<Vec<u8>> {
-    let place = |part| value_place(record.id, record.version, record.kind, part);
-    let main = key.seal(&place(0), &record.encode_main())?;
     let identity = record.encode_identity(kind);
+    let place = |part| value_place(record.id, (record.version, record.kind), part, !identity.is_empty());
+    let main = key.seal(&place(0), &record.encode_main())?;
     let mut out = vec![FORMAT, SUITE];
     out.extend_from_slice(&record.version.to_be_bytes());
     out.push(record.kind);
@@ -242,7 +252,7 @@ pub(super) fn seal_value(key: &Secret, kind: &Kind, record: &Record) -> Result<V
 pub(super) fn open_value(key: &Secret, id: RecordId, value: &[u8], identity: bool) -> Result<Record> {
     let damaged = || Error::damaged(format!("记录 {id}"));
     let parts = Parts::split(value).ok_or_else(damaged)?;
-    let place = |part| value_place(id, parts.version, parts.kind, part);
+    let place = |part| value_place(id, (parts.version, parts.kind), part, !parts.identity.is_empty());
     let main = key.open(&place(0), parts.main).ok_or_else(damaged)?;
     let hidden = if identity && !parts.identity.is_empty() {
         key.open(&place(1), parts.identity).ok_or_else(damaged)?
@@ -271,8 +281,10 @@ impl<'a> Parts<'a> {
     }
 }
 
-fn value_place(id: RecordId, version: u32, kind: u8, part: u8) -> Vec<u8> {
-    [&b"jiceng-record-1"[..], &id.0.to_be_bytes(), &version.to_be_bytes(), &[kind, part]].concat()
+/// Where a part belongs; that there is an identity part is bound too, so that it cannot be cut off unnoticed.
+fn value_place(id: RecordId, (version, kind): (u32, u8), part: u8, identity: bool) -> Vec<u8> {
+    let tail = [kind, part, u8::from(identity)];
+    [&b"jiceng-record-1"[..], &id.0.to_be_bytes(), &version.to_be_bytes(), &tail].concat()
 }
 
 /// The last eight bytes of every key below a prefix.

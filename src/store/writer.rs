@@ -143,7 +143,7 @@ fn run_group(
         match ran.and_then(|()| buffer.finish()) {
             Ok(pending) => {
                 good.push(command);
-                head = tables.apply(&pending, shared)?;
+                head = tables.apply(&pending)?;
             }
             Err(error) => bad.push((command, error)),
         }

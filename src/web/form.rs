@@ -143,6 +143,7 @@ fn input(
 }
 
 /// How a control is wired to its label and errors.
+#[derive(Clone, Copy)]
 struct Look<'a> {
     key: &'a str,
     described: &'a str,

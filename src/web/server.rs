@@ -69,7 +69,7 @@ async fn connection(
     // Small answers at once: without this they wait for acknowledgements.
     let _set = stream.set_nodelay(true);
     let Ok(Ok(tls)) = tokio::time::timeout(handshake, acceptor.accept(stream)).await else { return };
-    let router = router(&app, peer.ip().to_string());
+    let router = router(&app, &peer.ip().to_string());
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
         router.clone().oneshot(request.map(Body::new))
     });
@@ -82,10 +82,10 @@ async fn connection(
     let _ended = watcher.watch(http).await;
 }
 
-fn router(app: &Arc<App>, peer: String) -> Router {
+fn router(app: &Arc<App>, peer: &str) -> Router {
     let mut router = Router::new();
     for route in ROUTES {
-        router = router.route(route.path, method_router(Arc::clone(app), route, peer.clone()));
+        router = router.route(route.path, method_router(Arc::clone(app), route, peer.to_owned()));
     }
     let app = Arc::clone(app);
     router.fallback(move || async move {

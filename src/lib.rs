@@ -17,9 +17,9 @@
 //!
 //! # The one idea: the journal
 //!
-//! Every change, and every act that must be answered for, is one journal entry, written in the transaction of the change
-//! itself. RECORDS say what is now, JOURNAL how it came to be, derived tables make lists quick, followers (the index)
-//! keep a position in the journal. Derived tables and followers can be thrown away and made again.
+//! Every change, and every act that must be answered for, is one journal entry, written in the transaction of the
+//! change itself. RECORDS say what is now, JOURNAL how it came to be, derived tables make lists quick, followers (the
+//! index) keep a position in the journal. Derived tables and followers can be thrown away and made again.
 //!
 //! # Invariants
 //!
@@ -27,7 +27,8 @@
 //! 2. [`store::Store::submit`] is the only mutation; each commit appends its journal entry and keeps derived tables in
 //!    step; a command that names no act is refused.
 //! 3. Derived tables and followers are disposable: rebuilding gives the same answers.
-//! 4. `web` and `cli` reach data only through `app`, and `app` always takes an actor. Denied by default.
+//! 4. `web` and `cli` reach records only through `app`, which always takes an actor; they name types of lower floors,
+//!    and backup sets can be read without a store. Denied by default.
 //! 5. No page is reachable without a row in [`web::ROUTES`], and each row names the access it needs.
 //! 6. Every hit, count and facet is computed after the permission filter; rights are read live, and read again in the
 //!    transaction that acts.

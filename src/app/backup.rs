@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::{App, access::local_doer};
+use super::{Actor, App, access::local_doer};
 use crate::backup::{self, Done, Progress, Signer};
 use crate::base::{Error, Moment, Result, limits};
 use crate::records::act;
@@ -38,6 +38,36 @@ impl App {
     pub fn last_backup(&self) -> Result<Option<Moment>> {
         let text = self.store.read()?.fact_text(fact::LAST_BACKUP)?;
         Ok(text.parse().ok().map(Moment))
+    }
+
+    /// Recipients, and when the last verified set was written; for the system administrator.
+    pub fn backup_state(&self, actor: &Actor) -> Result<(Vec<String>, Option<Moment>)> {
+        self.keeps_backups(actor)?;
+        let text = self.store.read()?.fact_text(fact::RECIPIENTS)?;
+        Ok((text.lines().map(str::to_owned).collect(), self.last_backup()?))
+    }
+
+    /// Sets the recipients where there are none yet. Replacing them is not one person's business.
+    pub fn set_recipients(&self, actor: &Actor, recipients: Vec<String>) -> Result<()> {
+        self.keeps_backups(actor)?;
+        backup::check_recipients(&recipients)?;
+        let actor = actor.clone();
+        self.store.submit(move |txn| {
+            if !super::record::live(txn, &actor)?.is("sysadmin") {
+                return Err(Error::denied());
+            }
+            if txn.fact(fact::RECIPIENTS)?.is_some_and(|r| !r.is_empty()) {
+                return Err(Error::invalid("备份密钥已经设置。更换密钥不能由一个人完成。"));
+            }
+            txn.set_fact(fact::RECIPIENTS, recipients.join("\n"));
+            txn.act(Act::new(actor.doer(), act::RECIPIENTS));
+            Ok(())
+        })
+    }
+
+    fn keeps_backups(&self, actor: &Actor) -> Result<()> {
+        let kind = &crate::records::account::KIND;
+        if actor.is("sysadmin") { Ok(()) } else { Err(self.refused(actor, kind, crate::base::RecordId(0))) }
     }
 
     fn recipients(&self, given: &[String]) -> Result<Vec<String>> {

@@ -11,7 +11,7 @@ use super::lock;
 use super::search::document;
 use crate::base::{Error, ErrorKind, RecordId, Result, Seq, limits};
 use crate::records;
-use crate::search::{Change, Index};
+use crate::search::{Change, Index, Request};
 use crate::store::{Snapshot, Store};
 
 /// Entries read before the index is committed.
@@ -151,7 +151,10 @@ fn open(store: &Store, dir: &Path) -> Result<(Index, Option<Seq>)> {
 
 fn run(shared: &Shared, woken: &Receiver<Wake>) {
     // Dictionaries are read when first used; better now than in somebody's first search.
-    let _warm = crate::search::snippet("基层", "基层", 10);
+    let scope = crate::search::Scope::nothing().with(records::petition::KIND.tag, crate::search::Units::All);
+    let request = Request { text: "基层群众反映的问题".to_owned(), limit: 1, ..Request::default() };
+    let index = shared.index.read().map(|i| Arc::clone(&i)).ok();
+    let _warm = index.map(|i| i.search(&scope, &request, &[]));
     while let Ok(wake) = woken.recv() {
         let mut all = vec![wake];
         all.extend(woken.try_iter());

@@ -1,6 +1,6 @@
-//! Ledgers that come in as JSON lines: petitions, and regulations with their articles. Rows go through the same rules as
-//! forms; a chunk is one transaction; a row whose `ref` is there already is passed over, so a broken import can be run
-//! again. What fails is named by line and column and is not kept.
+//! Ledgers that come in as JSON lines: petitions, and regulations with their articles. Rows go through the same
+//! rules as forms; a chunk is one transaction; a row whose `ref` is there already is passed over, so a broken import
+//! can be run again. What fails is named by line and column and is not kept.
 
 use std::collections::BTreeMap;
 use std::io::BufRead;

@@ -1,5 +1,5 @@
-//! What can be done with records of any kind: list, open, enter, change, move, look at their history, open the identity,
-//! fetch an attachment. One code path for every kind; rights are checked in the transaction that acts.
+//! What can be done with records of any kind: list, open, enter, change, move, look at their history, open the
+//! identity, fetch an attachment. One code path for every kind; rights are checked in the transaction that acts.
 
 use super::{Actor, App, Right, Scope};
 use crate::base::{Error, ErrorKind, RecordId, Result};

@@ -58,7 +58,14 @@ impl App {
         let token = hex::encode(seal::random::<32>()?);
         let csrf = hex::encode(seal::random::<32>()?);
         let now = self.now();
-        let session = Session { account, csrf, began: now, seen: now, searches: VecDeque::new(), filters: HashMap::new() };
+        let session = Session {
+            account,
+            csrf,
+            began: now,
+            seen: now,
+            searches: VecDeque::new(),
+            filters: HashMap::new(),
+        };
         let mut inner = lock(&self.sessions.0);
         inner.live.retain(|_, s| s.account != account && !ended(s, now));
         inner.live.insert(seal::sha256(&[token.as_bytes()]), session);

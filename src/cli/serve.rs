@@ -15,7 +15,8 @@ use crate::base::config::Config;
 use crate::base::{Clock, Error, ErrorKind, Result, limits};
 use crate::web::{certificate, server};
 
-const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8443);
+/// Where the server listens when nothing else is said.
+pub(super) const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8443);
 
 /// Arguments of `serve`.
 #[derive(Debug, Args)]

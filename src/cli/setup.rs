@@ -1,5 +1,6 @@
 //! `init` and `setup-link`: a new data folder, and the way to its administrators.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -71,7 +72,14 @@ pub(super) fn link(app: &App, out: &mut dyn Out) -> Result<()> {
 }
 
 fn print(dir: &Path, token: &str, out: &mut dyn Out) {
-    let address = std::fs::read_to_string(dir.join(ADDRESS_FILE)).unwrap_or_else(|_| "127.0.0.1:8443".to_owned());
-    out.out(&format!("https://{}/setup/{token}", address.trim()));
+    let noted = std::fs::read_to_string(dir.join(ADDRESS_FILE)).unwrap_or_default();
+    let address: SocketAddr = noted.trim().parse().unwrap_or(super::serve::LISTEN);
+    // A server that listens everywhere is reached by the machine's name.
+    let host = std::fs::read_to_string("/etc/hostname").unwrap_or_default();
+    let place = match host.trim() {
+        name if address.ip().is_unspecified() && !name.is_empty() => format!("{name}:{}", address.port()),
+        _ => address.to_string(),
+    };
+    out.out(&format!("https://{place}/setup/{token}"));
     out.err("初始化链接 30 分钟内有效，只能用一次。请先运行 jiceng serve，再在浏览器中打开。");
 }

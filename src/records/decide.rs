@@ -1,5 +1,5 @@
-//! Decisions: from a record (or none) and what somebody wants, to the record as it shall be — or to what must be mended.
-//! Pure: time, numbers and the actor's rights come from outside.
+//! Decisions: from a record (or none) and what somebody wants, to the record as it shall be — or to what must be
+//! mended. Pure: time, numbers and the actor's rights come from outside.
 
 use super::field::Problem;
 use super::flow::Move;

@@ -1,7 +1,7 @@
 //! The journal: one entry for every change and every act that must be answered for, chained by hash.
 //!
-//! `h_i = SHA-256("jiceng-journal-1" ‖ i ‖ h_{i-1} ‖ header_i ‖ SHA-256(payload_i))`. The header is readable and holds no
-//! content; the payload is sealed, a part for each record under that record's key. Bytes: `data-format/journal.md`.
+//! `h_i = SHA-256("jiceng-journal-1" ‖ i ‖ h_{i-1} ‖ header_i ‖ SHA-256(payload_i))`. The header is readable and holds
+//! no content; the payload is sealed, a part for each record under that record's key. Bytes: `data-format/journal.md`.
 
 use minicbor::{Decoder, Encoder};
 

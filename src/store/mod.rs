@@ -1,7 +1,7 @@
 //! The only floor that names redb: records, journal and derived tables in one durable transaction.
 //!
-//! * [`Store::submit`] is the only mutation. A command runs on the one writer thread, sees the newest records, and either
-//!   leaves its changes *with* their journal entry, or nothing. Commands that wait are committed together.
+//! * [`Store::submit`] is the only mutation. A command runs on the one writer thread, sees the newest records, and
+//!   either leaves its changes *with* their journal entry, or nothing. Commands that wait are committed together.
 //! * [`Store::read`] is a consistent snapshot that never waits for writers.
 //! * Values are sealed before they reach a table; table keys carry only ids, kinds, states, days and keyed hashes.
 //!

@@ -1,5 +1,5 @@
-//! Sealing: AES-256-GCM under a key of one's own, a fresh random nonce for every value, and associated data that binds a
-//! value to its place. Nothing here is invented: one AEAD, one hash, one HMAC, all from one provider.
+//! Sealing: AES-256-GCM under a key of one's own, a fresh random nonce for every value, and associated data that binds
+//! a value to its place. Nothing here is invented: one AEAD, one hash, one HMAC, all from one provider.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::{digest, hmac, rand};

@@ -1,4 +1,5 @@
-//! The face: HTTPS on one listener, pages in Chinese that need no script. The only floor that names hyper, axum and maud.
+//! The face: HTTPS on one listener, pages in Chinese that need no script. The only floor that names hyper, axum and
+//! maud.
 //!
 //! [`ROUTES`] is the list of everything reachable. A request passes: TLS → limits → route → guard (session, origin,
 //! token, size) → page. Pages are plain functions on the worker threads; they know neither sockets nor cookies.
@@ -67,6 +68,8 @@ pub static ROUTES: &[Route] = &[
     get("/setup/{token}", Access::Anybody, pages::setup::form),
     post("/setup/{token}", Access::Anybody, pages::setup::set_up),
     get("/audit", Access::Account, pages::audit::show),
+    get("/backup", Access::Account, pages::backup::show),
+    post("/backup", Access::Account, pages::backup::set_recipients),
     get("/search", Access::Account, pages::search::form),
     post("/search", Access::Account, pages::search::ask),
     get("/search/{id}", Access::Account, pages::search::show),

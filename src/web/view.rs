@@ -95,6 +95,9 @@ fn menu(app: &App, live: &Live, current: &str) -> Result<Vec<MenuItem>> {
             }
         }
     }
+    if actor.is("sysadmin") {
+        menu.push(item("管理", "/backup", "备份", Icon::Backup, None));
+    }
     if actor.is("auditor") {
         menu.push(item("管理", "/audit", "审计日志", Icon::Audit, None));
     }

@@ -1,6 +1,7 @@
 //! The pages: plain functions from a [`Call`](super::guard::Call) to a reply. One file a page; most serve every kind.
 
 pub mod audit;
+pub mod backup;
 pub mod desk;
 pub mod edit;
 pub mod error;

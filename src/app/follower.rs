@@ -16,6 +16,8 @@ use crate::store::{Snapshot, Store};
 
 /// Entries read before the index is committed.
 const ENTRIES_A_COMMIT: usize = 2_000;
+/// Entries without changes after which the position is committed all the same.
+const ENTRIES_UNCOMMITTED: u64 = 500;
 /// Records applied at once.
 const RECORDS_AT_ONCE: usize = 2_000;
 
@@ -79,8 +81,8 @@ impl Follower {
     /// Records changed since the index's position; `None` when they are too many to scan.
     pub fn fresh(&self, snapshot: &Snapshot) -> Result<Option<BTreeSet<RecordId>>> {
         let mut ids = BTreeSet::new();
-        let position = self.index().position().unwrap_or_default();
-        for entry in snapshot.journal_after(position)? {
+        let seen = lock(&self.shared.progress).seen;
+        for entry in snapshot.journal_after(seen)? {
             ids.extend(changed(&entry?.header));
             if ids.len() > limits::FRESH_MAX {
                 return Ok(None);
@@ -198,7 +200,7 @@ fn catch_up(shared: &Shared, woken: &Receiver<Wake>) -> Result<()> {
             let held = shared.index.read().unwrap_or_else(std::sync::PoisonError::into_inner);
             Arc::clone(&held)
         };
-        let mut position = index.position().unwrap_or_default();
+        let mut position = lock(&shared.progress).seen.max(index.position().unwrap_or_default());
         if position < head {
             let mut ids = BTreeSet::new();
             for entry in snapshot.journal_after(position)?.take(ENTRIES_A_COMMIT) {
@@ -206,8 +208,12 @@ fn catch_up(shared: &Shared, woken: &Receiver<Wake>) -> Result<()> {
                 position = entry.header.seq;
                 ids.extend(changed(&entry.header));
             }
-            apply(&snapshot, &index, &ids)?;
-            index.commit(position)?;
+            let committed = index.position().unwrap_or_default();
+            // Most entries are looks at records: they alone are no reason to write the index.
+            if !ids.is_empty() || position.0 - committed.0 > ENTRIES_UNCOMMITTED {
+                apply(&snapshot, &index, &ids)?;
+                index.commit(position)?;
+            }
         }
         let mut progress = lock(&shared.progress);
         progress.seen = position;

@@ -2,7 +2,7 @@
 //! identity, fetch an attachment. One code path for every kind; rights are checked in the transaction that acts.
 
 use super::{Actor, App, Right, Scope};
-use crate::base::{Error, ErrorKind, RecordId, Result};
+use crate::base::{Error, ErrorKind, RecordId, Result, limits};
 use crate::records::decide::{self, Refusal};
 use crate::records::field::{self, Problem, Raw};
 use crate::records::flow::Move;
@@ -53,8 +53,10 @@ pub struct Opened {
     pub may_edit: bool,
     /// The actor may open the identity.
     pub may_identify: bool,
-    /// Rows of the record that are records of their own.
+    /// Rows of the record that are records of their own: those of the page asked for.
     pub children: Vec<Record>,
+    /// How many there are in all.
+    pub children_total: u64,
     /// Other records that say the same thing in another version.
     pub versions: Vec<Record>,
 }
@@ -145,19 +147,27 @@ impl App {
         self.store.read()?.tally(&query)
     }
 
-    /// Opens a record.
-    pub fn open_record(&self, actor: &Actor, kind: &'static Kind, id: RecordId) -> Result<Opened> {
+    /// Opens a record, with the rows below it from `page` (from 0) of [`limits::CHILD_ROWS`].
+    pub fn open_record(
+        &self,
+        actor: &Actor,
+        kind: &'static Kind,
+        id: RecordId,
+        page: u64,
+    ) -> Result<Opened> {
         let snapshot = self.store.read()?;
         let record = self.visible(&snapshot, actor, kind, id)?;
         self.answer_for(actor, act::READ, kind, std::slice::from_ref(&record))?;
         let may = |right| actor.may(kind, right, record.unit);
         let moves = kind.flow.open_moves(&record).filter(|m| may(Right::Move(m.duty))).collect();
+        let (children, children_total) = children(&snapshot, actor, &record, page)?;
         Ok(Opened {
             has_identity: snapshot.has_identity(id)?,
             moves,
             may_edit: may(Right::Edit),
             may_identify: actor.may_identify(kind, record.unit),
-            children: children(&snapshot, actor, &record)?,
+            children,
+            children_total,
             versions: versions(&snapshot, kind, &record)?,
             record,
         })
@@ -489,7 +499,7 @@ fn already(txn: &Txn<'_>, kind: &'static Kind, submit: &str) -> Result<Option<Re
 /// Names that must be alone of their kind.
 fn taken_keys(txn: &Txn<'_>, kind: &'static Kind, fields: &Fields, own: Option<RecordId>) -> Result<Vec<Problem>> {
     let mut problems = Vec::new();
-    for tag in kind.keys.iter().filter(|_| matches!(kind.name, "account" | "org")) {
+    for tag in kind.keys.iter().filter(|_| kind.unique) {
         let Some(field) = kind.field(*tag) else { continue };
         let value = fields.text(*tag);
         if !value.is_empty() && txn.find(kind, *tag, value)?.iter().any(|id| Some(*id) != own) {
@@ -515,14 +525,15 @@ fn with_files(kind: &Kind, mut fields: Fields, before: &[FileRef], typed: &Typed
     if files.is_empty() { fields } else { fields.with(tag, Value::Files(files)) }
 }
 
-fn children(snapshot: &Snapshot, actor: &Actor, record: &Record) -> Result<Vec<Record>> {
-    let mut all = Vec::new();
+fn children(snapshot: &Snapshot, actor: &Actor, record: &Record, page: u64) -> Result<(Vec<Record>, u64)> {
+    let mut ids = Vec::new();
     for kind in records::ALL.iter().filter(|k| k.parent.is_some() && actor.may(k, Right::See, record.unit)) {
-        for id in snapshot.children(record.id, kind)? {
-            all.extend(snapshot.get(id, false)?);
-        }
+        ids.extend(snapshot.children(record.id, kind)?);
     }
-    Ok(all)
+    let skip = usize::try_from(page).unwrap_or(usize::MAX).saturating_mul(limits::CHILD_ROWS);
+    let shown = ids.iter().skip(skip).take(limits::CHILD_ROWS);
+    let rows = shown.filter_map(|id| snapshot.get(*id, false).transpose()).collect::<Result<_>>()?;
+    Ok((rows, ids.len() as u64))
 }
 
 fn versions(snapshot: &Snapshot, kind: &'static Kind, record: &Record) -> Result<Vec<Record>> {

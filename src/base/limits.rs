@@ -75,6 +75,8 @@ pub const STORE_CACHE_BYTES: usize = 128 << 20;
 pub const PAGE_ROWS: u64 = 20;
 /// Rows of a list page at most.
 pub const PAGE_ROWS_MAX: u64 = 100;
+/// Rows below a record on one page (articles of a regulation).
+pub const CHILD_ROWS: usize = 100;
 /// Records the index may lag behind and still be complete by scanning.
 pub const FRESH_MAX: usize = 1_000;
 /// Hits a page of results can be turned to.

@@ -3,7 +3,8 @@
 
 use super::dict::{Dict, entry};
 use super::flow::IN_USE;
-use super::{Field, Fields, Kind, Value, Widget};
+use super::grant::{KEEP, SEE};
+use super::{Field, Fields, Grant, Kind, Right, Scope, Value, Widget};
 use crate::base::{RecordId, limits};
 
 /// Tags other files name.
@@ -66,6 +67,12 @@ pub static KIND: Kind = Kind {
     columns: &[NAME, LOGIN, UNIT, ROLES_TAG],
     parent: None,
     keys: &[LOGIN],
+    unique: true,
+    grants: &[
+        Grant("sysadmin", KEEP, Scope::County),
+        Grant("secadmin", &[Right::See, Right::Edit], Scope::County),
+        Grant("auditor", SEE, Scope::County),
+    ],
     indexed: false,
     check,
     complete: |_| {},

@@ -1,6 +1,7 @@
 //! Article (条): one article of a regulation, a record of its own so that search finds and opens it by itself.
 
 use super::flow::IN_USE;
+use super::regulation::READERS;
 use super::{Field, Fields, Kind, Search, Value, Widget};
 use crate::base::{RecordId, limits};
 
@@ -45,6 +46,8 @@ pub static KIND: Kind = Kind {
     columns: &[ADDRESS],
     parent: Some((REGULATION, ORDER)),
     keys: &[REF],
+    unique: false,
+    grants: READERS,
     indexed: true,
     check: |_| Vec::new(),
     complete: |_| {},

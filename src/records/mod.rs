@@ -12,6 +12,7 @@ pub mod decide;
 pub mod dict;
 pub mod field;
 pub mod flow;
+pub mod grant;
 pub mod org;
 pub mod petition;
 pub mod rank;
@@ -22,6 +23,7 @@ use crate::base::{Day, RecordId};
 
 pub use field::{Field, Part, Raw, Search, Widget};
 pub use flow::Flow;
+pub use grant::{Grant, Right, Scope};
 pub use record::{Author, Fields, FileRef, Record, Value};
 
 /// Everything the product knows of a kind of record.
@@ -51,6 +53,10 @@ pub struct Kind {
     pub parent: Option<(u16, u16)>,
     /// Fields found by exact value (through keyed hashes).
     pub keys: &'static [u16],
+    /// A value of a key field is given only once.
+    pub unique: bool,
+    /// Who may do what (管理办法 第七条、第十三条、第十四条).
+    pub grants: &'static [Grant],
     /// Full-text search reads it.
     pub indexed: bool,
     /// Rules across fields: (field name as in forms, what to do).
@@ -155,6 +161,17 @@ mod tests {
             }
             let identity_shown = kind.columns.iter().any(|t| kind.field(*t).unwrap().part == Part::Identity);
             assert!(!identity_shown, "{}: identity never stands in a list", kind.name);
+        }
+    }
+
+    #[test]
+    fn every_grant_names_a_role_and_administrators_hold_no_business() {
+        for kind in ALL {
+            for Grant(role, ..) in kind.grants {
+                assert!(account::ROLES.entries.iter().any(|e| e.code == *role), "{}: {role}", kind.name);
+                let administers = matches!(kind.name, "org" | "account");
+                assert!(administers || !account::ADMINISTRATORS.contains(role), "{}: {role}", kind.name);
+            }
         }
     }
 

@@ -3,7 +3,8 @@
 
 use super::dict::{Dict, entry};
 use super::flow::IN_USE;
-use super::{Field, Fields, Kind, Search, Value, Widget};
+use super::grant::{KEEP, SEE};
+use super::{Field, Fields, Grant, Kind, Scope, Search, Value, Widget};
 
 /// Tags other files name.
 pub mod tag {
@@ -48,6 +49,12 @@ pub static KIND: Kind = Kind {
     columns: &[NAME, SHORT, KIND_TAG, ORDER],
     parent: None,
     keys: &[NAME, SHORT],
+    unique: true,
+    grants: &[
+        Grant("sysadmin", KEEP, Scope::County),
+        Grant("secadmin", SEE, Scope::County),
+        Grant("auditor", SEE, Scope::County),
+    ],
     indexed: false,
     check: |_| Vec::new(),
     complete: |_| {},

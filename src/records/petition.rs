@@ -5,7 +5,8 @@
 
 use super::dict::{Dict, GENDER, POLITICAL, entry};
 use super::flow::{Duty, Flow, Move, State, Tone};
-use super::{Field, Fields, Kind, Search, Value, Widget, rank};
+use super::grant::KEEP;
+use super::{Field, Fields, Grant, Kind, Right, Scope, Search, Value, Widget, rank};
 use crate::base::{Day, limits};
 
 /// Tags other files name.
@@ -291,6 +292,13 @@ pub static KIND: Kind = Kind {
     columns: &[NUMBER, TITLE, CHANNEL, RECEIVED],
     parent: None,
     keys: &[NUMBER, REF],
+    unique: false,
+    grants: &[
+        Grant("handler", KEEP, Scope::Own),
+        Grant("approver", &[Right::See, Right::Move(Duty::Approve)], Scope::Own),
+        Grant("petition-office", &[Right::See, Right::Create, Right::Move(Duty::Approve)], Scope::County),
+        Grant("identity", &[Right::Identity], Scope::County),
+    ],
     indexed: true,
     check,
     complete: |_| {},

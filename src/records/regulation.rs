@@ -3,7 +3,8 @@
 
 use super::dict::{Dict, entry};
 use super::flow::IN_USE;
-use super::{Field, Fields, Kind, Record, Search, Value, Widget};
+use super::grant::{KEEP, SEE};
+use super::{Field, Fields, Grant, Kind, Record, Scope, Search, Value, Widget};
 use crate::base::{Day, limits};
 
 /// Tags other files name.
@@ -74,6 +75,14 @@ static FIELDS: &[Field] = &[
     Field::new(REF, "ref", "外部编号", Widget::Line).group(BODY).search(Search::Reference),
 ];
 
+/// Everybody who does business reads regulations; 调研法规室 keeps them.
+pub(super) const READERS: &[Grant] = &[
+    Grant("handler", SEE, Scope::County),
+    Grant("approver", SEE, Scope::County),
+    Grant("petition-office", SEE, Scope::County),
+    Grant("law-office", KEEP, Scope::County),
+];
+
 /// The kind.
 pub static KIND: Kind = Kind {
     tag: 2,
@@ -88,6 +97,8 @@ pub static KIND: Kind = Kind {
     columns: &[TITLE, NUMBER, 19, PUBLISHED, STATUS],
     parent: None,
     keys: &[REF, VERSION_KEY],
+    unique: false,
+    grants: READERS,
     indexed: true,
     check: |fields| {
         let (published, effective) = (fields.day(PUBLISHED), fields.day(21));

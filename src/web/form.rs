@@ -125,11 +125,12 @@ fn input(
     let key = id(name);
     let described = format!("{key}-h {key}-e");
     let group = matches!(field.widget, Widget::Choices(_));
+    let flag = matches!(field.widget, Widget::Flag);
     html! {
-        div.field.wide[wide].bad[problem.is_some()] role=[group.then_some("group")]
+        div.field.wide[wide].flag[flag].bad[problem.is_some()] role=[group.then_some("group")]
             aria-labelledby=[group.then(|| format!("{key}-l"))] {
             @if group { span.label id=(format!("{key}-l")) { (field.label) } }
-            @else if !matches!(field.widget, Widget::Flag) {
+            @else if !flag {
                 label for=(key) { (field.label) @if field.required { " " em.req title="必填" { "*" } } }
             }
             (control(directory, field, name, raw, Look { key: &key, described: &described, bad: problem.is_some(),
@@ -157,7 +158,7 @@ fn control(directory: &Directory, field: &Field, name: &str, raw: &Raw, look: Lo
     let Look { key, described, focus, .. } = look;
     match field.widget {
         Widget::Area => html! {
-            textarea.tall id=(key) name=(name) rows="8" aria-invalid=[invalid] aria-describedby=(described)
+            textarea.tall[field.required] id=(key) name=(name) rows=(if field.required { 8 } else { 3 }) aria-invalid=[invalid] aria-describedby=(described)
                 autofocus[focus] { "\n" (text) }
         },
         Widget::Choice(dict) => html! {
@@ -226,7 +227,8 @@ fn rows(
     }
     html! {
         fieldset.rows.wide id=(id(field.name)) {
-            legend { (field.label) }
+            // A group that holds nothing else says it already.
+            legend.sr[field.label == field.group] { (field.label) }
             @if !field.help.is_empty() { p.help { (field.help) } }
             @for (place, n) in numbers.iter().enumerate() {
                 div.row-item {

@@ -232,9 +232,9 @@ pub fn props(items: &[(&str, Markup)]) -> Markup {
     prop_list("props", items)
 }
 
-/// Labels and values in three columns where the screen is wide enough: for short values.
-pub fn props_3(items: &[(&str, Markup)]) -> Markup {
-    prop_list("props props-3", items)
+/// Labels and values in four columns where the screen is wide enough: for short labels and values.
+pub fn props_4(items: &[(&str, Markup)]) -> Markup {
+    prop_list("props props-4", items)
 }
 
 /// A snippet: pieces in order, those marked `true` highlighted.

@@ -43,11 +43,20 @@ pub fn show(call: &Call) -> Result<Reply> {
                 td.nowrap { (directory.unit(h.doer.unit)) }
                 td.nowrap { (h.verb().label) @if !h.done { " " (layout::chip(ChipKind::Bad, "未成功")) } }
                 td { (objects(h)) }
-                td { (line.reason.as_deref().unwrap_or(&h.note)) }
+                td { (line.reason.as_deref().unwrap_or_else(|| note(&h.note))) }
             } } }
         } }
         @if oldest > 1 { p { a.btn href=(format!("/audit?before={oldest}")) { "更早的记录" } } }
     })
+}
+
+/// A note in words: the name of a kind says what stands beside it already, the name of a move is told by its label.
+fn note(name: &str) -> &str {
+    if records::by_name(name).is_some() {
+        return "";
+    }
+    let mut moves = records::ALL.iter().flat_map(|k| k.flow.moves);
+    moves.find(|m| m.name == name).map_or(name, |m| m.label)
 }
 
 fn objects(header: &Header) -> String {

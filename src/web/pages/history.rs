@@ -35,14 +35,19 @@ pub fn show(call: &Call) -> Result<Reply> {
         section.section { ol.trail { @for step in steps.iter().rev() { li {
             div.trail-head {
                 span.what { (step.header.verb().label) }
-                span.who { (directory.account(step.header.doer.account)) "（" (directory.unit(step.header.doer.unit)) "）" }
+                @let doer = &step.header.doer;
+                span.who { (directory.account(doer.account)) "（" (directory.unit(doer.unit)) "）" }
                 span.when { (step.header.at) }
             }
             @if let Some(state) = state(step) { p { "状态：" (state) } }
             @for (field, old, new) in &step.changes { p.diff {
                 (field.label) "："
                 @if let Some(old) = old { del { (line(old, field)) } " " }
-                @if let Some(new) = new { ins { (line(new, field)) } }
+                @match new {
+                    Some(new) if step.state.is_some_and(|(from, _)| from.is_none()) => (line(new, field)),
+                    Some(new) => ins { (line(new, field)) },
+                    None => {},
+                }
             } }
         } } } }
     })

@@ -34,7 +34,7 @@ pub fn reset(call: &Call) -> Result<Reply> {
         return Err(crate::base::Error::denied());
     }
     let password = call.app.reset_password(&live.actor, call.id()?)?;
-    let record = call.app.open_record(&live.actor, &account::KIND, call.id()?)?.record;
+    let record = call.app.open_record(&live.actor, &account::KIND, call.id()?, 0)?.record;
     let outline = Outline {
         title: "一次性口令".into(),
         crumbs: vec![("账户".into(), "/account".into()), ("一次性口令".into(), String::new())],
@@ -55,17 +55,21 @@ fn page(call: &Call, problem: Option<&str>) -> Result<maud::Markup> {
     let live = call.live()?;
     let content = html! {
         @if let Some(problem) = problem { (layout::notice(NoticeKind::Bad, problem)) }
-        form.form method="post" action="/password" {
+        form.form.form-narrow method="post" action="/password" {
             (view::hidden(live))
+            // For password managers: whose password this is.
+            input type="text" name="username" value=(live.actor.login) autocomplete="username" hidden;
             fieldset {
                 legend { "修改口令" }
                 p.help { "至少 10 位，同时包含字母、数字和特殊字符，不能包含登录名。" }
-                div.field { label for="old" { "原口令" }
-                    input #old type="password" name="old" autocomplete="current-password" required autofocus; }
-                div.field { label for="new" { "新口令" }
-                    input #new type="password" name="new" autocomplete="new-password" required; }
-                div.field { label for="again" { "再输一次新口令" }
-                    input #again type="password" name="again" autocomplete="new-password" required; }
+                div.fields {
+                    div.field { label for="old" { "原口令" }
+                        input #old type="password" name="old" autocomplete="current-password" required autofocus; }
+                    div.field { label for="new" { "新口令" }
+                        input #new type="password" name="new" autocomplete="new-password" required; }
+                    div.field { label for="again" { "再输一次新口令" }
+                        input #again type="password" name="again" autocomplete="new-password" required; }
+                }
             }
             div.form-bar { button.btn.btn-primary type="submit" { "保存新口令" } }
         }

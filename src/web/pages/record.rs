@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use crate::app::names::Directory;
 use crate::app::record::{Opened, SaveError, identity_fields};
 use crate::app::{Right, Scope};
-use crate::base::{Error, Result};
+use crate::base::{Error, Result, limits};
 use crate::records::decide::trail;
 use crate::records::{Kind, Record, Widget, article};
 use crate::store::seal;
@@ -58,7 +58,8 @@ pub fn download(call: &Call) -> Result<Reply> {
 }
 
 fn open(call: &Call) -> Result<Opened> {
-    call.app.open_record(&call.live()?.actor, call.kind()?, call.id()?)
+    let page = call.asked("page").parse::<u64>().unwrap_or(1).saturating_sub(1);
+    call.app.open_record(&call.live()?.actor, call.kind()?, call.id()?, page)
 }
 
 fn again(call: &Call, problem: &str) -> Result<Reply> {
@@ -78,14 +79,15 @@ fn page(call: &Call, opened: &Opened, revealed: Option<&Record>, problem: Option
         watermark: kind.sensitive,
     };
     let content = html! {
-        (head(kind, record, &directory))
+        @if kind.owned { (head(kind, record, &directory)) }
         (groups(kind, record, &directory))
         (identity(call, kind, opened, revealed, &directory)?)
         (files(kind, record))
         (moves(call, kind, opened)?)
         (handling(kind, record, &directory))
         (versions(kind, opened))
-        (children(opened))
+        (children(call, opened))
+        @if !kind.owned { (head(kind, record, &directory)) }
     };
     view::framed(&call.app, live, outline, content)
 }
@@ -119,7 +121,9 @@ fn actions(call: &Call, kind: &Kind, opened: &Opened) -> Markup {
     html! {
         span.sub { (view::state_chip(kind, record.state)) }
         a.btn href=(format!("{base}/history")) { (Icon::History.svg()) "经过" }
-        @if opened.may_edit { a.btn.btn-primary href=(format!("{base}/edit")) accesskey="e" { (Icon::Edit.svg()) "修改" } }
+        @if opened.may_edit {
+            a.btn.btn-primary href=(format!("{base}/edit")) accesskey="e" { (Icon::Edit.svg()) "修改" }
+        }
         @if may_reset {
             @if let Some(live) = &call.live {
                 form.no-print method="post" action=(format!("{base}/password")) {
@@ -144,7 +148,7 @@ fn head(kind: &Kind, record: &Record, directory: &Directory) -> Markup {
     if record.version > 1 {
         items.push(("最后修改", html! { (record.updated) }));
     }
-    html! { section.section { (layout::props_3(&items)) } }
+    html! { section.section { (layout::props_4(&items)) } }
 }
 
 fn groups(kind: &'static Kind, record: &Record, directory: &Directory) -> Markup {
@@ -160,7 +164,8 @@ fn groups(kind: &'static Kind, record: &Record, directory: &Directory) -> Markup
                 dl.props {
                     @for f in kind.fields.iter().filter(shown).filter(|f| f.group == name) {
                         div.wide[matches!(f.widget, Widget::Area | Widget::Rows(_)) || f.tag == kind.title] {
-                            dt { (f.label) }
+                            // A heading that says the same stands above.
+                            dt.sr[f.label == name] { (f.label) }
                             dd { @if let Some(v) = record.fields.get(f.tag) { (view::value(directory, f, v)) } }
                         }
                     }
@@ -192,7 +197,7 @@ fn identity(
             } @else {
                 (layout::masked("已单独加密，默认不显示"))
                 @if opened.may_identify {
-                    form.form.no-print method="post" action=(format!("/{}/{}/identity", kind.name, opened.record.id)) {
+                    form.form.inline-form.no-print method="post" action=(format!("/{}/{}/identity", kind.name, opened.record.id)) {
                         (view::hidden(live))
                         div.field {
                             label for="reason" { "查看理由（记入日志，审计员可见）" }
@@ -286,12 +291,16 @@ fn versions(kind: &Kind, opened: &Opened) -> Markup {
     }
 }
 
-fn children(opened: &Opened) -> Markup {
+fn children(call: &Call, opened: &Opened) -> Markup {
     let mut chapter = "";
+    let page = call.asked("page").parse::<u64>().unwrap_or(1);
+    let pages = opened.children_total.div_ceil(limits::CHILD_ROWS as u64);
+    let turn = layout::pager(page, pages, opened.children_total, |n| format!("{}?page={n}", call.path));
     html! {
-        @if !opened.children.is_empty() {
+        @if opened.children_total > 0 {
             section.section {
-                h2 { "条文" span.count { (opened.children.len()) } }
+                h2 { "条文" span.count { (opened.children_total) } }
+                @if pages > 1 { (turn) }
                 @for row in &opened.children {
                     @let here = row.fields.text(article::tag::CHAPTER);
                     @if here != chapter && !here.is_empty() { h3.block-head { ({ chapter = here; here }) } }
@@ -300,6 +309,7 @@ fn children(opened: &Opened) -> Markup {
                         div.text { (row.fields.text(article::tag::TEXT)) }
                     }
                 }
+                @if pages > 1 { (turn) }
             }
         }
     }

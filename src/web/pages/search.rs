@@ -169,8 +169,8 @@ fn facets(call: &Call, query: &Query, results: &Results) -> Result<Markup> {
                         input type="hidden" name=(name) value=(value);
                     }
                 }
-                div.field { label for="from" { "从" } input.short #from name="from" value=(call.asked("from")); }
-                div.field { label for="to" { "到" } input.short #to name="to" value=(call.asked("to")); }
+                div.field { label for="from" { "从" } input.short #from name="from" value=(call.asked("from")) placeholder="2026-01-01"; }
+                div.field { label for="to" { "到" } input.short #to name="to" value=(call.asked("to")) placeholder="2026-12-31"; }
                 button.btn.btn-small type="submit" { "筛选" }
             }
         }
@@ -181,7 +181,10 @@ fn hit_view(call: &Call, hit: &Hit) -> Result<Markup> {
     let directory = call.app.directory()?;
     let record = &hit.record;
     let href = match hit.kind.parent_of(record) {
-        Some((parent, _)) => format!("/regulation/{parent}#a{}", record.id),
+        Some((parent, order)) => {
+            let page = order as usize / limits::CHILD_ROWS + 1;
+            format!("/regulation/{parent}?page={page}#a{}", record.id)
+        }
         None => format!("/{}/{}", hit.kind.name, record.id),
     };
     let day = hit.kind.day_of(record);

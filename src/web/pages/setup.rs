@@ -78,24 +78,24 @@ fn page(call: &Call, problem: Option<&str>) -> Markup {
                     (area("townships", "乡镇（街道）", "", "如：某某镇纪委、某某街道纪工委"))
                 }
             }
-            @for (role, holder) in ADMINISTRATORS.iter().zip(HOLDERS) {
-                fieldset {
-                    legend { (ROLES.label(role)) "（" (holder) "）" }
-                    div.fields {
-                        div.field { label for=(format!("{role}-n")) { "姓名" }
-                            input id=(format!("{role}-n")) name=(format!("{role}.name")) required
-                                value=(text(&format!("{role}.name"), "")); }
-                        div.field { label for=(format!("{role}-l")) { "登录名" }
-                            input id=(format!("{role}-l")) name=(format!("{role}.login")) required
-                                value=(text(&format!("{role}.login"), "")); }
-                        div.field { label for=(format!("{role}-p")) { "初始口令（本人首次登录时须修改）" }
+            fieldset {
+                legend { "二、三员（初始口令由本人首次登录时修改）" }
+                @for (role, holder) in ADMINISTRATORS.iter().zip(HOLDERS) {
+                    h3.block-head id=(format!("{role}-h")) { (ROLES.label(role)) "（" (holder) "）" }
+                    div.fields.fields-3 role="group" aria-labelledby=(format!("{role}-h")) {
+                        @for (name, label) in [("name", "姓名"), ("login", "登录名")] {
+                            div.field { label for=(format!("{role}-{name}")) { (label) }
+                                input id=(format!("{role}-{name}")) name=(format!("{role}.{name}")) required
+                                    value=(text(&format!("{role}.{name}"), "")); }
+                        }
+                        div.field { label for=(format!("{role}-p")) { "初始口令" }
                             input id=(format!("{role}-p")) type="password" name=(format!("{role}.password")) required
                                 autocomplete="new-password"; }
                     }
                 }
             }
             fieldset {
-                legend { "二、备份密钥（可稍后补设）" }
+                legend { "三、备份密钥（可稍后补设）" }
                 div.fields {
                     (area("recipients", "接收方", "", "每行一个 age1…，至少两个；用 jiceng backup keygen 在另一台机器上生成"))
                 }

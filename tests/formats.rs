@@ -1,23 +1,24 @@
 //! The descriptions under `data-format/` and the code say the same: every vector decodes, or is refused,
 //! as its file says; goldens are what the code writes today; every table, kind, field, code and verb is
-//! described; and a store opens by the keys and places that `store.md` names, followed here by hand.
+//! described. `formats/sealed.rs` opens a store by hand, by the keys and places that `store.md` names.
 //!
 //! A vector is a text file, described in `data-format/README.md`. A rejection with a `gap:` line is one the
 //! reader still accepts: the test goes red as soon as it no longer does, and then that line goes.
+
+#[path = "formats/sealed.rs"]
+mod sealed;
 
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use base64::Engine;
 use jiceng::base::clock::ManualClock;
 use jiceng::base::{Moment, RecordId, Seq};
-use jiceng::records::decide::{self, trail};
+use jiceng::records::decide;
 use jiceng::records::dict::Dict;
-use jiceng::records::record::Delta;
+use jiceng::records::record::{Delta, MADE_BY};
 use jiceng::records::{self, Author, Field, Fields, Kind, Part, Record, Value, Widget, act, petition};
-use jiceng::store::seal::{Secret, sha256};
 use jiceng::store::{self, Act, ArchiveRow, Doer, Entry, Store, fact};
 
 const NOW: Moment = Moment(1_790_000_000_000);
@@ -150,12 +151,7 @@ fn replay(home: &Path, like: &Store, v: &Vector) -> Result<Vec<String>, String> 
         key: seq.to_be_bytes().to_vec(),
         value: bytes.clone(),
     }));
-    let (dir, key) = (home.join(&v.name), home.join(format!("{}.key", v.name)));
-    let generations = like.generations().to_vec();
-    let clock = Arc::new(ManualClock::at(NOW));
-    let mut rows = rows.into_iter().map(Ok);
-    let store = store::load(&dir, &key, &like.facts().store, generations, &mut rows, clock);
-    let store = store.map_err(|e| e.to_string())?;
+    let store = restore(home, &v.name, like, rows).map_err(|e| e.to_string())?;
     // The records that vectors tell of are not there: only what is said of the journal counts here.
     let report = store.check().map_err(|e| e.to_string())?;
     let broken = |p: &String| ["日志第", "日志缺少", "链头"].iter().any(|word| p.contains(word));
@@ -224,7 +220,11 @@ fn every_kind_field_vocabulary_and_state_is_described() {
     }
     assert!(missing.is_empty(), "records.md lacks these lines:\n{missing}");
     for kind in records::ALL {
-        assert!(doc.contains(&format!("### `{}` (", kind.name)), "{}", kind.name);
+        let section =
+            doc.split(&format!("### `{}` (", kind.name)).nth(1).unwrap_or_else(|| panic!("{}", kind.name));
+        let keys: Vec<String> = kind.keys.iter().chain(&[MADE_BY]).map(u16::to_string).collect();
+        let keys = format!("Found by exact value: {}.", keys.join(", "));
+        assert!(section.split("\n### ").next().unwrap().contains(&keys), "{}: {keys}", kind.name);
     }
 }
 
@@ -234,17 +234,10 @@ fn every_table_fact_and_verb_is_described() {
     for table in store::TABLES {
         assert!(store.contains(&format!("`{table}`")), "store.md lacks {table}");
     }
-    for fact in [fact::VERSION, fact::STORE, fact::EPOCH, fact::NEXT_ID, fact::HEAD, fact::COUNTY, fact::DEMO]
-        .into_iter()
-        .chain([
-            fact::RECIPIENTS,
-            fact::SETUP,
-            fact::READY,
-            fact::LOOKUP_KEY,
-            fact::BLOB_KEY,
-            fact::SIGNING_KEY,
-        ])
-    {
+    let code = include_str!("../src/store/mod.rs");
+    let facts = code.split("pub mod fact {").nth(1).unwrap().split("\n}").next().unwrap();
+    for rest in facts.split("&str = \"").skip(1) {
+        let fact = rest.split('"').next().unwrap();
         assert!(store.contains(&format!("| `{fact}` |")), "store.md lacks {fact}");
     }
     assert!(store.contains(&format!("`STORE_VERSION` = {}", store::STORE_VERSION)));
@@ -262,25 +255,6 @@ fn the_examples_of_the_descriptions_are_vectors() {
     assert_eq!(records, hex(&vector("records", "fields-every-shape")));
     let journal = plain(example(&doc("journal.md"), "<!-- example golden-acts 2 -->"));
     assert_eq!(journal, hex::encode(&vector("journal", "golden-acts").entries[1].1));
-}
-
-#[test]
-fn the_sealed_examples_open_and_the_keys_are_right() {
-    let doc = doc("store.md");
-    let bytes = |mark: &str| hex::decode(example(&doc, mark).split_whitespace().collect::<String>()).unwrap();
-    let key = |from: u8| Secret::from_slice(&(from..from + 32).collect::<Vec<u8>>()).unwrap();
-    let unwrapped =
-        unwrap_key(&key(0x40), "000102030405060708090a0b0c0d0e0f", 7, &bytes("<!-- example wrapped-key -->"));
-    assert_eq!(unwrapped.expose(), key(0).expose());
-    let value = bytes("<!-- example sealed-org -->");
-    let place = cat(&[b"jiceng-record-1", &7_u64.to_be_bytes(), &1_u32.to_be_bytes(), &[4, 0]]);
-    assert_eq!(value[..11], [1, 1, 0, 0, 0, 1, 4, 0, 0, 0, 109]);
-    assert_eq!(unwrapped.open(&place, &value[11..]).unwrap(), vector("records", "golden-org").hex);
-    let keys = bytes("<!-- example keys -->");
-    let (head, day, id) = ([&[1][..], &2_u64.to_be_bytes(), &[2]], !20_260_302_u32, 7_u64);
-    assert_eq!(keys[..22], cat(&[&head.concat(), &day.to_be_bytes(), &(!id).to_be_bytes()]));
-    let hash = key(0x60).short_hash(b"\x05\x00\x10user1");
-    assert_eq!(keys[22..], cat(&[&[5, 0, 16], &hash, &id.to_be_bytes()]));
 }
 
 /// The bytes of the annotated block after a mark: what stands left of `;`.
@@ -332,144 +306,6 @@ fn describe(field: &'static Field, lines: &mut Vec<String>, dicts: &mut Vec<&'st
     }
 }
 
-// ---- a store, opened by hand as `store.md` says
-
-/// One store with two versions of a petition, an attachment and a sealed reason.
-fn told_store(home: &Path) -> (Store, Record) {
-    let store = new_store(home, "told");
-    let mut blob = store.write_blob().unwrap();
-    blob.write(&vec![b'x'; 70_000]).unwrap();
-    let file = blob.finish("来信.txt").unwrap();
-    let doer = || Doer { account: RecordId(3), unit: RecordId(2), via: "web".into() };
-    let fields = (petition::KIND.sample)(1).with(petition::tag::FILES, Value::Files(vec![file]));
-    let record = decide::create(&petition::KIND, fields, AUTHOR, NOW).unwrap();
-    let id = store.submit(move |txn| {
-        txn.act(Act::new(doer(), act::CREATE));
-        txn.create(record)
-    });
-    let record = store.read().unwrap().get(id.unwrap(), true).unwrap().unwrap();
-    let propose = &petition::KIND.flow.moves[0];
-    let after = decide::advance(&petition::KIND, &record, propose, "拟受理", (AUTHOR, NOW)).unwrap();
-    let wanted = after.clone();
-    store
-        .submit(move |txn| {
-            txn.act(Act::new(doer(), act::ADVANCE).secret("理由"));
-            txn.update(after)
-        })
-        .unwrap();
-    (store, wanted)
-}
-
-fn value_of(rows: &[ArchiveRow], table: u8, key: &[u8]) -> Vec<u8> {
-    rows.iter().find(|r| r.table == table && r.key == key).unwrap().value.clone()
-}
-
-fn cat(parts: &[&[u8]]) -> Vec<u8> {
-    parts.concat()
-}
-
-fn unwrap_key(generation: &Secret, store: &str, id: u64, wrapped: &[u8]) -> Secret {
-    assert_eq!(wrapped[..4], 1_u32.to_be_bytes());
-    let place = cat(&[b"jiceng-record-key-1 ", store.as_bytes(), &id.to_be_bytes()]);
-    Secret::from_slice(&generation.open(&place, &wrapped[4..]).unwrap()).unwrap()
-}
-
-#[test]
-fn keys_open_where_the_description_says() {
-    let home = tempfile::tempdir().unwrap();
-    let store = new_store(home.path(), "keys");
-    let id = store.facts().store.clone();
-    let base64 = |text: &str| base64::engine::general_purpose::STANDARD.decode(text).unwrap();
-    let key_file = fs::read_to_string(store.key_file()).unwrap();
-    let slot_key = base64(key_file.strip_prefix("jiceng-key-1 ").unwrap().strip_suffix('\n').unwrap());
-    let slots: serde_json::Value =
-        serde_json::from_slice(&fs::read(store.dir().join("keys.json")).unwrap()).unwrap();
-    assert_eq!((slots["format"].as_u64(), slots["store"].as_str()), (Some(1), Some(id.as_str())));
-    assert_eq!(slots["slots"][0]["kind"], "key-file");
-    let open = |key: &[u8], place: String, sealed: &serde_json::Value| {
-        let sealed = base64(sealed.as_str().unwrap());
-        Secret::from_slice(key).unwrap().open(place.as_bytes(), &sealed).unwrap()
-    };
-    let master = open(&slot_key, format!("jiceng-slot-1 {id}"), &slots["slots"][0]["master"]);
-    let place = format!("jiceng-generation-1 {id} 1");
-    let generation = open(&master, place, &slots["generations"][0]["key"]);
-    assert_eq!(generation, store.generations()[0].1.expose());
-    let rows = dump(&store);
-    let key_0 = value_of(&rows, 4, &0_u64.to_be_bytes());
-    let own = unwrap_key(&store.generations()[0].1, &id, 0, &key_0);
-    for name in [fact::LOOKUP_KEY, fact::BLOB_KEY, fact::SIGNING_KEY] {
-        let place = format!("jiceng-secret-1 {id} {name}");
-        assert_eq!(own.open(place.as_bytes(), &value_of(&rows, 1, name.as_bytes())).unwrap().len(), 32);
-    }
-}
-
-#[test]
-fn records_and_attachments_open_where_the_description_says() {
-    let home = tempfile::tempdir().unwrap();
-    let (store, wanted) = told_store(home.path());
-    let rows = dump(&store);
-    let id = wanted.id.0.to_be_bytes();
-    let key =
-        unwrap_key(&store.generations()[0].1, &store.facts().store, wanted.id.0, &value_of(&rows, 4, &id));
-    let value = value_of(&rows, 3, &id);
-    assert_eq!(value[..7], [1, 1, 0, 0, 0, 2, 1], "format, suite, version, kind");
-    let length = u32::from_be_bytes(value[7..11].try_into().unwrap()) as usize;
-    let place = |part: u8| cat(&[b"jiceng-record-1", &id, &2_u32.to_be_bytes(), &[1, part]]);
-    let main = key.open(&place(0), &value[11..11 + length]).unwrap();
-    let identity = key.open(&place(1), &value[11 + length..]).unwrap();
-    assert_eq!(Record::decode(wanted.id, &main, &identity).unwrap(), wanted);
-    let row = &wanted.fields.rows(petition::tag::TRAIL)[0];
-    assert_eq!((row.text(trail::MOVE), row.link(trail::BY)), ("提交拟办", Some(RecordId(3))));
-    assert_eq!((row.int(trail::AT), row.text(trail::OPINION)), (NOW.0, "拟受理"));
-
-    let file = &wanted.fields.files(petition::tag::FILES)[0];
-    let bytes = fs::read(store.dir().join("blobs").join(&file.blob[..2]).join(&file.blob)).unwrap();
-    assert_eq!((&bytes[..8], bytes.len()), (&b"jicengB1"[..], 8 + 70_000 + 2 * 16));
-    let key = Secret::from_slice(&file.key).unwrap();
-    let first = key.open_chunk(0, false, &bytes[8..8 + 65_552]).unwrap();
-    let last = key.open_chunk(1, true, &bytes[8 + 65_552..]).unwrap();
-    assert_eq!((first.len(), last.len(), file.size), (65_536, 4_464, 70_000));
-}
-
-#[test]
-fn entries_chain_and_open_as_the_description_says() {
-    let home = tempfile::tempdir().unwrap();
-    let (store, wanted) = told_store(home.path());
-    let rows = dump(&store);
-    let generation = &store.generations()[0].1;
-    let key_of =
-        |id: u64| unwrap_key(generation, &store.facts().store, id, &value_of(&rows, 4, &id.to_be_bytes()));
-    let mut before = [0; 32];
-    for seq in 1..=2_u64 {
-        let bytes = value_of(&rows, JOURNAL, &seq.to_be_bytes());
-        let length = u32::from_be_bytes(bytes[..4].try_into().unwrap()) as usize;
-        let (header, rest) = bytes[4..].split_at(length);
-        let (digest, rest) = rest.split_at(32);
-        let (hash, payload) = rest.split_at(32);
-        assert_eq!(sha256(&[payload]), digest);
-        before = sha256(&[b"jiceng-journal-1", &seq.to_be_bytes(), &before, header, digest]);
-        assert_eq!(before, hash);
-    }
-    assert_eq!(value_of(&rows, 1, b"head"), cat(&[&2_u64.to_be_bytes(), &before]));
-    let entry = store.read().unwrap().entry(Seq(2)).unwrap().unwrap();
-    let stored = value_of(&rows, 3, &wanted.id.0.to_be_bytes());
-    assert_eq!(entry.header.subjects[0].digest, Some(sha256(&[&stored])));
-    for part in &entry.parts {
-        let place =
-            cat(&[b"jiceng-journal-part-1", &part.id.0.to_be_bytes(), &2_u64.to_be_bytes(), &[part.part]]);
-        let plain = key_of(part.id.0).open(&place, &part.sealed).unwrap();
-        match (part.id.0, part.part) {
-            (0, 2) => assert_eq!(plain, "理由".as_bytes()),
-            (_, 0) => {
-                let delta = Delta::decode(&zstd::decode_all(plain.as_slice()).unwrap()).unwrap();
-                assert_eq!(delta.state(), Some(wanted.state));
-            }
-            other => panic!("a move changes no part {other:?}"),
-        }
-    }
-    assert_eq!(entry.parts.len(), 2);
-}
-
 // ---- prints what a writer of the descriptions pastes
 
 #[test]
@@ -510,6 +346,14 @@ fn dump(store: &Store) -> Vec<ArchiveRow> {
     };
     store.read().unwrap().dump(&mut sink).unwrap();
     rows
+}
+
+/// A store of its own with the keys of another and these rows, made as a restore does.
+fn restore(home: &Path, name: &str, like: &Store, rows: Vec<ArchiveRow>) -> jiceng::base::Result<Store> {
+    let (dir, key, clock) =
+        (home.join(name), home.join(format!("{name}.key")), Arc::new(ManualClock::at(NOW)));
+    let mut rows = rows.into_iter().map(Ok);
+    store::load(&dir, &key, &like.facts().store, like.generations().to_vec(), &mut rows, clock)
 }
 
 fn root() -> PathBuf {

@@ -339,6 +339,14 @@ fn petitioner(object: &mut Map<String, Json>, raw: &mut Raw) -> std::result::Res
     Ok(())
 }
 
+/// A rank of the gate that is stated in another column counts as well.
+fn stated(code: &mut &'static str, text: &str) {
+    let rank = rank::from_words(text);
+    if rank::is_blocked(rank) {
+        *code = rank;
+    }
+}
+
 fn accused(
     object: &mut Map<String, Json>,
     raw: &mut Raw,
@@ -358,11 +366,17 @@ fn accused(
             match petition::ACCUSED_FIELDS.iter().find(|f| f.name == key) {
                 _ if text.is_empty() => {}
                 Some(f) if f.name == "rank" => {
-                    code = rank::from_words(&text);
+                    code = if rank::is_blocked(code) { code } else { rank::from_words(&text) };
                     remarks.extend((code == rank::UNKNOWN).then(|| format!("第{}人职级：{text}", n + 1)));
                 }
-                Some(field) => raw.push((format!("accused.{n}.{key}"), one_line(field, text))),
-                None => remarks.push(format!("第{}人{key}：{text}", n + 1)),
+                Some(field) => {
+                    stated(&mut code, &text);
+                    raw.push((format!("accused.{n}.{key}"), one_line(field, text)));
+                }
+                None => {
+                    stated(&mut code, &text);
+                    remarks.push(format!("第{}人{key}：{text}", n + 1));
+                }
             }
         }
         raw.push((format!("accused.{n}.rank"), code.to_owned()));
@@ -413,7 +427,8 @@ fn article_fields(
         return Err(vec![(column("text"), "条文应为对象（no、chapter、text）。".into())]);
     };
     let title = cover.text(regulation::tag::TITLE);
-    let address = format!("《{title}》{}", object.get("no").map(words).unwrap_or_default());
+    let no = object.get("no").map(words).unwrap_or_default().replace(['\n', '\t'], " ");
+    let address = format!("《{title}》{no}");
     let mut raw = vec![
         ("regulation".to_owned(), "0".to_owned()),
         ("order".to_owned(), order.to_string()),

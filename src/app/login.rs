@@ -68,13 +68,19 @@ impl App {
         self.set_credential(actor, actor.account, credential, false)
     }
 
-    /// A one-time password for an account, to be changed at the first log-in; only for who may create accounts.
+    /// A one-time password for an account, to be changed at the first log-in; only for who may create accounts. The
+    /// account loses its roles until the security administrator grants them again: whoever hands out a password must
+    /// not gain anything by it. Administrators' own passwords are nobody else's business.
     pub fn reset_password(&self, actor: &Actor, id: RecordId) -> Result<String> {
         if actor.scope(&account::KIND, Right::Create) == Scope::Nothing || actor.account == id {
             return Err(self.refused(actor, &account::KIND, id));
         }
         let record = self.store.read()?.get(id, false)?.filter(|r| r.kind == account::KIND.tag);
-        let login = record.ok_or_else(Error::denied)?.fields.text(account::tag::LOGIN).to_owned();
+        let record = record.ok_or_else(Error::denied)?;
+        if account::is_administrator(&record.fields) {
+            return Err(Error::invalid("三员的口令不能由他人重置。"));
+        }
+        let login = record.fields.text(account::tag::LOGIN).to_owned();
         let password = one_time_password()?;
         let credential = self.credential(&login, &password)?;
         self.set_credential(actor, id, credential, true)?;
@@ -124,6 +130,12 @@ impl App {
                 return Err(Error::denied());
             }
             let mut record = txn.get(id)?.ok_or_else(Error::denied)?;
+            if other && account::is_administrator(&record.fields) {
+                return Err(Error::denied());
+            }
+            if other {
+                record.fields.remove(account::tag::ROLES);
+            }
             record.version += 1;
             record.updated = txn.now();
             record.fields.insert(account::tag::CREDENTIAL, Value::Text(credential));

@@ -6,6 +6,7 @@
 pub mod access;
 pub mod audit;
 pub mod backup;
+pub mod change;
 pub mod demo;
 pub mod doctor;
 pub mod follower;

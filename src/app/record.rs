@@ -1,13 +1,10 @@
-//! What can be done with records of any kind: list, open, enter, change, move, look at their history, open the
-//! identity, fetch an attachment. One code path for every kind; rights are checked in the transaction that acts.
+//! Looking at records of any kind: list, open, history, the identity for a reason, attachments. One code path for every
+//! kind; absent and forbidden look the same; a look at something sensitive is entered before it is shown.
 
 use super::{Actor, App, Right, Scope};
-use crate::base::{Error, ErrorKind, RecordId, Result, limits};
-use crate::records::decide::{self, Refusal};
-use crate::records::field::{self, Problem, Raw};
+use crate::base::{Error, RecordId, Result, limits};
 use crate::records::flow::Move;
-use crate::records::record::SUBMIT;
-use crate::records::{self, Author, Field, Fields, FileRef, Kind, Part, Record, Value, Widget, act};
+use crate::records::{self, Author, Field, Fields, FileRef, Kind, Part, Record, Value, Widget, account, act};
 use crate::store::{Act, BlobReader, Header, ListQuery, Snapshot, Txn};
 
 /// What a list is asked for. Empty lists of units and states mean all that may be seen.
@@ -69,38 +66,6 @@ pub struct Step {
     pub changes: Vec<(&'static Field, Option<Value>, Option<Value>)>,
     /// State before and after, when it changed.
     pub state: Option<(Option<u8>, u8)>,
-}
-
-/// What a form sends.
-#[derive(Clone, Debug, Default)]
-pub struct Typed {
-    /// Names and texts.
-    pub raw: Raw,
-    /// New attachments, sealed already.
-    pub files: Vec<FileRef>,
-    /// Names of sealed files to leave out.
-    pub dropped: Vec<String>,
-    /// One-time id of the form.
-    pub submit: String,
-}
-
-/// Why a form was not accepted.
-#[derive(Debug)]
-pub enum SaveError {
-    /// These inputs must be mended.
-    Problems(Vec<Problem>),
-    /// Article 16.
-    Gate,
-    /// Somebody else changed it: the record as it is now.
-    Stale(Box<Record>),
-    /// Anything else.
-    Failed(Error),
-}
-
-impl From<Error> for SaveError {
-    fn from(e: Error) -> Self {
-        Self::Failed(e)
-    }
 }
 
 impl App {
@@ -196,144 +161,6 @@ impl App {
         })
     }
 
-    /// Enters a record from a form. The same submit id gives the same record again.
-    pub fn create(&self, actor: &Actor, kind: &'static Kind, typed: Typed) -> Result<RecordId, SaveError> {
-        let (fields, problems) = field::parse(kind.fields, &typed.raw);
-        if decide::gate_refuses(kind, &fields) {
-            return Err(self.gate(actor, &typed.files));
-        }
-        if !problems.is_empty() {
-            return Err(SaveError::Problems(problems));
-        }
-        if actor.scope(kind, Right::Create) == Scope::Nothing {
-            return Err(self.refused(actor, kind, RecordId(0)).into());
-        }
-        let fields: Fields = fields
-            .iter()
-            .filter(|(tag, _)| kind.field(*tag).is_some_and(|f| actor.may_type(kind, f, None)))
-            .collect();
-        let fields = with_files(kind, fields, &[], &typed);
-        let actor = actor.clone();
-        let outcome = self.store.submit(move |txn| {
-            let live = live(txn, &actor)?;
-            if live.scope(kind, Right::Create) == Scope::Nothing {
-                return Err(Error::denied());
-            }
-            if let Some(done) = already(txn, kind, &typed.submit)? {
-                txn.act(Act::new(actor.doer(), act::CREATE).note("repeat").refused());
-                return Ok(Ok(done));
-            }
-            let taken = taken_keys(txn, kind, &fields, None)?;
-            if !taken.is_empty() {
-                txn.act(Act::new(actor.doer(), act::CREATE).note("taken").refused());
-                return Ok(Err(Refusal::Problems(taken)));
-            }
-            let made = decide::create(kind, fields.with_text(SUBMIT, typed.submit), live.author(), txn.now());
-            txn.act(Act::new(actor.doer(), act::CREATE));
-            match made {
-                Ok(record) => txn.create(record).map(Ok),
-                Err(refusal) => Ok(Err(refusal)),
-            }
-        })?;
-        outcome.map_err(|refusal| self.refusal(refusal))
-    }
-
-    /// Changes a record that was at `version` when the form was made.
-    pub fn amend(
-        &self,
-        actor: &Actor,
-        kind: &'static Kind,
-        at: (RecordId, u32),
-        typed: Typed,
-    ) -> Result<RecordId, SaveError> {
-        let (id, version) = at;
-        let existing = self.visible(&self.store.read()?, actor, kind, id)?;
-        if !actor.may(kind, Right::Edit, existing.unit) {
-            return Err(self.refused(actor, kind, id).into());
-        }
-        let may = |f: &Field| actor.may_type(kind, f, Some(&existing));
-        let (fields, mut problems) = field::parse(kind.fields, &typed.raw);
-        if decide::gate_refuses(kind, &fields) {
-            return Err(self.gate(actor, &typed.files));
-        }
-        problems.retain(|(name, _)| {
-            let own = kind.fields.iter().find(|f| name == f.name || name.starts_with(&format!("{}.", f.name)));
-            own.is_none_or(&may)
-        });
-        if !problems.is_empty() {
-            return Err(SaveError::Problems(problems));
-        }
-        let actor = actor.clone();
-        let outcome = self.store.submit(move |txn| {
-            let before = authorise(txn, &actor, kind, Right::Edit, id)?;
-            if before.fields.text(SUBMIT) == typed.submit && !typed.submit.is_empty() {
-                txn.act(Act::new(actor.doer(), act::UPDATE).note("repeat").refused());
-                return Ok(Ok(id));
-            }
-            let live = live(txn, &actor)?;
-            let editable = |f: &Field| live.may_type(kind, f, Some(&before));
-            txn.act(Act::new(actor.doer(), act::UPDATE));
-            if before.version != version {
-                return Ok(Err(Changed::Stale(Box::new(before))));
-            }
-            let taken = taken_keys(txn, kind, &fields, Some(id))?;
-            if !taken.is_empty() {
-                return Ok(Err(Changed::Refused(Refusal::Problems(taken))));
-            }
-            match decide::amend(kind, &before, &fields, &editable, txn.now()) {
-                Err(refusal) => Ok(Err(Changed::Refused(refusal))),
-                Ok(mut after) => {
-                    after.fields = with_files(kind, after.fields, &before_files(kind, &before), &typed);
-                    after.fields.insert(SUBMIT, Value::Text(typed.submit));
-                    txn.update(after).map(|()| Ok(id))
-                }
-            }
-        })?;
-        outcome.map_err(|changed| match changed {
-            Changed::Stale(record) => SaveError::Stale(record),
-            Changed::Refused(refusal) => self.refusal(refusal),
-        })
-    }
-
-    /// Makes a move of the flow.
-    pub fn advance(
-        &self,
-        actor: &Actor,
-        kind: &'static Kind,
-        at: (RecordId, u32),
-        mv: &'static Move,
-        typed: (String, String),
-    ) -> Result<(), SaveError> {
-        let ((id, version), (opinion, submit)) = (at, typed);
-        let existing = self.visible(&self.store.read()?, actor, kind, id)?;
-        if !actor.may(kind, Right::Move(mv.duty), existing.unit) {
-            return Err(self.refused(actor, kind, id).into());
-        }
-        let actor = actor.clone();
-        let outcome = self.store.submit(move |txn| {
-            let before = authorise(txn, &actor, kind, Right::Move(mv.duty), id)?;
-            txn.act(Act::new(actor.doer(), act::ADVANCE).note(mv.name));
-            if before.fields.text(SUBMIT) == submit && !submit.is_empty() {
-                return Ok(Ok(()));
-            }
-            if before.version != version {
-                return Ok(Err(Changed::Stale(Box::new(before))));
-            }
-            let by = (live(txn, &actor)?.author(), txn.now());
-            match decide::advance(kind, &before, mv, &opinion, by) {
-                Err(refusal) => Ok(Err(Changed::Refused(refusal))),
-                Ok(mut after) => {
-                    after.fields.insert(SUBMIT, Value::Text(submit));
-                    txn.update(after).map(Ok)
-                }
-            }
-        })?;
-        outcome.map_err(|changed| match changed {
-            Changed::Stale(record) => SaveError::Stale(record),
-            Changed::Refused(refusal) => self.refusal(refusal),
-        })
-    }
-
     /// The story of a record: every change with old and new values, every look at it.
     pub fn history(&self, actor: &Actor, kind: &'static Kind, id: RecordId) -> Result<(Record, Vec<Step>)> {
         let snapshot = self.store.read()?;
@@ -411,7 +238,13 @@ impl App {
     }
 
     /// The record, if the actor may see it; absent and forbidden look the same.
-    fn visible(&self, snapshot: &Snapshot, actor: &Actor, kind: &'static Kind, id: RecordId) -> Result<Record> {
+    pub(super) fn visible(
+        &self,
+        snapshot: &Snapshot,
+        actor: &Actor,
+        kind: &'static Kind,
+        id: RecordId,
+    ) -> Result<Record> {
         match snapshot.get(id, false)? {
             Some(r) if r.kind == kind.tag && actor.may(kind, Right::See, r.unit) => Ok(r),
             Some(_) => Err(self.refused(actor, kind, id)),
@@ -449,80 +282,27 @@ impl App {
         })
     }
 
-    /// Article 16: nothing of the input stays; that something was refused is entered without a word of it.
-    fn gate(&self, actor: &Actor, files: &[FileRef]) -> SaveError {
-        for file in files {
-            if let Err(e) = self.store.discard_blob(file) {
-                return e.into();
-            }
-        }
-        let act = Act::new(actor.doer(), act::GATE).refused();
-        let entered = self.store.submit(move |txn| {
-            txn.act(act);
-            Ok(())
-        });
-        entered.map_or_else(SaveError::Failed, |()| SaveError::Gate)
-    }
-
-    fn refusal(&self, refusal: Refusal) -> SaveError {
-        match refusal {
-            Refusal::Problems(problems) => SaveError::Problems(problems),
-            Refusal::Gate => SaveError::Gate,
-            Refusal::NotNow => Error::new(ErrorKind::Stale, "记录的状态已变，这一步现在不能做。请刷新后再看。").into(),
-            Refusal::OwnWork => Error::invalid("经办和审批不能是同一个人，请由另一位负责人审批。").into(),
-        }
-    }
-}
-
-enum Changed {
-    Stale(Box<Record>),
-    Refused(Refusal),
 }
 
 /// The actor with the rights of this very moment.
 pub(super) fn live(txn: &Txn<'_>, actor: &Actor) -> Result<Actor> {
-    let account = txn.get(actor.account)?.filter(|a| a.kind == records::account::KIND.tag && a.state == 1);
+    let account = txn.get(actor.account)?.filter(|a| a.kind == account::KIND.tag && a.state == 1);
     account.map(|a| Actor::of(&a, &actor.via)).ok_or_else(Error::denied)
 }
 
 /// The record, if the actor may do this to it at this very moment.
-fn authorise(txn: &Txn<'_>, actor: &Actor, kind: &'static Kind, right: Right, id: RecordId) -> Result<Record> {
+pub(super) fn authorise(txn: &Txn<'_>, actor: &Actor, kind: &'static Kind, right: Right, id: RecordId) -> Result<Record> {
     let live = live(txn, actor)?;
     let record = txn.get(id)?.filter(|r| r.kind == kind.tag && live.may(kind, right, r.unit));
     record.ok_or_else(Error::denied)
 }
 
-fn already(txn: &Txn<'_>, kind: &'static Kind, submit: &str) -> Result<Option<RecordId>> {
-    if submit.is_empty() { Ok(None) } else { Ok(txn.find(kind, SUBMIT, submit)?.first().copied()) }
-}
-
-/// Names that must be alone of their kind.
-fn taken_keys(txn: &Txn<'_>, kind: &'static Kind, fields: &Fields, own: Option<RecordId>) -> Result<Vec<Problem>> {
-    let mut problems = Vec::new();
-    for tag in kind.keys.iter().filter(|_| kind.unique) {
-        let Some(field) = kind.field(*tag) else { continue };
-        let value = fields.text(*tag);
-        if !value.is_empty() && txn.find(kind, *tag, value)?.iter().any(|id| Some(*id) != own) {
-            problems.push((field.name.to_owned(), format!("{}“{value}”已被使用，请换一个。", field.label)));
-        }
-    }
-    Ok(problems)
-}
-
-fn files_tag(kind: &Kind) -> Option<u16> {
+pub(super) fn files_tag(kind: &Kind) -> Option<u16> {
     kind.fields.iter().find(|f| matches!(f.widget, Widget::Files)).map(|f| f.tag)
 }
 
-fn before_files(kind: &Kind, record: &Record) -> Vec<FileRef> {
+pub(super) fn before_files(kind: &Kind, record: &Record) -> Vec<FileRef> {
     files_tag(kind).map_or_else(Vec::new, |tag| record.fields.files(tag).to_vec())
-}
-
-fn with_files(kind: &Kind, mut fields: Fields, before: &[FileRef], typed: &Typed) -> Fields {
-    let Some(tag) = files_tag(kind) else { return fields };
-    let kept = before.iter().filter(|f| !typed.dropped.contains(&f.blob));
-    let files: Vec<FileRef> = kept.chain(&typed.files).cloned().collect();
-    fields.remove(tag);
-    if files.is_empty() { fields } else { fields.with(tag, Value::Files(files)) }
 }
 
 fn children(snapshot: &Snapshot, actor: &Actor, record: &Record, page: u64) -> Result<(Vec<Record>, u64)> {

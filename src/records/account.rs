@@ -89,6 +89,19 @@ pub static KIND: Kind = Kind {
     },
 };
 
+/// The account is one of the three.
+pub fn is_administrator(fields: &Fields) -> bool {
+    fields.codes(ROLES_TAG).iter().any(|r| ADMINISTRATORS.contains(&r.as_str()))
+}
+
+/// A change that no single person may make: giving or taking the role of an administrator.
+pub fn touches_administrators(before: &Fields, after: &Fields) -> bool {
+    let held = |f: &Fields| -> Vec<String> {
+        f.codes(ROLES_TAG).iter().filter(|r| ADMINISTRATORS.contains(&r.as_str())).cloned().collect()
+    };
+    held(before) != held(after)
+}
+
 fn check(fields: &Fields) -> Vec<(String, String)> {
     let mut problems = Vec::new();
     let login = fields.text(LOGIN);
@@ -96,8 +109,7 @@ fn check(fields: &Fields) -> Vec<(String, String)> {
         problems.push(("login".into(), "登录名只能用小写字母、数字和连字符。".into()));
     }
     let roles = fields.codes(ROLES_TAG);
-    let administrator = roles.iter().any(|r| ADMINISTRATORS.contains(&r.as_str()));
-    if administrator && roles.len() > 1 {
+    if is_administrator(fields) && roles.len() > 1 {
         problems.push(("roles".into(), "三员互斥：系统管理员、安全保密管理员、安全审计员不能兼任其他任何角色。".into()));
     }
     problems
@@ -106,6 +118,17 @@ fn check(fields: &Fields) -> Vec<(String, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn giving_or_taking_an_administrators_role_is_noticed() {
+        let with = |roles: &[&str]| {
+            let codes = roles.iter().map(|r| (*r).to_owned()).collect();
+            Fields::default().with(ROLES_TAG, Value::Codes(codes))
+        };
+        assert!(touches_administrators(&with(&["handler"]), &with(&["sysadmin"])));
+        assert!(touches_administrators(&with(&["auditor"]), &Fields::default()));
+        assert!(!touches_administrators(&with(&["handler"]), &with(&["approver"])));
+    }
 
     #[test]
     fn the_three_administrators_exclude_everything_else() {

@@ -1,7 +1,7 @@
 //! A record and its values, and how they become bytes (CBOR, `data-format/records.md`).
 //!
-//! A record has two parts that are sealed apart: the main part, and the identity of the petitioner. Tags below 15 of
-//! the main part are the record's own head, 15 is the submit id, the others belong to the fields of its kind. Readers
+//! A record has two parts that are sealed apart: the main part, and the identity of the petitioner. Tags below 14 of
+//! the main part are the record's own head, 14 and 15 are submit ids, the others belong to the fields of its kind. Readers
 //! keep values they know the shape of, whatever the tag, so a field that was dropped from a kind is not dropped from
 //! old records.
 
@@ -24,10 +24,13 @@ const HEAD_VERSION: u16 = 7;
 const HEAD_TAGS: usize = 7;
 
 /// The one-time id of the form that last changed the record; a field every kind has and nobody sees.
-pub const SUBMIT: u16 = 15;
+pub const CHANGED_BY: u16 = 14;
+
+/// The one-time id of the form that made the record; found by exact value, so that it makes no second one.
+pub const MADE_BY: u16 = 15;
 
 /// First tag that is not the head's.
-pub const FIRST_FIELD: u16 = 15;
+pub const FIRST_FIELD: u16 = 14;
 
 /// Who does something, on behalf of which unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -229,7 +232,8 @@ impl Delta {
         };
         let delta = read().map_err(|e| Error::damaged("日志条目内容").with_detail(e))?;
         let apart = delta.gone.iter().all(|tag| delta.set.get(*tag).is_none());
-        if apart && delta.encode() == bytes { Ok(delta) } else { Err(Error::damaged("日志条目内容")) }
+        let rising = delta.gone.windows(2).all(|w| w[0] < w[1]);
+        if apart && rising && delta.encode() == bytes { Ok(delta) } else { Err(Error::damaged("日志条目内容")) }
     }
 
     /// The state the change led to, when it changed the state.

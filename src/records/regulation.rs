@@ -68,7 +68,9 @@ static FIELDS: &[Field] = &[
     Field::new(PUBLISHED, "published", "公布日期", Widget::Date(true)).group(HEAD),
     Field::new(21, "effective", "施行日期", Widget::Date(true)).group(HEAD),
     Field::new(STATUS, "status", "时效性", Widget::OpenChoice(&STATUSES)).group(HEAD),
-    Field::new(REPLACES, "replaces", "前一版本", Widget::Link("regulation")).group(HEAD),
+    Field::new(REPLACES, "replaces", "前一版本", Widget::Link("regulation"))
+        .group(HEAD)
+        .help("前一版本的记录号（其页面地址末尾的数字）；同名法规会自动列为其他版本"),
     Field::new(TEXT, "text", "题注与前言", Widget::Area).group(BODY).search(Search::Body).max(limits::TEXT_CHARS),
     Field::new(VERSION_KEY, "version_key", "版本组", Widget::Hidden),
     Field::new(REMARKS, "remarks", "备注", Widget::Area).group(BODY).max(limits::REMARK_CHARS),

@@ -94,6 +94,10 @@ fn chain(txn: &redb::ReadTransaction, shared: &Shared, report: &mut Report) -> R
         }
         report.entries += 1;
     }
+    let fact = meta.get(fact::EPOCH.as_bytes()).map_err(damage)?;
+    if fact.is_none_or(|v| v.value() != epoch.to_string().as_bytes()) {
+        report.problem("纪元与日志最后一条不一致");
+    }
     if head != stored {
         report.problem(format!("日志链头对不上：记录的是第 {} 条，查到第 {} 条", stored.seq, head.seq));
     }

@@ -2,7 +2,7 @@
 
 use redb::TableDefinition;
 
-use crate::records::record::SUBMIT;
+use crate::records::record::MADE_BY;
 use crate::records::{Kind, Record};
 
 /// Facts about the store itself: version, id, epoch, head of the journal, next id, sealed secrets.
@@ -56,7 +56,7 @@ pub(super) fn rows(kind: &Kind, record: &Record, hash: &dyn Fn(&[u8]) -> [u8; 16
     let child = kind.parent_of(record).map(|(parent, order)| {
         [&parent.0.to_be_bytes()[..], &[kind.tag], &order.to_be_bytes(), &id.to_be_bytes()].concat()
     });
-    let lookups = kind.keys.iter().chain(&[SUBMIT]).filter_map(|tag| {
+    let lookups = kind.keys.iter().chain(&[MADE_BY]).filter_map(|tag| {
         let value = record.fields.display(kind.fields, *tag);
         (!value.is_empty()).then(|| [&lookup_prefix(kind, *tag, &value, hash)[..], &id.to_be_bytes()].concat())
     });

@@ -62,6 +62,12 @@ impl Call {
         records::field::first(&self.raw, name)
     }
 
+    /// The one-time id of the form; anything that is not one of ours is none.
+    pub fn submit_id(&self) -> &str {
+        let id = self.typed("submit");
+        if id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit()) { id } else { "" }
+    }
+
     /// The session; pages behind [`Access::LoggedIn`] have one.
     pub fn live(&self) -> Result<&Live> {
         self.live.as_ref().ok_or_else(Error::denied)

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use crate::app::record::{SaveError, Typed};
+use crate::app::change::{SaveError, Typed};
 use crate::app::{Right, Scope};
 use crate::base::{Error, RecordId, Result};
 use crate::records::field::{self, Problem, Raw};
@@ -221,7 +221,7 @@ fn typed(call: &Call) -> Result<Typed> {
         raw: call.raw.clone(),
         files: all_files(call)?,
         dropped: call.raw.iter().filter(|(n, _)| n == "files.drop").map(|(_, v)| v.clone()).collect(),
-        submit: call.typed("submit").to_owned(),
+        submit: call.submit_id().to_owned(),
     })
 }
 

@@ -46,6 +46,7 @@ pub fn reset(call: &Call) -> Result<Reply> {
             h2 { (record.fields.text(account::tag::NAME)) "（" (record.fields.text(account::tag::LOGIN)) "）" }
             p { "一次性口令：" b.mono { (password) } }
             p.help { "只显示这一次，请当面交给本人。本人首次登录时必须改成自己的口令。" }
+            p.help { "账户的角色须由安全保密管理员（重新）授予后才能使用。" }
             p { a.btn.btn-primary href=(format!("/account/{}", record.id)) { "已交给本人" } }
         }
     })

@@ -3,7 +3,8 @@
 use maud::{Markup, html};
 
 use crate::app::names::Directory;
-use crate::app::record::{Opened, SaveError, identity_fields};
+use crate::app::change::SaveError;
+use crate::app::record::{Opened, identity_fields};
 use crate::app::{Right, Scope};
 use crate::base::{Error, Result, limits};
 use crate::records::decide::trail;
@@ -39,7 +40,7 @@ pub fn advance(call: &Call) -> Result<Reply> {
     let (kind, id) = (call.kind()?, call.id()?);
     let mv = kind.flow.moves.iter().find(|m| m.name == call.param("name")).ok_or_else(Error::denied)?;
     let version = call.typed("version").parse().map_err(|_| Error::invalid("表单不完整，请刷新后重试。"))?;
-    let typed = (call.typed("opinion").to_owned(), call.typed("submit").to_owned());
+    let typed = (call.typed("opinion").to_owned(), call.submit_id().to_owned());
     match call.app.advance(&call.live()?.actor, kind, (id, version), mv, typed) {
         Ok(()) => Ok(Reply::Redirect(format!("/{}/{id}?done=moved", kind.name))),
         Err(SaveError::Problems(problems)) => again(call, &problems[0].1),

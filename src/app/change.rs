@@ -1,0 +1,278 @@
+//! Entering, changing and moving records of any kind: check and act in one transaction, the same submit id gives the same
+//! record, a stale version gives both texts, and article 16 is asked before anything is kept.
+
+use super::record::{authorise, before_files, files_tag, live};
+use super::{Actor, App, Right, Scope};
+use crate::base::{Error, ErrorKind, RecordId, Result};
+use crate::records::decide::{self, Refusal};
+use crate::records::field::{self, Problem, Raw};
+use crate::records::flow::Move;
+use crate::records::record::{CHANGED_BY, MADE_BY};
+use crate::records::{self, Field, Fields, FileRef, Kind, Record, Value, Widget, account, act};
+use crate::store::{Act, Txn};
+
+/// What a form sends.
+#[derive(Clone, Debug, Default)]
+pub struct Typed {
+    /// Names and texts.
+    pub raw: Raw,
+    /// New attachments, sealed already.
+    pub files: Vec<FileRef>,
+    /// Names of sealed files to leave out.
+    pub dropped: Vec<String>,
+    /// One-time id of the form.
+    pub submit: String,
+}
+
+/// Why a form was not accepted.
+#[derive(Debug)]
+pub enum SaveError {
+    /// These inputs must be mended.
+    Problems(Vec<Problem>),
+    /// Article 16.
+    Gate,
+    /// Somebody else changed it: the record as it is now.
+    Stale(Box<Record>),
+    /// Anything else.
+    Failed(Error),
+}
+
+impl From<Error> for SaveError {
+    fn from(e: Error) -> Self {
+        Self::Failed(e)
+    }
+}
+
+impl App {
+    /// Enters a record from a form. The same submit id gives the same record again.
+    pub fn create(&self, actor: &Actor, kind: &'static Kind, typed: Typed) -> Result<RecordId, SaveError> {
+        let (fields, problems) = field::parse(kind.fields, &typed.raw);
+        if decide::gate_refuses(kind, &fields) {
+            return Err(self.gate(actor, &typed.files));
+        }
+        if !problems.is_empty() {
+            return Err(SaveError::Problems(problems));
+        }
+        if actor.scope(kind, Right::Create) == Scope::Nothing {
+            return Err(self.refused(actor, kind, RecordId(0)).into());
+        }
+        let fields: Fields = fields
+            .iter()
+            .filter(|(tag, _)| kind.field(*tag).is_some_and(|f| actor.may_type(kind, f, None)))
+            .collect();
+        let fields = with_files(kind, fields, &[], &typed);
+        let actor = actor.clone();
+        let outcome = self.store.submit(move |txn| {
+            let live = live(txn, &actor)?;
+            if live.scope(kind, Right::Create) == Scope::Nothing {
+                return Err(Error::denied());
+            }
+            if let Some(done) = already(txn, kind, actor.account, &typed.submit)? {
+                txn.act(Act::new(actor.doer(), act::CREATE).note("repeat").refused());
+                return Ok(Ok(done));
+            }
+            let mut taken = taken_keys(txn, kind, &fields, None)?;
+            taken.extend(broken_links(txn, kind, &fields)?);
+            if !taken.is_empty() {
+                txn.act(Act::new(actor.doer(), act::CREATE).note("taken").refused());
+                return Ok(Err(Refusal::Problems(taken)));
+            }
+            let made = decide::create(kind, fields.with_text(MADE_BY, typed.submit), live.author(), txn.now());
+            txn.act(Act::new(actor.doer(), act::CREATE));
+            match made {
+                Ok(record) => txn.create(record).map(Ok),
+                Err(refusal) => Ok(Err(refusal)),
+            }
+        })?;
+        outcome.map_err(|refusal| self.refusal(refusal))
+    }
+
+    /// Changes a record that was at `version` when the form was made.
+    pub fn amend(
+        &self,
+        actor: &Actor,
+        kind: &'static Kind,
+        at: (RecordId, u32),
+        typed: Typed,
+    ) -> Result<RecordId, SaveError> {
+        let (id, version) = at;
+        let existing = self.visible(&self.store.read()?, actor, kind, id)?;
+        if !actor.may(kind, Right::Edit, existing.unit) {
+            return Err(self.refused(actor, kind, id).into());
+        }
+        let may = |f: &Field| actor.may_type(kind, f, Some(&existing));
+        let (fields, mut problems) = field::parse(kind.fields, &typed.raw);
+        if decide::gate_refuses(kind, &fields) {
+            return Err(self.gate(actor, &typed.files));
+        }
+        problems.retain(|(name, _)| {
+            let own = kind.fields.iter().find(|f| name == f.name || name.starts_with(&format!("{}.", f.name)));
+            own.is_none_or(&may)
+        });
+        if !problems.is_empty() {
+            return Err(SaveError::Problems(problems));
+        }
+        let actor = actor.clone();
+        let outcome = self.store.submit(move |txn| {
+            let before = authorise(txn, &actor, kind, Right::Edit, id)?;
+            if before.fields.text(CHANGED_BY) == typed.submit && !typed.submit.is_empty() {
+                txn.act(Act::new(actor.doer(), act::UPDATE).note("repeat").refused());
+                return Ok(Ok(id));
+            }
+            let live = live(txn, &actor)?;
+            let editable = |f: &Field| live.may_type(kind, f, Some(&before));
+            txn.act(Act::new(actor.doer(), act::UPDATE));
+            if before.version != version {
+                return Ok(Err(Changed::Stale(Box::new(before))));
+            }
+            let mut taken = taken_keys(txn, kind, &fields, Some(id))?;
+            taken.extend(broken_links(txn, kind, &fields)?);
+            if !taken.is_empty() {
+                return Ok(Err(Changed::Refused(Refusal::Problems(taken))));
+            }
+            match decide::amend(kind, &before, &fields, &editable, txn.now()) {
+                Err(refusal) => Ok(Err(Changed::Refused(refusal))),
+                Ok(after) if alone(kind, &before.fields, &after.fields) => Ok(Err(Changed::Refused(not_alone("roles")))),
+                Ok(mut after) => {
+                    after.fields = with_files(kind, after.fields, &before_files(kind, &before), &typed);
+                    after.fields.insert(CHANGED_BY, Value::Text(typed.submit));
+                    txn.update(after).map(|()| Ok(id))
+                }
+            }
+        })?;
+        outcome.map_err(|changed| match changed {
+            Changed::Stale(record) => SaveError::Stale(record),
+            Changed::Refused(refusal) => self.refusal(refusal),
+        })
+    }
+
+    /// Makes a move of the flow.
+    pub fn advance(
+        &self,
+        actor: &Actor,
+        kind: &'static Kind,
+        at: (RecordId, u32),
+        mv: &'static Move,
+        typed: (String, String),
+    ) -> Result<(), SaveError> {
+        let ((id, version), (opinion, submit)) = (at, typed);
+        let existing = self.visible(&self.store.read()?, actor, kind, id)?;
+        if !actor.may(kind, Right::Move(mv.duty), existing.unit) {
+            return Err(self.refused(actor, kind, id).into());
+        }
+        let actor = actor.clone();
+        let outcome = self.store.submit(move |txn| {
+            let before = authorise(txn, &actor, kind, Right::Move(mv.duty), id)?;
+            txn.act(Act::new(actor.doer(), act::ADVANCE).note(mv.name));
+            if before.fields.text(CHANGED_BY) == submit && !submit.is_empty() {
+                return Ok(Ok(()));
+            }
+            if before.version != version {
+                return Ok(Err(Changed::Stale(Box::new(before))));
+            }
+            if kind.tag == account::KIND.tag && account::is_administrator(&before.fields) {
+                return Ok(Err(Changed::Refused(not_alone("opinion"))));
+            }
+            let by = (live(txn, &actor)?.author(), txn.now());
+            match decide::advance(kind, &before, mv, &opinion, by) {
+                Err(refusal) => Ok(Err(Changed::Refused(refusal))),
+                Ok(mut after) => {
+                    after.fields.insert(CHANGED_BY, Value::Text(submit));
+                    txn.update(after).map(Ok)
+                }
+            }
+        })?;
+        outcome.map_err(|changed| match changed {
+            Changed::Stale(record) => SaveError::Stale(record),
+            Changed::Refused(refusal) => self.refusal(refusal),
+        })
+    }
+
+    /// Article 16: nothing of the input stays; that something was refused is entered without a word of it.
+    fn gate(&self, actor: &Actor, files: &[FileRef]) -> SaveError {
+        for file in files {
+            if let Err(e) = self.store.discard_blob(file) {
+                return e.into();
+            }
+        }
+        let act = Act::new(actor.doer(), act::GATE).refused();
+        let entered = self.store.submit(move |txn| {
+            txn.act(act);
+            Ok(())
+        });
+        entered.map_or_else(SaveError::Failed, |()| SaveError::Gate)
+    }
+
+    fn refusal(&self, refusal: Refusal) -> SaveError {
+        match refusal {
+            Refusal::Problems(problems) => SaveError::Problems(problems),
+            Refusal::Gate => SaveError::Gate,
+            Refusal::NotNow => Error::new(ErrorKind::Stale, "记录的状态已变，这一步现在不能做。请刷新后再看。").into(),
+            Refusal::OwnWork => Error::invalid("经办和审批不能是同一个人，请由另一位负责人审批。").into(),
+        }
+    }
+}
+
+enum Changed {
+    Stale(Box<Record>),
+    Refused(Refusal),
+}
+
+/// The record this very form made already; looked up folded, compared exactly, and only for whoever made it.
+fn already(txn: &Txn<'_>, kind: &'static Kind, creator: RecordId, submit: &str) -> Result<Option<RecordId>> {
+    if submit.is_empty() {
+        return Ok(None);
+    }
+    for id in txn.find(kind, MADE_BY, submit)? {
+        let same = |r: &Record| r.creator == creator && r.fields.text(MADE_BY) == submit;
+        if txn.get(id)?.is_some_and(|r| same(&r)) {
+            return Ok(Some(id));
+        }
+    }
+    Ok(None)
+}
+
+/// Names that must be alone of their kind.
+fn taken_keys(txn: &Txn<'_>, kind: &'static Kind, fields: &Fields, own: Option<RecordId>) -> Result<Vec<Problem>> {
+    let mut problems = Vec::new();
+    for tag in kind.keys.iter().filter(|_| kind.unique) {
+        let Some(field) = kind.field(*tag) else { continue };
+        let value = fields.text(*tag);
+        if !value.is_empty() && txn.find(kind, *tag, value)?.iter().any(|id| Some(*id) != own) {
+            problems.push((field.name.to_owned(), format!("{}“{value}”已被使用，请换一个。", field.label)));
+        }
+    }
+    Ok(problems)
+}
+
+/// Links that lead nowhere, or to a record of another kind.
+fn broken_links(txn: &Txn<'_>, kind: &'static Kind, fields: &Fields) -> Result<Vec<Problem>> {
+    let mut problems = Vec::new();
+    for field in kind.fields {
+        let Widget::Link(name) = field.widget else { continue };
+        let Some(id) = fields.link(field.tag) else { continue };
+        let wanted = records::by_name(name).map(|k| k.tag);
+        if txn.get(id)?.map(|r| r.kind) != wanted {
+            problems.push((field.name.to_owned(), format!("{}没有这条记录，请重新选择。", field.label)));
+        }
+    }
+    Ok(problems)
+}
+
+/// The change makes or unmakes an administrator.
+fn alone(kind: &Kind, before: &Fields, after: &Fields) -> bool {
+    kind.tag == account::KIND.tag && account::touches_administrators(before, after)
+}
+
+fn not_alone(input: &str) -> Refusal {
+    let text = "三员的设立、更换和停用不能由一个人完成，操作没有执行。";
+    Refusal::Problems(vec![(input.to_owned(), text.to_owned())])
+}
+
+fn with_files(kind: &Kind, mut fields: Fields, before: &[FileRef], typed: &Typed) -> Fields {
+    let Some(tag) = files_tag(kind) else { return fields };
+    let kept = before.iter().filter(|f| !typed.dropped.contains(&f.blob));
+    let files: Vec<FileRef> = kept.chain(&typed.files).cloned().collect();
+    fields.remove(tag);
+    if files.is_empty() { fields } else { fields.with(tag, Value::Files(files)) }
+}

@@ -4,11 +4,14 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::access::local_doer;
 use super::import::{Options, Summary};
+use super::names::all;
 use super::setup::{Account, Answers, Ready, Unit, fill};
-use super::{App, login};
-use crate::base::{Clock, Result};
-use crate::store::{Store, free_key_path};
+use super::{Actor, App, login};
+use crate::base::{Clock, RecordId, Result};
+use crate::records::{account, act, decide, flow::Duty, petition};
+use crate::store::{Act, Store, Txn, free_key_path};
 
 /// Name of the county.
 pub const COUNTY: &str = "望澜县";
@@ -80,7 +83,47 @@ fn import(app: &App) -> Result<()> {
     for mut text in PETITIONS.map(str::as_bytes) {
         failed(app.import_petitions(&actor, &mut text, &options, &mut |_| {})?)?;
     }
-    failed(app.import_regulations(&actor, &mut REGULATIONS.as_bytes(), &options, &mut |_| {})?)
+    failed(app.import_regulations(&actor, &mut REGULATIONS.as_bytes(), &options, &mut |_| {})?)?;
+    handle(app)
+}
+
+/// How far each petition has come, in turn: names of moves in the order they are made.
+const STORIES: [&[&str]; 8] = [
+    &[],
+    &[],
+    &["propose"],
+    &["propose", "accept"],
+    &["propose", "reject"],
+    &["propose", "accept", "conclude"],
+    &["propose", "accept", "conclude", "confirm"],
+    &["propose", "accept", "conclude", "confirm", "archive"],
+];
+
+/// Lets the petitions be handled, each by people of its own unit; one transaction for each step of the stories.
+fn handle(app: &App) -> Result<()> {
+    let snapshot = app.store.read()?;
+    let people: Vec<Actor> = all(&snapshot, &account::KIND)?.iter().map(|a| Actor::of(a, "demo")).collect();
+    let ids: Vec<RecordId> = snapshot.all_ids()?.collect();
+    for step in 0..STORIES[STORIES.len() - 1].len() {
+        let (people, ids) = (people.clone(), ids.clone());
+        app.store.submit(move |txn| {
+            txn.act(Act::new(local_doer(), act::ADVANCE).note("demo"));
+            ids.iter().try_for_each(|id| one_step(txn, *id, step, &people))
+        })?;
+    }
+    Ok(())
+}
+
+fn one_step(txn: &mut Txn<'_>, id: RecordId, step: usize, people: &[Actor]) -> Result<()> {
+    let Some(record) = txn.get(id)?.filter(|r| r.kind == petition::KIND.tag) else { return Ok(()) };
+    let story = STORIES[usize::try_from(id.0).unwrap_or(0) % STORIES.len()];
+    let mv = story.get(step).and_then(|name| petition::KIND.flow.moves.iter().find(|m| m.name == *name));
+    let Some(mv) = mv else { return Ok(()) };
+    let role = if mv.duty == Duty::Handle { "handler" } else { "approver" };
+    let Some(person) = people.iter().find(|p| p.unit == record.unit && p.is(role)) else { return Ok(()) };
+    let opinion = format!("{}。", mv.label);
+    let after = decide::advance(&petition::KIND, &record, mv, &opinion, (person.author(), txn.now()));
+    after.map_or(Ok(()), |after| txn.update(after))
 }
 
 fn people() -> Result<(Vec<Unit>, Vec<Ready>)> {
@@ -88,7 +131,7 @@ fn people() -> Result<(Vec<Unit>, Vec<Ready>)> {
     let mut units = Answers::offices();
     let mut accounts: Vec<Account> = OFFICE_ACCOUNTS
         .iter()
-        .map(|(login, name, unit, roles)| account(login, (*name).to_owned(), unit, roles))
+        .map(|(login, name, unit, roles)| an_account(login, (*name).to_owned(), unit, roles))
         .collect();
     let groups: [(&str, &str, &[&str]); 2] = [("stationed", "pz", &STATIONED), ("township", "zhen", &TOWNSHIPS)];
     for (kind, login, names) in groups {
@@ -97,15 +140,15 @@ fn people() -> Result<(Vec<Unit>, Vec<Ready>)> {
             let short = unit.trim_start_matches('驻').trim_end_matches("纪检监察组");
             let short = short.trim_end_matches("纪工委").trim_end_matches("纪委");
             let (handler, approver) = (format!("{login}{n:02}"), format!("{login}{n:02}-fz"));
-            accounts.push(account(&handler, format!("{short}经办"), unit, &["handler", "identity"]));
-            accounts.push(account(&approver, format!("{short}负责人"), unit, &["approver", "identity"]));
+            accounts.push(an_account(&handler, format!("{short}经办"), unit, &["handler", "identity"]));
+            accounts.push(an_account(&approver, format!("{short}负责人"), unit, &["approver", "identity"]));
         }
     }
     let ready = |account| Ready { account, credential: credential.clone(), must_change: false };
     Ok((units, accounts.into_iter().map(ready).collect()))
 }
 
-fn account(login: &str, name: String, unit: &str, roles: &[&str]) -> Account {
+fn an_account(login: &str, name: String, unit: &str, roles: &[&str]) -> Account {
     let roles = roles.iter().map(|r| (*r).to_owned()).collect();
     Account { login: login.to_owned(), name, unit: unit.to_owned(), roles, password: String::new() }
 }

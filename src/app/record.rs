@@ -3,7 +3,7 @@
 
 use super::{Actor, App, Right, Scope};
 use crate::base::{Error, RecordId, Result, limits};
-use crate::records::flow::Move;
+use crate::records::flow::{Move, Tone};
 use crate::records::{self, Author, Field, Fields, FileRef, Kind, Part, Record, Value, Widget, account, act};
 use crate::store::{Act, BlobReader, Header, ListQuery, Snapshot, Txn};
 
@@ -110,6 +110,25 @@ impl App {
             oldest_first: false,
         };
         self.store.read()?.tally(&query)
+    }
+
+    /// What waits for the actor: state, how many, and whether only those of the own unit are meant. A state waits for
+    /// whoever may make a move from it, or, where typing is what is missing, for whoever may change the record.
+    pub fn waiting(&self, actor: &Actor, kind: &'static Kind) -> Result<Vec<(u8, u64, bool)>> {
+        let snapshot = self.store.read()?;
+        let mut all = Vec::new();
+        for state in kind.flow.states.iter().filter(|s| matches!(s.tone, Tone::Open | Tone::Waiting)) {
+            let moves = kind.flow.moves.iter().filter(|m| m.from.contains(&state.tag));
+            let reach = moves.map(|m| actor.scope(kind, Right::Move(m.duty))).max();
+            let reach = reach.unwrap_or_else(|| actor.scope(kind, Right::Edit));
+            let units = self.units_of(actor, kind, reach)?;
+            let query = ListQuery { kind, units, states: vec![state.tag], from: 0, to: 0, oldest_first: false };
+            let count = snapshot.tally(&query)?.iter().map(|(_, n)| n).sum();
+            if count > 0 {
+                all.push((state.tag, count, reach == Scope::Own));
+            }
+        }
+        Ok(all)
     }
 
     /// Opens a record, with the rows below it from `page` (from 0) of [`limits::CHILD_ROWS`].
@@ -229,7 +248,11 @@ impl App {
 
     /// Units whose records of a kind the actor may see.
     pub(super) fn visible_units(&self, actor: &Actor, kind: &'static Kind) -> Result<Vec<RecordId>> {
-        Ok(match (actor.scope(kind, Right::See), kind.owned) {
+        self.units_of(actor, kind, actor.scope(kind, Right::See))
+    }
+
+    fn units_of(&self, actor: &Actor, kind: &'static Kind, scope: Scope) -> Result<Vec<RecordId>> {
+        Ok(match (scope, kind.owned) {
             (Scope::Nothing, _) => Vec::new(),
             (_, false) => vec![RecordId(0)],
             (Scope::Own, true) => vec![actor.unit],

@@ -104,26 +104,32 @@ fn menu(app: &App, live: &Live, current: &str) -> Result<Vec<MenuItem>> {
     Ok(menu)
 }
 
-/// Records that wait for a move this person may make.
+/// Records that wait for this person.
 fn open_work(app: &App, live: &Live) -> Result<Option<u64>> {
-    let count: u64 = waiting(app, live)?.iter().map(|(_, _, n)| n).sum();
+    let count: u64 = waiting(app, live)?.iter().map(|w| w.count).sum();
     Ok((count > 0).then_some(count))
 }
 
-/// Kinds and states in which this person has something to do, with how many.
-pub fn waiting(app: &App, live: &Live) -> Result<Vec<(&'static Kind, u8, u64)>> {
+/// Records of a kind in a state that wait for this person.
+pub struct Waiting {
+    /// The kind.
+    pub kind: &'static Kind,
+    /// The state.
+    pub state: u8,
+    /// How many.
+    pub count: u64,
+    /// Where they are listed.
+    pub href: String,
+}
+
+/// Everything that waits for this person.
+pub fn waiting(app: &App, live: &Live) -> Result<Vec<Waiting>> {
     let mut all = Vec::new();
     for kind in records::ALL.iter().copied().filter(|k| k.owned) {
-        for (state, count) in app.tallies(&live.actor, kind)? {
-            let mut moves = kind.flow.moves.iter().filter(|m| m.from.contains(&state));
-            let mine = |m: &records::flow::Move| live.actor.scope(kind, Right::Move(m.duty)) > Scope::Nothing;
-            let tone = kind.flow.state(state).map(|s| s.tone);
-            let completes = tone == Some(Tone::Waiting) && kind.flow.moves.iter().all(|m| !m.from.contains(&state));
-            let typing = completes && live.actor.scope(kind, Right::Edit) > Scope::Nothing;
-            let done = matches!(tone, Some(Tone::Done | Tone::Quiet));
-            if count > 0 && !done && (typing || moves.any(mine)) {
-                all.push((kind, state, count));
-            }
+        for (state, count, own) in app.waiting(&live.actor, kind)? {
+            let unit = if own { format!("&unit={}", live.actor.unit) } else { String::new() };
+            let href = format!("/{}?state={state}{unit}", kind.name);
+            all.push(Waiting { kind, state, count, href });
         }
     }
     Ok(all)

@@ -43,20 +43,25 @@ pub fn show(call: &Call) -> Result<Reply> {
                 td.nowrap { (directory.unit(h.doer.unit)) }
                 td.nowrap { (h.verb().label) @if !h.done { " " (layout::chip(ChipKind::Bad, "未成功")) } }
                 td { (objects(h)) }
-                td { (line.reason.as_deref().unwrap_or_else(|| note(&h.note))) }
+                td { (line.reason.clone().unwrap_or_else(|| note(&h.note))) }
             } } }
         } }
         @if oldest > 1 { p { a.btn href=(format!("/audit?before={oldest}")) { "更早的记录" } } }
     })
 }
 
-/// A note in words: the name of a kind says what stands beside it already, the name of a move is told by its label.
-fn note(name: &str) -> &str {
+/// A note in words: a kind alone stands beside it already, one with a number says how many, a move has a label.
+fn note(text: &str) -> String {
+    let (name, count) = text.split_once(' ').unwrap_or((text, ""));
     if records::by_name(name).is_some() {
-        return "";
+        return if count.is_empty() { String::new() } else { format!("{count} 条") };
     }
     let mut moves = records::ALL.iter().flat_map(|k| k.flow.moves);
-    moves.find(|m| m.name == name).map_or(name, |m| m.label)
+    match text {
+        "repeat" => "同一表单重复提交".to_owned(),
+        "taken" => "编号已被使用".to_owned(),
+        _ => moves.find(|m| m.name == text).map_or(text, |m| m.label).to_owned(),
+    }
 }
 
 fn objects(header: &Header) -> String {

@@ -50,14 +50,13 @@ fn todo(call: &Call) -> Result<Markup> {
     let waiting = view::waiting(&call.app, call.live()?)?;
     Ok(html! {
         section.card {
-            h2 { "待我办理" span.count { (waiting.iter().map(|w| w.2).sum::<u64>()) } }
+            h2 { "待我办理" span.count { (waiting.iter().map(|w| w.count).sum::<u64>()) } }
             @if waiting.is_empty() { p.muted { "没有待办事项。" } }
             @else {
                 div.grid.grid-4 {
-                    @for (kind, state, count) in &waiting {
-                        (layout::figure(&layout::grouped(*count),
-                            &format!("{} · {}", kind.label, kind.flow.label(*state)),
-                            Some(&format!("/{}?state={state}", kind.name))))
+                    @for w in &waiting {
+                        (layout::figure(&layout::grouped(w.count),
+                            &format!("{} · {}", w.kind.label, w.kind.flow.label(w.state)), Some(&w.href)))
                     }
                 }
             }

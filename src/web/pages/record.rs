@@ -307,11 +307,17 @@ fn children(call: &Call, opened: &Opened) -> Markup {
                     @if here != chapter && !here.is_empty() { h3.block-head { ({ chapter = here; here }) } }
                     article.article id=(format!("a{}", row.id)) {
                         h3.no { (row.fields.text(article::tag::NO)) }
-                        div.text { (row.fields.text(article::tag::TEXT)) }
+                        div.text { (without_number(row)) }
                     }
                 }
                 @if pages > 1 { (turn) }
             }
         }
     }
+}
+
+/// The words of an article; its number stands beside them already.
+fn without_number(row: &Record) -> &str {
+    let text = row.fields.text(article::tag::TEXT);
+    text.strip_prefix(row.fields.text(article::tag::NO)).map_or(text, str::trim_start)
 }

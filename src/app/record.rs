@@ -3,6 +3,7 @@
 
 use super::{Actor, App, Right, Scope};
 use crate::base::{Error, RecordId, Result, limits};
+use crate::records::decide;
 use crate::records::flow::{Move, Tone};
 use crate::records::{self, Author, Field, Fields, FileRef, Kind, Part, Record, Value, Widget, account, act};
 use crate::store::{Act, BlobReader, Header, ListQuery, Snapshot, Txn};
@@ -44,8 +45,10 @@ pub struct Opened {
     pub record: Record,
     /// There is an identity part.
     pub has_identity: bool,
-    /// Moves the actor may make now, and why others cannot be made by this person.
+    /// Moves the actor may make now.
     pub moves: Vec<&'static Move>,
+    /// There are moves only another person may make, because this one prepared what is to be approved.
+    pub own_work: bool,
     /// The actor may change it.
     pub may_edit: bool,
     /// The actor may open the identity.
@@ -66,6 +69,8 @@ pub struct Step {
     pub changes: Vec<(&'static Field, Option<Value>, Option<Value>)>,
     /// State before and after, when it changed.
     pub state: Option<(Option<u8>, u8)>,
+    /// What was written when a move was made.
+    pub opinion: String,
 }
 
 impl App {
@@ -143,11 +148,14 @@ impl App {
         let record = self.visible(&snapshot, actor, kind, id)?;
         self.answer_for(actor, act::READ, kind, std::slice::from_ref(&record))?;
         let may = |right| actor.may(kind, right, record.unit);
-        let moves = kind.flow.open_moves(&record).filter(|m| may(Right::Move(m.duty))).collect();
+        let moves: Vec<_> = kind.flow.open_moves(&record).filter(|m| may(Right::Move(m.duty))).collect();
+        let own = |m: &&'static Move| decide::is_own_work(kind, &record, m, actor.account);
+        let (own_work, moves) = moves.into_iter().partition::<Vec<_>, _>(own);
         let (children, children_total) = children(&snapshot, actor, &record, page)?;
         Ok(Opened {
             has_identity: snapshot.has_identity(id)?,
             moves,
+            own_work: !own_work.is_empty(),
             may_edit: may(Right::Edit),
             may_identify: actor.may_identify(kind, record.unit),
             children,
@@ -189,13 +197,16 @@ impl App {
         let mut state = None;
         let mut steps = Vec::new();
         for entry in snapshot.story(id)? {
-            let mut step = Step { header: entry.header.clone(), changes: Vec::new(), state: None };
+            let mut step =
+                Step { header: entry.header.clone(), changes: Vec::new(), state: None, opinion: String::new() };
             for delta in snapshot.delta(&entry, id, false)? {
                 let shown = |tag| kind.field(tag).filter(|f| !matches!(f.widget, Widget::Hidden));
                 for (tag, value) in delta.fields().iter() {
                     step.changes.extend(shown(tag).map(|f| (f, now.get(tag).cloned(), Some(value.clone()))));
                     now.insert(tag, value);
                 }
+                let trail = kind.flow.trail.map_or(&[][..], |tag| delta.set.rows(tag));
+                step.opinion = trail.last().map_or(String::new(), |row| row.text(decide::trail::OPINION).to_owned());
                 for tag in &delta.gone {
                     let old = now.remove(*tag);
                     step.changes.extend(shown(*tag).map(|f| (f, old, None)));

@@ -69,7 +69,7 @@ pub fn advance(
     if mv.opinion && opinion.trim().is_empty() {
         return Err(Refusal::Problems(vec![("opinion".into(), format!("请填写{}意见。", mv.label))]));
     }
-    if mv.duty == super::flow::Duty::Approve && last_hand(kind, record) == Some(author.account) {
+    if is_own_work(kind, record, mv, author.account) {
         return Err(Refusal::OwnWork);
     }
     let mut fields = record.fields.clone();
@@ -99,6 +99,11 @@ fn trail_row(mv: &Move, opinion: &str, author: Author, now: Moment) -> Fields {
         .with(trail::BY, Value::Link(author.account))
         .with(trail::AT, Value::Int(now.0))
         .with_text(trail::OPINION, opinion.trim())
+}
+
+/// The move approves what this account itself prepared.
+pub fn is_own_work(kind: &Kind, record: &Record, mv: &Move, account: RecordId) -> bool {
+    mv.duty == super::flow::Duty::Approve && last_hand(kind, record) == Some(account)
 }
 
 /// Who prepared what is now to be approved: the last mover, or whoever entered the record.

@@ -23,6 +23,15 @@ pub struct Asset {
 static STYLE: LazyLock<Asset> =
     LazyLock::new(|| asset("style", "css", "text/css; charset=utf-8", include_bytes!("../../web/style.css")));
 
+static ICON: LazyLock<Asset> =
+    LazyLock::new(|| asset("icon", "svg", "image/svg+xml", include_bytes!("../../web/icon.svg")));
+
+/// Address of the icon that browsers show beside the title.
+pub fn icon_href() -> &'static str {
+    static HREF: LazyLock<String> = LazyLock::new(|| format!("/assets/{}", ICON.name));
+    &HREF
+}
+
 /// Address of the style sheet.
 pub fn style_href() -> &'static str {
     static HREF: LazyLock<String> = LazyLock::new(|| format!("/assets/{}", STYLE.name));
@@ -31,7 +40,8 @@ pub fn style_href() -> &'static str {
 
 /// Answers for an asset.
 pub(super) fn serve(call: &Call) -> Result<Reply> {
-    if call.param("name") == STYLE.name { Ok(Reply::Asset(&STYLE)) } else { Err(Error::denied()) }
+    let asked = [&*STYLE, &*ICON].into_iter().find(|a| a.name == call.param("name"));
+    asked.map(Reply::Asset).ok_or_else(Error::denied)
 }
 
 fn asset(stem: &str, extension: &str, kind: &'static str, plain: &'static [u8]) -> Asset {

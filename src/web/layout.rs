@@ -354,6 +354,7 @@ fn document(title: &str, style_href: &str, class: Option<&str>, body: Markup) ->
                 meta name="color-scheme" content="light dark";
                 title { (title) " · " (PRODUCT) }
                 link rel="stylesheet" href=(style_href);
+                link rel="icon" type="image/svg+xml" href=(super::assets::icon_href());
             }
             body class=[class] { (PreEscaped(body)) }
         }

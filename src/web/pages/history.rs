@@ -40,6 +40,7 @@ pub fn show(call: &Call) -> Result<Reply> {
                 span.when { (step.header.at) }
             }
             @if let Some(state) = state(step) { p { "状态：" (state) } }
+            @if !step.opinion.is_empty() { p.opinion { (step.opinion) } }
             @for (field, old, new) in &step.changes { p.diff {
                 (field.label) "："
                 @if let Some(old) = old { del { (line(old, field)) } " " }

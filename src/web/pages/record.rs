@@ -231,7 +231,14 @@ fn files(kind: &Kind, record: &Record) -> Markup {
 
 fn moves(call: &Call, kind: &Kind, opened: &Opened) -> Result<Markup> {
     if opened.moves.is_empty() {
-        return Ok(html! {});
+        return Ok(html! {
+            @if opened.own_work {
+                section.section.no-print {
+                    h2 { "办理" }
+                    p.muted { "这一步由您经办，须由另一位负责人审批。" }
+                }
+            }
+        });
     }
     let live = call.live()?;
     let record = &opened.record;

@@ -9,7 +9,7 @@ use crate::records::field::{self, Problem, Raw};
 use crate::records::flow::Move;
 use crate::records::record::{CHANGED_BY, MADE_BY};
 use crate::records::{self, Field, Fields, FileRef, Kind, Record, Value, Widget, account, act};
-use crate::store::{Act, Txn};
+use crate::store::{Act, Txn, seal};
 
 /// What a form sends.
 #[derive(Clone, Debug, Default)]
@@ -22,6 +22,25 @@ pub struct Typed {
     pub dropped: Vec<String>,
     /// One-time id of the form.
     pub submit: String,
+}
+
+impl Typed {
+    /// The form's id with a digest of what it says: the same form sent twice has the same mark, a form that was gone
+    /// back to and mended has another.
+    fn mark(&self) -> String {
+        let kept = ["csrf", "submit", "version", "staged"];
+        let texts = self.raw.iter().filter(|(n, _)| !kept.contains(&n.as_str()));
+        let files = self.files.iter().map(|f| format!("{}\0{}", f.name, f.size));
+        let all: Vec<String> = texts.map(|(n, v)| format!("{n}\0{v}")).chain(files).collect();
+        mark(&self.submit, &all.join("\u{1}"))
+    }
+}
+
+fn mark(submit: &str, said: &str) -> String {
+    if submit.is_empty() {
+        return String::new();
+    }
+    format!("{submit}.{}", hex::encode(&seal::sha256(&[said.as_bytes()])[..8]))
 }
 
 /// Why a form was not accepted.
@@ -61,6 +80,7 @@ impl App {
             .filter(|(tag, _)| kind.field(*tag).is_some_and(|f| actor.may_type(kind, f, None)))
             .collect();
         let fields = with_files(kind, fields, &[], &typed);
+        let files = typed.files.clone();
         let actor = actor.clone();
         let outcome = self.store.submit(move |txn| {
             let live = live(txn, &actor)?;
@@ -69,22 +89,28 @@ impl App {
             }
             if let Some(done) = already(txn, kind, actor.account, &typed.submit)? {
                 txn.act(Act::new(actor.doer(), act::CREATE).note("repeat").refused());
-                return Ok(Ok(done));
+                let same = done.fields.text(MADE_BY) == typed.mark();
+                return Ok(if same { Ok((done.id, false)) } else { Err(Changed::Stale(Box::new(done))) });
             }
             let mut taken = taken_keys(txn, kind, &fields, None)?;
             taken.extend(broken_links(txn, kind, &fields)?);
             if !taken.is_empty() {
                 txn.act(Act::new(actor.doer(), act::CREATE).note("taken").refused());
-                return Ok(Err(Refusal::Problems(taken)));
+                return Ok(Err(Changed::Refused(Refusal::Problems(taken))));
             }
-            let made = decide::create(kind, fields.with_text(MADE_BY, typed.submit), live.author(), txn.now());
+            let made = decide::create(kind, fields.with_text(MADE_BY, typed.mark()), live.author(), txn.now());
             txn.act(Act::new(actor.doer(), act::CREATE));
             match made {
-                Ok(record) => txn.create(record).map(Ok),
-                Err(refusal) => Ok(Err(refusal)),
+                Ok(record) => txn.create(record).map(|id| Ok((id, true))),
+                Err(refusal) => Ok(Err(Changed::Refused(refusal))),
             }
         })?;
-        outcome.map_err(|refusal| self.refusal(refusal))
+        let (id, fresh) = outcome.map_err(|changed| self.not_saved(changed))?;
+        if !fresh {
+            // The first time brought the same files.
+            files.iter().try_for_each(|file| self.store.discard_blob(file))?;
+        }
+        Ok(id)
     }
 
     /// Changes a record that was at `version` when the form was made.
@@ -112,18 +138,24 @@ impl App {
         if !problems.is_empty() {
             return Err(SaveError::Problems(problems));
         }
+        let files = typed.files.clone();
         let actor = actor.clone();
         let outcome = self.store.submit(move |txn| {
             let before = authorise(txn, &actor, kind, Right::Edit, id)?;
-            if before.fields.text(CHANGED_BY) == typed.submit && !typed.submit.is_empty() {
+            let mark = typed.mark();
+            if before.fields.text(CHANGED_BY) == mark && !mark.is_empty() {
                 txn.act(Act::new(actor.doer(), act::UPDATE).note("repeat").refused());
-                return Ok(Ok(id));
+                return Ok(Ok(false));
             }
             let live = live(txn, &actor)?;
             let editable = |f: &Field| live.may_type(kind, f, Some(&before));
             txn.act(Act::new(actor.doer(), act::UPDATE));
             if before.version != version {
                 return Ok(Err(Changed::Stale(Box::new(before))));
+            }
+            if kind.flow.awaits_approval(before.state) {
+                let text = "正在等待审批，不能修改；需要修改时请审批人先退回。";
+                return Ok(Err(Changed::Refused(Refusal::Problems(vec![(String::new(), text.to_owned())]))));
             }
             let mut taken = taken_keys(txn, kind, &fields, Some(id))?;
             taken.extend(broken_links(txn, kind, &fields)?);
@@ -135,15 +167,16 @@ impl App {
                 Ok(after) if alone(kind, &before.fields, &after.fields) => Ok(Err(Changed::Refused(not_alone("roles")))),
                 Ok(mut after) => {
                     after.fields = with_files(kind, after.fields, &before_files(kind, &before), &typed);
-                    after.fields.insert(CHANGED_BY, Value::Text(typed.submit));
-                    txn.update(after).map(|()| Ok(id))
+                    after.fields.insert(CHANGED_BY, Value::Text(mark));
+                    txn.update(after).map(|()| Ok(true))
                 }
             }
         })?;
-        outcome.map_err(|changed| match changed {
-            Changed::Stale(record) => SaveError::Stale(record),
-            Changed::Refused(refusal) => self.refusal(refusal),
-        })
+        let fresh = outcome.map_err(|changed| self.not_saved(changed))?;
+        if !fresh {
+            files.iter().try_for_each(|file| self.store.discard_blob(file))?;
+        }
+        Ok(id)
     }
 
     /// Makes a move of the flow.
@@ -164,7 +197,8 @@ impl App {
         let outcome = self.store.submit(move |txn| {
             let before = authorise(txn, &actor, kind, Right::Move(mv.duty), id)?;
             txn.act(Act::new(actor.doer(), act::ADVANCE).note(mv.name));
-            if before.fields.text(CHANGED_BY) == submit && !submit.is_empty() {
+            let mark = mark(&submit, &format!("{}\0{opinion}", mv.name));
+            if before.fields.text(CHANGED_BY) == mark && !mark.is_empty() {
                 return Ok(Ok(()));
             }
             if before.version != version {
@@ -177,15 +211,12 @@ impl App {
             match decide::advance(kind, &before, mv, &opinion, by) {
                 Err(refusal) => Ok(Err(Changed::Refused(refusal))),
                 Ok(mut after) => {
-                    after.fields.insert(CHANGED_BY, Value::Text(submit));
+                    after.fields.insert(CHANGED_BY, Value::Text(mark));
                     txn.update(after).map(Ok)
                 }
             }
         })?;
-        outcome.map_err(|changed| match changed {
-            Changed::Stale(record) => SaveError::Stale(record),
-            Changed::Refused(refusal) => self.refusal(refusal),
-        })
+        outcome.map_err(|changed| self.not_saved(changed))
     }
 
     /// Article 16: nothing of the input stays; that something was refused is entered without a word of it.
@@ -203,7 +234,11 @@ impl App {
         entered.map_or_else(SaveError::Failed, |()| SaveError::Gate)
     }
 
-    fn refusal(&self, refusal: Refusal) -> SaveError {
+    fn not_saved(&self, changed: Changed) -> SaveError {
+        let refusal = match changed {
+            Changed::Stale(record) => return SaveError::Stale(record),
+            Changed::Refused(refusal) => refusal,
+        };
         match refusal {
             Refusal::Problems(problems) => SaveError::Problems(problems),
             Refusal::Gate => SaveError::Gate,
@@ -218,15 +253,15 @@ enum Changed {
     Refused(Refusal),
 }
 
-/// The record this very form made already; looked up folded, compared exactly, and only for whoever made it.
-fn already(txn: &Txn<'_>, kind: &'static Kind, creator: RecordId, submit: &str) -> Result<Option<RecordId>> {
+/// The record this very form made already; only for whoever made it.
+fn already(txn: &Txn<'_>, kind: &'static Kind, creator: RecordId, submit: &str) -> Result<Option<Record>> {
     if submit.is_empty() {
         return Ok(None);
     }
     for id in txn.find(kind, MADE_BY, submit)? {
-        let same = |r: &Record| r.creator == creator && r.fields.text(MADE_BY) == submit;
-        if txn.get(id)?.is_some_and(|r| same(&r)) {
-            return Ok(Some(id));
+        let made_by = |r: &Record| r.fields.text(MADE_BY).split('.').next() == Some(submit);
+        if let Some(record) = txn.get(id)?.filter(|r| r.creator == creator && made_by(r)) {
+            return Ok(Some(record));
         }
     }
     Ok(None)

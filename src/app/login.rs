@@ -25,8 +25,9 @@ pub struct Throttle {
 }
 
 impl App {
-    /// Checks a password; the token of a new session. `from` is the address of the device.
-    pub fn log_in(&self, login: &str, password: &str, from: &str) -> Result<String> {
+    /// Checks a password; the token of a new session, and the log-in name as the account has it. `from` is the address
+    /// of the device.
+    pub fn log_in(&self, login: &str, password: &str, from: &str) -> Result<(String, String)> {
         let account = self.check_password(login, password, from, "web")?;
         let token = self.begin_session(account.id)?;
         let act = Act::new(Actor::of(&account, "web").doer(), act::LOGIN);
@@ -34,7 +35,7 @@ impl App {
             txn.act(act);
             Ok(())
         })?;
-        Ok(token)
+        Ok((token, account.fields.text(account::tag::LOGIN).to_owned()))
     }
 
     /// Checks a password for one command of the host's console.
@@ -94,7 +95,9 @@ impl App {
     }
 
     fn check_password(&self, login: &str, password: &str, from: &str, via: &str) -> Result<Record> {
-        let key = seal::sha256(&[login.as_bytes(), b"\0", from.as_bytes()]);
+        // Folded as accounts are looked up: another way to write the name is no other name.
+        let folded: String = login.trim().chars().flat_map(crate::base::text::fold).collect();
+        let key = seal::sha256(&[folded.as_bytes(), b"\0", from.as_bytes()]);
         self.pause(&key)?;
         let account = self.find_account(login)?;
         let stored = account.as_ref().map_or("", |a| a.fields.text(account::tag::CREDENTIAL));

@@ -156,7 +156,7 @@ impl App {
             has_identity: snapshot.has_identity(id)?,
             moves,
             own_work: !own_work.is_empty(),
-            may_edit: may(Right::Edit),
+            may_edit: may(Right::Edit) && !kind.flow.awaits_approval(record.state),
             may_identify: actor.may_identify(kind, record.unit),
             children,
             children_total,
@@ -167,9 +167,10 @@ impl App {
 
     /// The petitioner's identity, for a reason that the auditor can read.
     pub fn reveal(&self, actor: &Actor, kind: &'static Kind, id: RecordId, reason: &str) -> Result<Record> {
-        let reason = reason.trim().to_owned();
+        let reason = records::field::remark("查看检举控告人信息的理由", reason, limits::REASON_CHARS);
+        let reason = reason.map_err(|problem| Error::invalid(problem.replacen("请填写", "请写明", 1)))?;
         if reason.chars().count() < 2 {
-            return Err(Error::invalid("请写明查看检举控告人信息的理由。"));
+            return Err(Error::invalid("请写明查看检举控告人信息的理由，一个字说不清。"));
         }
         let seen = self.visible(&self.store.read()?, actor, kind, id)?;
         if !actor.may_identify(kind, seen.unit) {

@@ -170,11 +170,14 @@ impl App {
         }
     }
 
-    /// The form that was kept for this person, once.
-    pub fn unpark(&self, login: &str) -> Option<Parked> {
-        let mut inner = lock(&self.sessions.0);
-        let place = inner.parked.iter().position(|p| p.login == login)?;
-        inner.parked.remove(place)
+    /// Lets go of the form that was kept for this person.
+    pub fn unpark(&self, login: &str) {
+        lock(&self.sessions.0).parked.retain(|p| p.login != login);
+    }
+
+    /// A look at the form that is kept for this person; it stays until it is saved.
+    pub fn parked(&self, login: &str) -> Option<Parked> {
+        lock(&self.sessions.0).parked.iter().find(|p| p.login == login).cloned()
     }
 
     /// Whether a form is kept for this person.

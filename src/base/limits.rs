@@ -12,6 +12,8 @@ pub const TEXT_CHARS: usize = 200_000;
 pub const REMARK_CHARS: usize = 20_000;
 /// Characters of an opinion.
 pub const OPINION_CHARS: usize = 2_000;
+/// Characters of a reason.
+pub const REASON_CHARS: usize = 200;
 /// Rows of a rows field.
 pub const ROWS_MAX: usize = 200;
 

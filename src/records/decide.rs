@@ -1,10 +1,10 @@
 //! Decisions: from a record (or none) and what somebody wants, to the record as it shall be — or to what must be
 //! mended. Pure: time, numbers and the actor's rights come from outside.
 
-use super::field::Problem;
-use super::flow::Move;
+use super::field::{self, Problem};
+use super::flow::{Duty, Move};
 use super::{Author, Field, Fields, Kind, Record, Value, rank};
-use crate::base::{Moment, RecordId};
+use crate::base::{Moment, RecordId, limits};
 
 /// Why a decision was refused.
 #[derive(Debug, PartialEq, Eq)]
@@ -66,16 +66,15 @@ pub fn advance(
     if !mv.from.contains(&record.state) {
         return Err(Refusal::NotNow);
     }
-    if mv.opinion && opinion.trim().is_empty() {
-        return Err(Refusal::Problems(vec![("opinion".into(), format!("请填写{}意见。", mv.label))]));
-    }
+    let opinion = field::remark(&format!("{}意见", mv.label), opinion, limits::OPINION_CHARS)
+        .map_err(|problem| Refusal::Problems(vec![("opinion".into(), problem)]))?;
     if is_own_work(kind, record, mv, author.account) {
         return Err(Refusal::OwnWork);
     }
     let mut fields = record.fields.clone();
     if let Some(tag) = kind.flow.trail {
         let mut trail = fields.rows(tag).to_vec();
-        trail.push(trail_row(mv, opinion, author, now));
+        trail.push(trail_row(mv, &opinion, author, now));
         fields.insert(tag, Value::Rows(trail));
     }
     Ok(Record { version: record.version + 1, state: mv.to, updated: now, fields, ..record.clone() })
@@ -103,13 +102,15 @@ fn trail_row(mv: &Move, opinion: &str, author: Author, now: Moment) -> Fields {
 
 /// The move approves what this account itself prepared.
 pub fn is_own_work(kind: &Kind, record: &Record, mv: &Move, account: RecordId) -> bool {
-    mv.duty == super::flow::Duty::Approve && last_hand(kind, record) == Some(account)
+    mv.duty == Duty::Approve && last_hand(kind, record) == Some(account)
 }
 
-/// Who prepared what is now to be approved: the last mover, or whoever entered the record.
+/// Who prepared what is now to be approved: the last to make a move that prepares, or whoever entered the record.
 fn last_hand(kind: &Kind, record: &Record) -> Option<RecordId> {
-    let last = kind.flow.trail.and_then(|tag| record.fields.rows(tag).last()?.link(trail::BY));
-    last.or(Some(record.creator))
+    let prepares = |label: &str| kind.flow.moves.iter().any(|m| m.duty == Duty::Handle && m.label == label);
+    let rows = kind.flow.trail.map_or(&[][..], |tag| record.fields.rows(tag));
+    let last = rows.iter().rev().find(|row| prepares(row.text(trail::MOVE)));
+    last.and_then(|row| row.link(trail::BY)).or(Some(record.creator))
 }
 
 fn check(kind: &Kind, fields: &Fields) -> Result<(), Refusal> {

@@ -248,15 +248,37 @@ fn value(field: &'static Field, name: &str, raw: &Raw, problems: &mut Vec<Proble
     }
 }
 
+/// Characters that show nothing: soft hyphen, joiners, directions, fillers.
+const INVISIBLE: [std::ops::RangeInclusive<char>; 6] = [
+    '\u{ad}'..='\u{ad}',
+    '\u{115f}'..='\u{1160}',
+    '\u{200b}'..='\u{200f}',
+    '\u{202a}'..='\u{202e}',
+    '\u{2060}'..='\u{206f}',
+    '\u{feff}'..='\u{feff}',
+];
+
+/// Words that must be there (an opinion, a reason): something to read, within a bound, in several lines.
+pub fn remark(label: &str, text: &str, max: usize) -> Result<String, String> {
+    let blank = |c: char| c.is_whitespace() || c.is_control() || INVISIBLE.iter().any(|r| r.contains(&c));
+    if text.chars().all(blank) {
+        return Err(format!("请填写{label}。"));
+    }
+    bounded(label, text.trim(), max, false)
+}
+
 fn words(field: &Field, text: &str) -> Result<String, String> {
+    bounded(field.label, text, field.max, !matches!(field.widget, Widget::Area))
+}
+
+fn bounded(label: &str, text: &str, max: usize, one_line: bool) -> Result<String, String> {
     let text = text.replace("\r\n", "\n").replace('\r', "\n");
     let count = text.chars().count();
-    if count > field.max {
-        return Err(format!("{}最多 {} 个字，现有 {count} 个字，请缩短。", field.label, field.max));
+    if count > max {
+        return Err(format!("{label}最多 {max} 个字，现有 {count} 个字，请缩短。"));
     }
-    let one_line = !matches!(field.widget, Widget::Area);
     if text.chars().any(|c| c.is_control() && (one_line || !matches!(c, '\n' | '\t'))) {
-        return Err(format!("{}含有不可见的控制字符，请删除后重新输入。", field.label));
+        return Err(format!("{label}含有不可见的控制字符，请删除后重新输入。"));
     }
     Ok(text)
 }

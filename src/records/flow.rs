@@ -77,6 +77,12 @@ impl Flow {
         self.state(tag).map_or("未知状态", |s| s.label)
     }
 
+    /// Somebody else has it on the table: what is to be approved is not changed under their eyes.
+    pub fn awaits_approval(&self, state: u8) -> bool {
+        let mut moves = self.moves.iter().filter(|m| m.from.contains(&state)).peekable();
+        moves.peek().is_some() && moves.all(|m| m.duty == Duty::Approve)
+    }
+
     /// Moves that start from where the record stands.
     pub fn open_moves<'a>(&'a self, record: &'a Record) -> impl Iterator<Item = &'static Move> + 'a {
         self.moves.iter().filter(|m| m.from.contains(&record.state))

@@ -231,6 +231,25 @@ impl Store {
         blob::discard(&self.shared.dir, file)
     }
 
+    /// Removes attachments that were there before this call and that no record names.
+    pub fn discard_unnamed(&self) -> Result<()> {
+        let mut there: std::collections::HashSet<String> = blob::all(&self.shared.dir)?.into_iter().collect();
+        let snapshot = self.read()?;
+        for id in snapshot.all_ids()? {
+            let Some(record) = snapshot.get(id, false)? else { continue };
+            for (_, value) in record.fields.iter() {
+                if let crate::records::Value::Files(files) = value {
+                    for file in &files {
+                        there.remove(&file.blob);
+                    }
+                }
+            }
+        }
+        there.iter().filter_map(|name| blob::path(&self.shared.dir, name)).try_for_each(|path| {
+            Ok(fs::remove_file(path)?)
+        })
+    }
+
     /// Checks everything there is; see [`Report`].
     pub fn check(&self) -> Result<Report> {
         catch(|| check::run(&self.shared))

@@ -58,6 +58,8 @@ pub(super) fn rows(kind: &Kind, record: &Record, hash: &dyn Fn(&[u8]) -> [u8; 16
     });
     let lookups = kind.keys.iter().chain(&[MADE_BY]).filter_map(|tag| {
         let value = record.fields.display(kind.fields, *tag);
+        // A submit id is found without the digest of what its form said.
+        let value = if *tag == MADE_BY { value.split('.').next().unwrap_or_default().to_owned() } else { value };
         (!value.is_empty()).then(|| [&lookup_prefix(kind, *tag, &value, hash)[..], &id.to_be_bytes()].concat())
     });
     Rows {

@@ -12,6 +12,8 @@ use crate::base::config::Tls;
 use crate::base::{Error, Moment, Result, limits};
 use crate::store::{seal::sha256, write_new};
 
+const DAY_MS: i64 = 86_400_000;
+
 /// A TLS configuration and what its certificate looks like from outside.
 pub struct Certificate {
     /// For the acceptor.
@@ -41,9 +43,9 @@ fn make(certificate: &Path, key: &Path, now: Moment) -> Result<()> {
     let mut params = rcgen::CertificateParams::new(names).map_err(Error::internal)?;
     params.distinguished_name.push(rcgen::DnType::CommonName, "jiceng");
     let pair = rcgen::KeyPair::generate().map_err(Error::internal)?;
-    let end = Moment(now.0 + limits::CERTIFICATE_DAYS * 86_400_000);
-    params.not_before = date(now);
-    params.not_after = date(end);
+    // A day earlier, for machines whose clock is behind.
+    params.not_before = utc(now.0 - DAY_MS)?;
+    params.not_after = utc(now.0 + limits::CERTIFICATE_DAYS * DAY_MS)?;
     let signed = params.self_signed(&pair).map_err(Error::internal)?;
     if key.exists() {
         std::fs::remove_file(key)?;
@@ -52,10 +54,8 @@ fn make(certificate: &Path, key: &Path, now: Moment) -> Result<()> {
     write_new(certificate, signed.pem().as_bytes())
 }
 
-fn date(at: Moment) -> time::OffsetDateTime {
-    let number = at.day().number();
-    let part = |n: i32| u8::try_from(n % 100).unwrap_or(1);
-    rcgen::date_time_ymd(number / 10_000, part(number / 100), part(number))
+fn utc(ms: i64) -> Result<time::OffsetDateTime> {
+    time::OffsetDateTime::from_unix_timestamp(ms / 1000).map_err(Error::internal)
 }
 
 fn read(certificate: &Path, key: &Path) -> Result<Certificate> {

@@ -143,7 +143,8 @@ async fn prepare(app: Arc<App>, route: &'static Route, peer: String, request: Re
         if same.is_err() {
             // The form was made in an earlier session of the same person: show it again instead of losing it.
             let login = call.live()?.actor.login.clone();
-            if call.last_login.as_deref() == Some(&login) {
+            if call.last_login.as_deref() == Some(&login) && is_typed(route.path) {
+                call.files.iter().try_for_each(|file| call.app.discard(file))?;
                 call.app.park(&login, &call.path, std::mem::take(&mut call.raw));
                 return Ok(Prepared::Reply(Reply::Redirect("/resume".into())));
             }
@@ -159,11 +160,17 @@ fn not_allowed(route: &Route, call: &Call) -> Reply {
         return Reply::Redirect("/password".into());
     }
     if route.method == Method::POST
+        && is_typed(route.path)
         && let Some(login) = &call.last_login
     {
         call.app.park(login, &call.path, call.raw.clone());
     }
     Reply::Redirect("/login".into())
+}
+
+/// Forms that people fill; a log-out or a search that comes too late is no loss.
+fn is_typed(path: &str) -> bool {
+    ["/new", "/edit", "/move/{name}"].iter().any(|end| path.ends_with(end))
 }
 
 async fn run(route: &'static Route, call: Box<Call>) -> Reply {
@@ -215,7 +222,8 @@ async fn read_form(
     let idle = std::time::Duration::from_secs(limits::BODY_IDLE_S);
     let body = tokio::time::timeout(idle, body).await.map_err(|_| unreadable())?;
     let bytes = body.map_err(|_| too_large())?.to_bytes();
-    Ok(Upload { raw: pairs(&bytes), ..Upload::default() })
+    let raw = strict_pairs(&bytes).ok_or_else(|| Error::invalid("提交的文字不是 UTF-8 编码，没有保存。"))?;
+    Ok(Upload { raw, ..Upload::default() })
 }
 
 pub(super) fn unreadable() -> Error {
@@ -236,6 +244,13 @@ pub fn pairs(bytes: &[u8]) -> Raw {
         .map(|p| p.split_once('=').unwrap_or((p, "")))
         .map(|(n, v)| (decode(n), decode(v)))
         .collect()
+}
+
+/// The same, for forms: text that is not UTF-8 is refused, not repaired.
+fn strict_pairs(bytes: &[u8]) -> Option<Raw> {
+    let text = std::str::from_utf8(bytes).ok()?;
+    let whole = percent_encoding::percent_decode_str(text).decode_utf8().is_ok();
+    whole.then(|| pairs(bytes))
 }
 
 async fn path_params(parts: &mut axum::http::request::Parts) -> HashMap<String, String> {

@@ -46,7 +46,9 @@ pub(super) async fn read(
                     return Err(Error::invalid("附件必须在文字之后提交，没有保存。请刷新页面后重试。"));
                 }
                 if refused(gate, &upload.raw) {
-                    return Ok(upload);
+                    // Read past the rest, so that the guidance arrives; nothing of it is kept.
+                    while chunk(&mut part).await?.is_some() {}
+                    continue;
                 }
                 if upload.files.len() >= limits::FILES_PER_RECORD {
                     upload.problem = Some(format!("附件最多 {} 个，多出的没有保存。", limits::FILES_PER_RECORD));

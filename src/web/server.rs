@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::Request;
-use axum::http::Method;
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::http::{Method, Response};
 use axum::routing::{MethodRouter, get, post};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -87,12 +87,18 @@ fn router(app: &Arc<App>, peer: &str) -> Router {
     for route in ROUTES {
         router = router.route(route.path, method_router(Arc::clone(app), route, peer.to_owned()));
     }
-    let app = Arc::clone(app);
-    router.fallback(move || async move {
-        let error = Error::denied();
-        let page = pages::error::page(&app, None, &error);
-        respond::response(respond::Reply::Html(respond::status(&error), page), false)
-    })
+    let (here, there) = (Arc::clone(app), Arc::clone(app));
+    router
+        .fallback(move || async move { nothing_there(&here) })
+        .method_not_allowed_fallback(move || async move { nothing_there(&there) })
+        // Forms are bounded as they are read, part by part.
+        .layer(DefaultBodyLimit::disable())
+}
+
+fn nothing_there(app: &App) -> Response<Body> {
+    let error = Error::denied();
+    let page = pages::error::page(app, None, &error);
+    respond::response(respond::Reply::Html(respond::status(&error), page), false)
 }
 
 fn method_router(app: Arc<App>, route: &'static Route, peer: String) -> MethodRouter {

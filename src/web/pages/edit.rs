@@ -5,6 +5,7 @@ use maud::{Markup, html};
 use crate::app::change::{SaveError, Typed};
 use crate::app::{Right, Scope};
 use crate::base::{Error, RecordId, Result};
+use crate::records::decide;
 use crate::records::field::{self, Problem, Raw};
 use crate::records::{Field, FileRef, Kind, Record, rank};
 use crate::store::seal;
@@ -41,15 +42,23 @@ pub fn new(call: &Call) -> Result<Reply> {
 pub fn create(call: &Call) -> Result<Reply> {
     let kind = creatable(call)?;
     let actor = &call.live()?.actor;
-    if only_more_rows(call) {
+    if only_more_rows(call, kind) {
         let staged = call.app.stage(actor, all_files(call)?)?;
         return new_page(call, kind, Again { raw: call.raw.clone(), staged, ..Again::default() }).map(Reply::again);
     }
     let typed = typed(call)?;
     let files = typed.files.clone();
-    match call.app.create(actor, kind, typed) {
-        Ok(id) => Ok(Reply::Redirect(format!("/{}/{id}?done=created", kind.name))),
-        Err(error) => refused(call, kind, error, files, |call, again| new_page(call, kind, again)),
+    let again = |call: &Call, again: Again| match &again.theirs {
+        // The form made this record already and was gone back to: what it says now is a change of the record.
+        Some(made) => edit_page(call, kind, &call.app.for_edit(actor, kind, made.id)?, again),
+        None => new_page(call, kind, again),
+    };
+    match saved(call, || call.app.create(actor, kind, typed)) {
+        Ok(id) => {
+            call.app.unpark(&actor.login);
+            Ok(Reply::Redirect(format!("/{}/{id}?done=created", kind.name)))
+        }
+        Err(error) => refused(call, kind, error, files, again),
     }
 }
 
@@ -66,7 +75,7 @@ pub fn amend(call: &Call) -> Result<Reply> {
     let (kind, id) = (call.kind()?, call.id()?);
     let actor = &call.live()?.actor;
     let current = || call.app.for_edit(actor, kind, id);
-    if only_more_rows(call) {
+    if only_more_rows(call, kind) {
         let staged = call.app.stage(actor, all_files(call)?)?;
         let again = Again { raw: call.raw.clone(), staged, ..Again::default() };
         return edit_page(call, kind, &at_typed_version(call, current()?), again).map(Reply::again);
@@ -74,8 +83,11 @@ pub fn amend(call: &Call) -> Result<Reply> {
     let version = call.typed("version").parse().map_err(|_| Error::invalid("表单不完整，请刷新后重试。"))?;
     let typed = typed(call)?;
     let files = typed.files.clone();
-    match call.app.amend(actor, kind, (id, version), typed) {
-        Ok(_) => Ok(Reply::Redirect(format!("/{}/{id}?done=changed", kind.name))),
+    match saved(call, || call.app.amend(actor, kind, (id, version), typed)) {
+        Ok(_) => {
+            call.app.unpark(&actor.login);
+            Ok(Reply::Redirect(format!("/{}/{id}?done=changed", kind.name)))
+        }
         Err(error) => refused(call, kind, error, files, |call, again| {
             let shown = current()?;
             // After a conflict the form is made of the newest version: saving again is a decision.
@@ -145,7 +157,7 @@ fn conflict(kind: &'static Kind, theirs: &Record, raw: &Raw) -> Markup {
     };
     html! {
         section.section {
-            h2 { "与刚才别人保存的内容对照" }
+            h2 { "与系统里现在的内容对照" }
             @for f in kind.fields.iter().filter(differs) {
                 h3 { (f.label) }
                 div.side-by-side {
@@ -154,6 +166,14 @@ fn conflict(kind: &'static Kind, theirs: &Record, raw: &Raw) -> Markup {
                 }
             }
         }
+    }
+}
+
+/// Saves, unless a file of the form was not taken: then nothing is saved in silence.
+fn saved<T>(call: &Call, save: impl FnOnce() -> Result<T, SaveError>) -> Result<T, SaveError> {
+    match &call.file_problem {
+        Some(problem) => Err(SaveError::Problems(vec![("upload".to_owned(), problem.clone())])),
+        None => save(),
     }
 }
 
@@ -171,15 +191,15 @@ fn refused(
         SaveError::Gate => return gate(call, kind),
         SaveError::Problems(problems) => shown.problems = problems,
         SaveError::Stale(record) => {
-            let text = "保存前，这条记录已被别人修改。请对照下面两份内容，确认后再保存；直接保存将以您填写的为准。";
-            shown.notice = Some((NoticeKind::Warn, text.to_owned()));
+            let number = kind.number_of(&record);
+            let already = call.path.ends_with("/new");
+            let what = if already { format!("这张表单已经登记为 {number}") } else { "保存前，这条记录已被别人修改".to_owned() };
+            let text = format!("{what}。请对照下面两份内容，确认后再保存；直接保存将以您填写的为准。");
+            shown.notice = Some((NoticeKind::Warn, text));
             shown.theirs = Some(*record);
         }
         SaveError::Failed(e) if e.kind() == crate::base::ErrorKind::Denied => return Err(e),
         SaveError::Failed(e) => shown.notice = Some((NoticeKind::Bad, e.public().to_owned())),
-    }
-    if let Some(problem) = &call.file_problem {
-        shown.problems.push(("upload".to_owned(), problem.clone()));
     }
     shown.staged = call.app.stage(actor, files)?;
     again(call, shown).map(Reply::again)
@@ -204,8 +224,10 @@ fn creatable(call: &Call) -> Result<&'static Kind> {
     if may { Ok(kind) } else { Err(Error::denied()) }
 }
 
-fn only_more_rows(call: &Call) -> bool {
-    !call.typed("rows.add").is_empty()
+/// Another row is wanted and nothing saved yet; a form that article 16 refuses is refused all the same.
+fn only_more_rows(call: &Call, kind: &'static Kind) -> bool {
+    let gated = || decide::gate_refuses(kind, &field::parse(kind.fields, &call.raw).0);
+    !call.typed("rows.add").is_empty() && !gated()
 }
 
 /// New uploads and those that waited from an earlier try.

@@ -23,11 +23,11 @@ pub fn log_in(call: &Call) -> Result<Reply> {
     let (login, password) = (call.typed("login"), call.raw.iter().find(|(n, _)| n == "password"));
     let password = password.map_or("", |(_, v)| v.as_str());
     match call.app.log_in(login, password, &call.peer) {
-        Ok(token) => {
+        Ok((token, login)) => {
             let session = format!("{SESSION_COOKIE}={token}; Path=/; Secure; HttpOnly; SameSite=Lax");
-            let mark = call.app.login_mark(login);
+            let mark = call.app.login_mark(&login);
             let last = format!("{LOGIN_COOKIE}={mark}; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=2592000");
-            let to = if call.app.has_parked(login) { "/resume" } else { "/" };
+            let to = if call.app.has_parked(&login) { "/resume" } else { "/" };
             Ok(Reply::Cookies(to.to_owned(), vec![session, last]))
         }
         Err(e) if matches!(e.kind(), ErrorKind::Denied | ErrorKind::Busy) => {

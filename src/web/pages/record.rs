@@ -232,6 +232,12 @@ fn files(kind: &Kind, record: &Record) -> Markup {
 fn moves(call: &Call, kind: &Kind, opened: &Opened) -> Result<Markup> {
     if opened.moves.is_empty() {
         return Ok(html! {
+            @if !call.typed("opinion").trim().is_empty() {
+                section.section.no-print {
+                    h2 { "您填写的意见（没有提交）" }
+                    div.prose { (call.typed("opinion")) }
+                }
+            }
             @if opened.own_work {
                 section.section.no-print {
                     h2 { "办理" }

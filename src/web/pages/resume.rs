@@ -10,10 +10,10 @@ use crate::web::pages::edit;
 use crate::web::respond::Reply;
 use crate::web::view::{self, Outline};
 
-/// Shows what waited, once.
+/// Shows what waited; it waits until something is saved.
 pub fn show(call: &Call) -> Result<Reply> {
     let live = call.live()?;
-    let Some(parked) = call.app.unpark(&live.actor.login) else {
+    let Some(parked) = call.app.parked(&live.actor.login) else {
         return Ok(Reply::Redirect("/".into()));
     };
     let parts: Vec<&str> = parked.path.trim_matches('/').split('/').collect();
@@ -30,6 +30,7 @@ fn other(call: &Call, path: &str, raw: &Raw) -> Result<Reply> {
     let back = path.split("/move/").next().unwrap_or("/").to_owned();
     let kept = ["csrf", "submit", "version", "old", "new", "again", "password"];
     let words = raw.iter().filter(|(n, v)| !kept.contains(&n.as_str()) && !v.trim().is_empty());
+    call.app.unpark(&call.live()?.actor.login);
     let outline = Outline { title: "登录超时前填写的内容".into(), ..Outline::default() };
     view::reply(&call.app, call.live()?, outline, html! {
         (layout::notice(NoticeKind::Warn, "操作没有执行。下面是您填写的文字，可以复制后重新提交。"))

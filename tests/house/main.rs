@@ -1,0 +1,26 @@
+//! The house seen from outside: `jiceng` as a process, people as browsers over TLS, and what they live
+//! through.
+//!
+//! `county` starts and kills the server and logs people in, `wire` speaks HTTPS, `form` reads pages as a
+//! browser does. Every other file is a chapter. Each test has a county of its own, so that nothing depends on
+//! the order; nothing here looks at the time a thing takes, and what is random comes from fixed seeds.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+mod canaries;
+mod county;
+mod crash;
+mod doors;
+mod flow;
+mod form;
+mod gate;
+mod hostile;
+mod identity;
+mod matrix;
+mod mending;
+mod passwords;
+mod register;
+mod resume;
+mod rights;
+mod twice;
+mod wire;

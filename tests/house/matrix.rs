@@ -1,0 +1,145 @@
+//! Every route × everybody: what answers is written down here by hand, and no route may be missing.
+
+use std::collections::BTreeSet;
+
+use jiceng::web::ROUTES;
+
+use super::county::{County, PETITION, Person, path_of};
+
+/// Columns of the table.
+const WHO: [&str; 8] =
+    ["nobody", "clerk", "other clerk", "approver", "auditor", "sysadmin", "secadmin", "law office"];
+
+/// Method, route, address, and the status for each column. `P` a petition of the clerk's unit, `R` a
+/// regulation, `O` an organisation, `A` an account. Where somebody may, the form sent is wrong on purpose:
+/// 422 says that the right is there.
+const TABLE: &[(&str, &str, &str, [u16; 8])] = &[
+    ("GET", "/", "/", [303, 200, 200, 200, 200, 200, 200, 200]),
+    ("GET", "/assets/{name}", "/assets/other.css", [404; 8]),
+    ("GET", "/healthz", "/healthz", [200; 8]),
+    ("GET", "/login", "/login", [200, 303, 303, 303, 303, 303, 303, 303]),
+    ("POST", "/login", "/login", [422; 8]),
+    ("GET", "/password", "/password", [303, 200, 200, 200, 200, 200, 200, 200]),
+    ("POST", "/password", "/password", [303, 422, 422, 422, 422, 422, 422, 422]),
+    ("GET", "/resume", "/resume", [303; 8]),
+    ("GET", "/setup/{token}", "/setup/0123", [404; 8]),
+    ("POST", "/setup/{token}", "/setup/0123", [404; 8]),
+    ("GET", "/audit", "/audit", [303, 404, 404, 404, 200, 404, 404, 404]),
+    ("GET", "/backup", "/backup", [303, 404, 404, 404, 404, 200, 404, 404]),
+    ("POST", "/backup", "/backup", [303, 404, 404, 404, 404, 422, 404, 404]),
+    ("GET", "/search", "/search", [303, 200, 200, 200, 200, 200, 200, 200]),
+    ("POST", "/search", "/search", [303; 8]),
+    ("GET", "/search/{id}", "/search/0123", [303; 8]),
+    ("GET", "/{kind}", "/petition?all=1", [303, 200, 200, 200, 404, 404, 404, 404]),
+    ("GET", "/{kind}", "/regulation?all=1", [303, 200, 200, 200, 404, 404, 404, 200]),
+    ("GET", "/{kind}", "/article?all=1", [303, 404, 404, 404, 404, 404, 404, 404]),
+    ("GET", "/{kind}", "/org?all=1", [303, 404, 404, 404, 200, 200, 200, 404]),
+    ("GET", "/{kind}", "/account?all=1", [303, 404, 404, 404, 200, 200, 200, 404]),
+    ("GET", "/{kind}", "/other?all=1", [303, 404, 404, 404, 404, 404, 404, 404]),
+    ("GET", "/{kind}/new", "/petition/new", [303, 200, 200, 404, 404, 404, 404, 404]),
+    ("GET", "/{kind}/new", "/regulation/new", [303, 404, 404, 404, 404, 404, 404, 200]),
+    ("GET", "/{kind}/new", "/article/new", [303, 404, 404, 404, 404, 404, 404, 404]),
+    ("GET", "/{kind}/new", "/org/new", [303, 404, 404, 404, 404, 200, 404, 404]),
+    ("GET", "/{kind}/new", "/account/new", [303, 404, 404, 404, 404, 200, 404, 404]),
+    ("POST", "/{kind}/new", "/petition/new", [303, 422, 422, 404, 404, 404, 404, 404]),
+    ("POST", "/{kind}/new", "/regulation/new", [303, 404, 404, 404, 404, 404, 404, 422]),
+    ("POST", "/{kind}/new", "/article/new", [303, 404, 404, 404, 404, 404, 404, 404]),
+    ("POST", "/{kind}/new", "/org/new", [303, 404, 404, 404, 404, 422, 404, 404]),
+    ("POST", "/{kind}/new", "/account/new", [303, 404, 404, 404, 404, 422, 404, 404]),
+    ("GET", "/{kind}/{id}", "P", [303, 200, 404, 200, 404, 404, 404, 404]),
+    ("GET", "/{kind}/{id}", "R", [303, 200, 200, 200, 404, 404, 404, 200]),
+    ("GET", "/{kind}/{id}", "O", [303, 404, 404, 404, 200, 200, 200, 404]),
+    ("GET", "/{kind}/{id}", "A", [303, 404, 404, 404, 200, 200, 200, 404]),
+    ("GET", "/{kind}/{id}/edit", "P/edit", [303, 200, 404, 404, 404, 404, 404, 404]),
+    ("GET", "/{kind}/{id}/edit", "R/edit", [303, 404, 404, 404, 404, 404, 404, 200]),
+    ("GET", "/{kind}/{id}/edit", "O/edit", [303, 404, 404, 404, 404, 200, 404, 404]),
+    ("GET", "/{kind}/{id}/edit", "A/edit", [303, 404, 404, 404, 404, 200, 200, 404]),
+    ("POST", "/{kind}/{id}/edit", "P/edit", [303, 422, 404, 404, 404, 404, 404, 404]),
+    ("POST", "/{kind}/{id}/edit", "R/edit", [303, 404, 404, 404, 404, 404, 404, 422]),
+    ("POST", "/{kind}/{id}/edit", "O/edit", [303, 404, 404, 404, 404, 422, 404, 404]),
+    ("POST", "/{kind}/{id}/edit", "A/edit", [303, 404, 404, 404, 404, 422, 422, 404]),
+    ("GET", "/{kind}/{id}/history", "P/history", [303, 200, 404, 200, 404, 404, 404, 404]),
+    ("GET", "/{kind}/{id}/history", "R/history", [303, 200, 200, 200, 404, 404, 404, 200]),
+    ("GET", "/{kind}/{id}/history", "A/history", [303, 404, 404, 404, 200, 200, 200, 404]),
+    ("POST", "/{kind}/{id}/move/{name}", "P/move/propose", [303, 422, 404, 404, 404, 404, 404, 404]),
+    ("POST", "/{kind}/{id}/move/{name}", "P/move/accept", [303, 404, 404, 422, 404, 404, 404, 404]),
+    ("POST", "/{kind}/{id}/move/{name}", "P/move/other", [303, 404, 404, 404, 404, 404, 404, 404]),
+    ("POST", "/{kind}/{id}/move/{name}", "R/move/close", [303, 404, 404, 404, 404, 404, 404, 422]),
+    ("POST", "/{kind}/{id}/move/{name}", "O/move/close", [303, 404, 404, 404, 404, 422, 404, 404]),
+    ("POST", "/{kind}/{id}/move/{name}", "A/move/close", [303, 404, 404, 404, 404, 422, 404, 404]),
+    ("POST", "/{kind}/{id}/identity", "P/identity", [303, 422, 404, 422, 404, 404, 404, 404]),
+    ("POST", "/{kind}/{id}/password", "A/password", [303, 404, 404, 404, 404, 200, 404, 404]),
+    ("POST", "/{kind}/{id}/password", "P/password", [303, 404, 404, 404, 404, 404, 404, 404]),
+    ("GET", "/{kind}/{id}/files/{place}", "P/files/0", [303, 200, 404, 200, 404, 404, 404, 404]),
+    ("GET", "/{kind}/{id}/files/{place}", "P/files/9", [303, 404, 404, 404, 404, 404, 404, 404]),
+    ("POST", "/logout", "/logout", [303; 8]),
+];
+
+/// Sent with every form: a token is added; nothing of it can be saved.
+const WRONG: &[(&str, &str)] = &[
+    ("version", "999"),
+    ("login", "no-such-name"),
+    ("password", "x"),
+    ("new", "a"),
+    ("again", "b"),
+    ("submit", "s"),
+];
+
+/// The first address below `/kind/` in the list of that kind that stands with this name.
+fn find(person: &Person, kind: &str, name: &str) -> String {
+    let list = person.get(&format!("/{kind}?all=1&size=100")).expect(200).text();
+    let line =
+        list.split("<tr").find(|line| line.contains(name)).unwrap_or_else(|| panic!("no {name} in {list}"));
+    let start = line.find(&format!("/{kind}/")).unwrap();
+    line[start..].split('"').next().unwrap().to_owned()
+}
+
+#[test]
+fn the_table_names_every_route() {
+    let routes: BTreeSet<(String, &str)> = ROUTES.iter().map(|r| (r.method.to_string(), r.path)).collect();
+    let table: BTreeSet<(String, &str)> = TABLE.iter().map(|t| (t.0.to_owned(), t.1)).collect();
+    assert_eq!(table, routes);
+}
+
+#[test]
+fn every_route_answers_everybody_as_the_table_says() {
+    let county = County::bare();
+    let unit = "石鼓岭镇纪委";
+    let (clerk, law) = (county.clerk(unit), county.person("fagui"));
+    let form = clerk.form("/petition/new").fill(PETITION).set("petitioner.name", "来信人丁");
+    let petition = path_of(&clerk.submit(&form.attach("原件.txt", b"scan")).expect(303));
+    let form = law.form("/regulation/new").fill(&[("title", "望澜县办法"), ("text", "第一条 为了规范。")]);
+    let regulation = path_of(&law.submit(&form).expect(303));
+    let sysadmin = county.sysadmin();
+    let organisation = find(&sysadmin, "org", "杏林坪镇纪委");
+    let account = find(&sysadmin, "account", "bangong");
+    let people = [
+        county.nobody(),
+        clerk,
+        county.clerk("枫桥坞镇纪委"),
+        county.approver(unit),
+        county.auditor(),
+        sysadmin,
+        county.secadmin(),
+        law,
+    ];
+    let mut wrong = Vec::new();
+    for (method, route, address, expected) in TABLE {
+        let places = [('P', &petition), ('R', &regulation), ('O', &organisation), ('A', &account)];
+        let place = places.iter().find(|(c, _)| address.starts_with(*c));
+        let path = place.map_or((*address).to_owned(), |(_, own)| format!("{own}{}", &address[1..]));
+        for (n, person) in people.iter().enumerate() {
+            let answer = if *method == "GET" { person.get(&path) } else { person.post_form(&path, WRONG) };
+            if answer.status != expected[n] {
+                wrong.push(format!(
+                    "{method} {route} ({address}) for {}: {}, not {}",
+                    WHO[n], answer.status, expected[n]
+                ));
+            }
+            let to_login = answer.status == 303 && answer.location() == "/login";
+            let guarded = n == 0 && expected[n] == 303;
+            assert!(!guarded || to_login, "{method} {address} leads a stranger to {}", answer.location());
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}

@@ -7,6 +7,8 @@
 //! Both programs are Debian's (`chromium`, `chromium-driver`). Where they cannot be had these tests fail, or
 //! say `skipped: …` when `JICENG_NO_BROWSER=1`. `JICENG_SCREENSHOTS=DIR` keeps a picture of every page visited.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::future::Future;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;

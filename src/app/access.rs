@@ -1,5 +1,5 @@
-//! Who may do what: the grants that stand beside each kind, held against the roles of an account. What no grant names is
-//! denied. Rights are read live at every act; roles cannot contradict each other because grants only add.
+//! Who may do what: the grants that stand beside each kind, held against the roles of an account. What no grant names
+//! is denied. Rights are read live at every act; roles cannot contradict each other because grants only add.
 
 use crate::base::RecordId;
 use crate::records::account::tag as account;

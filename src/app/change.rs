@@ -1,5 +1,5 @@
-//! Entering, changing and moving records of any kind: check and act in one transaction, the same submit id gives the same
-//! record, a stale version gives both texts, and article 16 is asked before anything is kept.
+//! Entering, changing and moving records of any kind: check and act in one transaction, the same submit id gives the
+//! same record, a stale version gives both texts, and article 16 is asked before anything is kept.
 
 use super::record::{authorise, before_files, files_tag, live};
 use super::{Actor, App, Right, Scope};
@@ -164,7 +164,9 @@ impl App {
             }
             match decide::amend(kind, &before, &fields, &editable, txn.now()) {
                 Err(refusal) => Ok(Err(Changed::Refused(refusal))),
-                Ok(after) if alone(kind, &before.fields, &after.fields) => Ok(Err(Changed::Refused(not_alone("roles")))),
+                Ok(after) if alone(kind, &before.fields, &after.fields) => {
+                    Ok(Err(Changed::Refused(not_alone("roles"))))
+                }
                 Ok(mut after) => {
                     after.fields = with_files(kind, after.fields, &before_files(kind, &before), &typed);
                     after.fields.insert(CHANGED_BY, Value::Text(mark));

@@ -85,6 +85,10 @@ impl App {
             _ => true,
         };
         let place = key.display();
+        if fs::metadata(key).is_ok_and(|m| m.permissions().mode() & 0o077 != 0) {
+            let text = format!("密钥文件 {place} 其他用户可读。请运行 chmod 600 {place}。");
+            return Ok(Finding { name: "密钥", verdict: Verdict::Bad, text });
+        }
         Ok(if same_disk {
             let text = format!(
                 "密钥文件 {place} 与数据在同一块磁盘上：磁盘被盗时数据可被读取。请把密钥文件移到另一介质（移动后修改 keys.json 中的路径）。"

@@ -2,7 +2,7 @@
 //! rules as forms; a chunk is one transaction; a row whose `ref` is there already is passed over, so a broken import
 //! can be run again. What fails is named by line and column and is not kept.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::io::BufRead;
 
 use serde_json::{Map, Value as Json};
@@ -52,6 +52,9 @@ pub struct Summary {
     pub failed: u64,
     /// The first problems.
     pub problems: Vec<RowProblem>,
+    /// References of this run, for a dry run that stores nothing.
+    #[serde(skip)]
+    seen: HashSet<String>,
 }
 
 /// A row ready to be stored, with the rows below it.
@@ -181,7 +184,8 @@ fn store_item(
 ) -> Result<()> {
     let reference = if kind.tag == petition::KIND.tag { petition::tag::REF } else { regulation::tag::REF };
     let value = item.fields.text(reference);
-    if !value.is_empty() && is_there(txn, kind, reference, value)? {
+    let repeated = !value.is_empty() && dry_run && !summary.seen.insert(value.to_owned());
+    if repeated || !value.is_empty() && is_there(txn, kind, reference, value)? {
         summary.skipped += 1;
         return Ok(());
     }

@@ -326,7 +326,13 @@ pub(super) fn live(txn: &Txn<'_>, actor: &Actor) -> Result<Actor> {
 }
 
 /// The record, if the actor may do this to it at this very moment.
-pub(super) fn authorise(txn: &Txn<'_>, actor: &Actor, kind: &'static Kind, right: Right, id: RecordId) -> Result<Record> {
+pub(super) fn authorise(
+    txn: &Txn<'_>,
+    actor: &Actor,
+    kind: &'static Kind,
+    right: Right,
+    id: RecordId,
+) -> Result<Record> {
     let live = live(txn, actor)?;
     let record = txn.get(id)?.filter(|r| r.kind == kind.tag && live.may(kind, right, r.unit));
     record.ok_or_else(Error::denied)

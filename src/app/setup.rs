@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::login::{account_fields, check_rules, hash};
 use super::{App, access::local_doer};
 use crate::base::{Error, ErrorKind, Moment, RecordId, Result, limits};
-use crate::records::{Author, Fields, Value, account, act, decide, org};
+use crate::records::{Author, Fields, Value, account, act, decide, field, org};
 use crate::store::{Act, Store, Txn, fact, seal};
 
 /// Offices of the commission that the regulation names (第五条至第七条、第十四条).
@@ -199,6 +199,11 @@ pub(super) fn fill(txn: &mut Txn<'_>, units: &[Unit], accounts: Vec<Ready>) -> R
             .with(account::tag::SINCE, Value::Day(txn.now().day()))
             .with_text(account::tag::CREDENTIAL, credential)
             .with(account::tag::MUST_CHANGE, Value::Flag(must_change));
+        let typed = field::to_raw(account::KIND.fields, &fields);
+        let (_, problems) = field::parse(account::KIND.fields, &typed);
+        if !problems.is_empty() {
+            return Err(refused(decide::Refusal::Problems(problems)));
+        }
         let record = decide::create(&account::KIND, fields, author, txn.now()).map_err(refused)?;
         txn.create(record)?;
     }

@@ -136,7 +136,7 @@ fn show(args: &SearchArgs, app: &App, id: &str, text: &str, results: &Results, o
         }
         Format::Json => out.out(&as_json(app, id, text, results)?),
         Format::Table => {
-            let near = if results.exact { "" } else { "（没有完全相同的内容，以下最相近）" };
+            let near = if results.exact || results.total == 0 { "" } else { "（没有完全相同的内容，以下最相近）" };
             out.out(&format!("共 {} 条{near}", results.total));
             for (rank, hit) in (1..).zip(&results.hits) {
                 out.out(&format!("{rank:>3}  {}  {}  {}", hit.kind.label, reference(hit), joined(&hit.title)));

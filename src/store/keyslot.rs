@@ -141,7 +141,8 @@ fn unlock(dir: &Path, file: &SlotFile) -> Result<(PathBuf, Secret)> {
     let mut seen = false;
     for slot in file.slots.iter().filter(|s| s.kind == KEY_FILE_KIND) {
         for path in [slot.path.clone(), PathBuf::from(&sibling)] {
-            let Ok(text) = fs::read_to_string(&path) else { continue };
+            let Ok(bytes) = fs::read(&path) else { continue };
+            let text = String::from_utf8_lossy(&bytes);
             seen = true;
             let key = text.trim().strip_prefix(KEY_FILE_HEAD).and_then(|k| decode(k.strip_prefix(' ')?));
             let Some(key) = key.and_then(|k| Secret::from_slice(&k).ok()) else { continue };

@@ -123,7 +123,17 @@ impl Store {
     /// Makes a new store in an absent or empty folder; the key file goes to `key_file`, outside the folder.
     pub fn create(dir: &Path, key_file: &Path, county: &str, demo: bool, clock: Arc<dyn Clock>) -> Result<Self> {
         refuse_occupied(dir)?;
+        let made = !dir.exists();
         fs::create_dir_all(dir)?;
+        let filled = Self::fill(dir, key_file, county, demo);
+        if filled.is_err() && made {
+            fs::remove_dir_all(dir)?;
+        }
+        filled?;
+        Self::open(dir, clock)
+    }
+
+    fn fill(dir: &Path, key_file: &Path, county: &str, demo: bool) -> Result<()> {
         set_private(dir)?;
         let dir = dir.canonicalize()?;
         let beside = key_file.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -133,9 +143,7 @@ impl Store {
         let id = hex::encode(seal::random::<16>()?);
         let ring = Ring::create(&dir, &id, key_file)?;
         let db = redb_builder().create(dir.join(DATABASE_FILE)).map_err(damage)?;
-        upgrade::write_first(&db, &ring, &[(fact::COUNTY, county), (fact::DEMO, if demo { "1" } else { "0" })])?;
-        drop(db);
-        Self::open(&dir, clock)
+        upgrade::write_first(&db, &ring, &[(fact::COUNTY, county), (fact::DEMO, if demo { "1" } else { "0" })])
     }
 
     /// Opens a store: takes the lock, the keys, checks the format, and checks everything after an unclean stop.
@@ -362,7 +370,8 @@ fn catch<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
 /// Errors of redb, by whether bytes or the disk are at fault.
 fn damage(e: impl Into<redb::Error>) -> Error {
     match e.into() {
-        redb::Error::Io(io) if io.kind() != std::io::ErrorKind::UnexpectedEof => io.into(),
+        // The system's own refusals have a number; what redb says of bytes it cannot read has none.
+        redb::Error::Io(io) if io.raw_os_error().is_some() => io.into(),
         other => Error::damaged("数据库文件 store.redb").with_detail(other),
     }
 }

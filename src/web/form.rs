@@ -158,8 +158,8 @@ fn control(directory: &Directory, field: &Field, name: &str, raw: &Raw, look: Lo
     let Look { key, described, focus, .. } = look;
     match field.widget {
         Widget::Area => html! {
-            textarea.tall[field.required] id=(key) name=(name) rows=(if field.required { 8 } else { 3 }) aria-invalid=[invalid] aria-describedby=(described)
-                autofocus[focus] { "\n" (text) }
+            textarea.tall[field.required] id=(key) name=(name) rows=(if field.required { 8 } else { 3 })
+                aria-invalid=[invalid] aria-describedby=(described) autofocus[focus] { "\n" (text) }
         },
         Widget::Choice(dict) => html! {
             select id=(key) name=(name) aria-invalid=[invalid] aria-describedby=(described) autofocus[focus] {

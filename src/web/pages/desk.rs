@@ -19,7 +19,9 @@ pub fn show(call: &Call) -> Result<Reply> {
     let enters = |k: &&'static Kind| live.actor.scope(k, Right::Create) > Scope::Nothing;
     let actions = html! {
         @for kind in records::ALL.iter().copied().filter(|k| k.group.is_some()).filter(enters).take(1) {
-            a.btn.btn-primary href=(format!("/{}/new", kind.name)) { (Icon::Plus.svg()) (if kind.owned { "登记" } else { "新增" }) (kind.label) }
+            a.btn.btn-primary href=(format!("/{}/new", kind.name)) {
+                (Icon::Plus.svg()) (if kind.owned { "登记" } else { "新增" }) (kind.label)
+            }
         }
     };
     let outline = Outline {

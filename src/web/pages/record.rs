@@ -198,7 +198,8 @@ fn identity(
             } @else {
                 (layout::masked("已单独加密，默认不显示"))
                 @if opened.may_identify {
-                    form.form.inline-form.no-print method="post" action=(format!("/{}/{}/identity", kind.name, opened.record.id)) {
+                    @let action = format!("/{}/{}/identity", kind.name, opened.record.id);
+                    form.form.inline-form.no-print method="post" action=(action) {
                         (view::hidden(live))
                         div.field {
                             label for="reason" { "查看理由（记入日志，审计员可见）" }

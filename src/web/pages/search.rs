@@ -169,8 +169,10 @@ fn facets(call: &Call, query: &Query, results: &Results) -> Result<Markup> {
                         input type="hidden" name=(name) value=(value);
                     }
                 }
-                div.field { label for="from" { "从" } input.short #from name="from" value=(call.asked("from")) placeholder="2026-01-01"; }
-                div.field { label for="to" { "到" } input.short #to name="to" value=(call.asked("to")) placeholder="2026-12-31"; }
+                @for (name, label, example) in [("from", "从", "2026-01-01"), ("to", "到", "2026-12-31")] {
+                    div.field { label for=(name) { (label) }
+                        input.short id=(name) name=(name) value=(call.asked(name)) placeholder=(example); }
+                }
                 button.btn.btn-small type="submit" { "筛选" }
             }
         }

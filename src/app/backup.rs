@@ -13,6 +13,7 @@ impl App {
     /// Writes and verifies a set. Recipients other than the configured ones are for demo stores only.
     pub fn backup(&self, target: &Path, given: &[String], progress: &dyn Fn(Progress)) -> Result<Done> {
         let recipients = self.recipients(given)?;
+        self.has_room()?;
         let outcome = backup::run(&self.store, target, &recipients, progress);
         let act = match &outcome {
             Ok(done) => Act::new(local_doer(), act::BACKUP).note(done.set.clone()),
@@ -27,6 +28,23 @@ impl App {
             Ok(())
         })?;
         outcome
+    }
+
+    /// A set is loaded once into a throw-away store beside the data: that must not fill the disk under the clerks.
+    fn has_room(&self) -> Result<()> {
+        let bytes = |dir: &Path| -> u64 {
+            let files = std::fs::read_dir(dir).into_iter().flatten().flatten();
+            files.filter_map(|f| f.metadata().ok()).filter(|m| m.is_file()).map(|m| m.len()).sum()
+        };
+        let blobs = self.dir().join("blobs");
+        let folders = std::fs::read_dir(&blobs).into_iter().flatten().flatten().map(|f| f.path());
+        let needed = (bytes(self.dir()) + folders.map(|f| bytes(&f)).sum::<u64>()) / 5 * 6;
+        let free = fs4::available_space(self.dir())?;
+        if free > needed + limits::SPACE_RESERVE_BYTES {
+            return Ok(());
+        }
+        let (needed, free) = (needed >> 20, free >> 20);
+        Err(Error::invalid(format!("数据盘剩余 {free} MB，备份的恢复核验需要约 {needed} MB。请先清理或扩容。")))
     }
 
     /// The county's signing key, for key files and for whoever wants to compare.

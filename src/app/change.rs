@@ -168,6 +168,9 @@ impl App {
                     Ok(Err(Changed::Refused(not_alone("roles"))))
                 }
                 Ok(mut after) => {
+                    if moves_person(kind, &before.fields, &after.fields) {
+                        after.fields.remove(account::tag::ROLES);
+                    }
                     after.fields = with_files(kind, after.fields, &before_files(kind, &before), &typed);
                     after.fields.insert(CHANGED_BY, Value::Text(mark));
                     txn.update(after).map(|()| Ok(true))
@@ -298,7 +301,13 @@ fn broken_links(txn: &Txn<'_>, kind: &'static Kind, fields: &Fields) -> Result<V
 
 /// The change makes or unmakes an administrator.
 fn alone(kind: &Kind, before: &Fields, after: &Fields) -> bool {
-    kind.tag == account::KIND.tag && account::touches_administrators(before, after)
+    let moved = moves_person(kind, before, after) && account::is_administrator(before);
+    moved || kind.tag == account::KIND.tag && account::touches_administrators(before, after)
+}
+
+/// The account goes to another unit: rights follow the unit, so they are granted anew by whoever grants rights.
+fn moves_person(kind: &Kind, before: &Fields, after: &Fields) -> bool {
+    kind.tag == account::KIND.tag && before.link(account::tag::UNIT) != after.link(account::tag::UNIT)
 }
 
 fn not_alone(input: &str) -> Refusal {

@@ -97,7 +97,7 @@ impl App {
             query.states = vec![state];
         }
         let total = tallies.iter().filter(|(s, _)| query.states.contains(s)).map(|(_, n)| n).sum();
-        let ids = snapshot.list(&query, input.page * input.size, input.size)?;
+        let ids = snapshot.list(&query, input.page.saturating_mul(input.size), input.size)?;
         let rows = ids.into_iter().filter_map(|id| snapshot.get(id, false).transpose());
         let rows = rows.collect::<Result<Vec<_>>>()?;
         self.answer_for(actor, act::LIST, kind, &rows)?;

@@ -69,6 +69,8 @@ impl App {
     pub fn search(&self, actor: &Actor, query: &Query) -> Result<Results> {
         let started = Instant::now();
         let snapshot = self.store.read()?;
+        // The index before what it has not seen: a rebuild in between is then noticed instead of hiding hits.
+        let index = self.follower.index();
         let fresh = self.follower.fresh(&snapshot)?;
         let catching_up = fresh.is_none();
         let fresh = fresh.unwrap_or_default();
@@ -86,7 +88,7 @@ impl App {
             limit: usize::try_from(query.limit.min(limits::SEARCH_DEPTH)).unwrap_or(usize::MAX),
             exclude: fresh.iter().map(|id| id.0).collect(),
         };
-        let found = self.follower.index().search(&scope(actor), &request, &docs)?;
+        let found = index.search(&scope(actor), &request, &docs)?;
         let hits = self.hits(&snapshot, actor, &query.text, &found)?;
         self.answer_for_search(actor, &query.text, &hits)?;
         Ok(Results {

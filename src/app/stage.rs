@@ -53,12 +53,6 @@ impl App {
         self.store.discard_blob(file)
     }
 
-    /// Removes what was uploaded to forms of an earlier process and never saved. Runs beside the service: it looks only
-    /// at files that were there before it began.
-    pub fn sweep_uploads(&self) -> Result<()> {
-        self.store.discard_unnamed()
-    }
-
     /// Removes uploads that nobody came back for.
     fn clear_staged(&self, now: Moment) -> Result<()> {
         let mut staged = lock(&self.staged.0);

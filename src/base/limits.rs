@@ -57,6 +57,8 @@ pub const FILE_BYTES: u64 = 200 << 20;
 pub const FILES_PER_RECORD: usize = 50;
 /// Bytes of all text fields of one form.
 pub const FORM_BYTES: usize = 2 << 20;
+/// Bytes of a form from somebody who is not logged in and never was.
+pub const STRANGER_BYTES: usize = 64 << 10;
 /// Fields of one form.
 pub const FORM_FIELDS: usize = 6_000;
 /// Bytes of sealed attachment in one chunk.
@@ -101,6 +103,8 @@ pub const BODY_IDLE_S: u64 = 60;
 /// Pages worked on at once; most of them wait for the same group commit.
 pub const WORKERS: usize = 64;
 
+/// Free bytes of the data disk that a backup leaves alone.
+pub const SPACE_RESERVE_BYTES: u64 = 512 << 20;
 /// Fewest recipients of a backup.
 pub const RECIPIENTS_MIN: usize = 2;
 /// Bytes of one value in an archive; larger is refused as damage.

@@ -82,7 +82,7 @@ pub(super) fn run(args: &ImportArgs, app: &Arc<App>, secret: &Secrets, out: &mut
     }
     out.err(&format!("用时 {:.1} 秒（含索引）", started.elapsed().as_secs_f64()));
     if failed > 0 {
-        return Err(Error::invalid(format!("{failed} 行没有导入，原因见上；改正后可重新导入同一文件，已导入的行会跳过。")));
+        return Err(Error::invalid(format!("{failed} 行没有导入，原因见上；改正后重新导入：写了 ref 的行会自动跳过已导入的，没有 ref 的行请只保留要补导的。")));
     }
     Ok(())
 }

@@ -89,8 +89,6 @@ fn run(app: &Arc<App>, listen: SocketAddr, config: &Config, out: &mut dyn Out) -
         .enable_all()
         .max_blocking_threads(limits::WORKERS)
         .build()?;
-    // Before anything can be uploaded.
-    app.sweep_uploads()?;
     runtime.block_on(async {
         let listener = TcpListener::bind(listen).await.map_err(|e| {
             let text = format!("不能监听 {listen}：端口被占用或没有权限。请用 --listen 换一个地址。");

@@ -1,9 +1,9 @@
 //! A record and its values, and how they become bytes (CBOR, `data-format/records.md`).
 //!
 //! A record has two parts that are sealed apart: the main part, and the identity of the petitioner. Tags below 14 of
-//! the main part are the record's own head, 14 and 15 are submit ids, the others belong to the fields of its kind.
-//! Readers keep values they know the shape of, whatever the tag, so a field that was dropped from a kind is not dropped from
-//! old records.
+//! the main part are the record's own head, 14 and 15 are marks of forms, the others belong to the fields of its kind.
+//! Readers keep values they know the shape of, whatever the tag, so a field that was dropped from a kind is not dropped
+//! from old records.
 
 use std::collections::BTreeMap;
 

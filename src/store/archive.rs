@@ -63,7 +63,12 @@ impl Snapshot {
     fn dump_blobs(&self, sink: &mut dyn FnMut(ArchiveRow) -> Result<()>) -> Result<()> {
         for name in blob::all(&self.shared.dir)? {
             let path = blob::path(&self.shared.dir, &name).ok_or_else(|| Error::damaged("附件文件名"))?;
-            let mut file = File::open(path)?;
+            let mut file = match File::open(path) {
+                Ok(file) => file,
+                // An upload that was given up meanwhile; a loss would be found by the check of the set.
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => continue,
+                Err(e) => return Err(e.into()),
+            };
             loop {
                 let mut piece = Vec::with_capacity(BLOB_PIECE);
                 Read::by_ref(&mut file).take(BLOB_PIECE as u64).read_to_end(&mut piece)?;

@@ -127,6 +127,8 @@ impl Ring {
 
 /// A path for a new key file beside the data folder that no file has yet.
 pub fn free_key_path(dir: &Path) -> PathBuf {
+    // Without a trailing slash, which would put the key inside the folder.
+    let dir: PathBuf = dir.components().collect();
     let beside = |n: u32| {
         let mut name = dir.as_os_str().to_owned();
         name.push(if n == 1 { ".key".to_owned() } else { format!(".{n}.key") });

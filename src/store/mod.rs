@@ -239,25 +239,6 @@ impl Store {
         blob::discard(&self.shared.dir, file)
     }
 
-    /// Removes attachments that were there before this call and that no record names.
-    pub fn discard_unnamed(&self) -> Result<()> {
-        let mut there: std::collections::HashSet<String> = blob::all(&self.shared.dir)?.into_iter().collect();
-        let snapshot = self.read()?;
-        for id in snapshot.all_ids()? {
-            let Some(record) = snapshot.get(id, false)? else { continue };
-            for (_, value) in record.fields.iter() {
-                if let crate::records::Value::Files(files) = value {
-                    for file in &files {
-                        there.remove(&file.blob);
-                    }
-                }
-            }
-        }
-        there.iter().filter_map(|name| blob::path(&self.shared.dir, name)).try_for_each(|path| {
-            Ok(fs::remove_file(path)?)
-        })
-    }
-
     /// Checks everything there is; see [`Report`].
     pub fn check(&self) -> Result<Report> {
         catch(|| check::run(&self.shared))
@@ -372,6 +353,7 @@ fn damage(e: impl Into<redb::Error>) -> Error {
     match e.into() {
         // The system's own refusals have a number; what redb says of bytes it cannot read has none.
         redb::Error::Io(io) if io.raw_os_error().is_some() => io.into(),
+        redb::Error::PreviousIo => std::io::Error::other("an earlier write failed").into(),
         other => Error::damaged("数据库文件 store.redb").with_detail(other),
     }
 }

@@ -119,12 +119,24 @@ fn commit_group(shared: &Shared, commands: Vec<Box<dyn Command>>) {
         *lock(&shared.head) = *head;
         lock(&shared.woken).iter().for_each(|wake| wake(*head));
     }
+    let broken = done.as_ref().is_err_and(|e| e.kind() == ErrorKind::Io);
     for command in good {
         command.answer(done.clone().map(drop));
     }
     for (command, error) in bad {
         command.answer(Err(error));
     }
+    if broken {
+        give_up();
+    }
+}
+
+/// After a write that failed the engine refuses everything: the process ends, once the answers had time to leave, and
+/// whoever watches it starts it anew on what is durable.
+fn give_up() {
+    tracing::error!("writing the store failed; the process ends");
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    std::process::exit(1);
 }
 
 fn run_group(

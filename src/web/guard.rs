@@ -131,7 +131,10 @@ async fn prepare(app: Arc<App>, route: &'static Route, peer: String, request: Re
         same_origin(&parts.headers)?;
         let request = Request::from_parts(parts, body);
         let gate = records::by_name(call.param("kind"));
-        let form = read_form(&call.app, request, allowed && route.access != Access::Anybody, gate).await?;
+        // Strangers have little to say; a set-up page a little more.
+        let known = call.live.is_some() || call.last_login.is_some();
+        let bound = if known { limits::FORM_BYTES * 3 } else { limits::STRANGER_BYTES };
+        let form = read_form(&call.app, request, (allowed && route.access != Access::Anybody, gate), bound).await?;
         (call.raw, call.files, call.file_problem) = (form.raw, form.files, form.problem);
     }
     if !allowed {
@@ -207,8 +210,8 @@ fn same_origin(headers: &HeaderMap) -> Result<()> {
 async fn read_form(
     app: &Arc<App>,
     request: Request,
-    uploads: bool,
-    gate: Option<&'static Kind>,
+    (uploads, gate): (bool, Option<&'static Kind>),
+    bound: usize,
 ) -> Result<Upload> {
     let kind = request.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
     if kind.starts_with("multipart/form-data") {
@@ -218,7 +221,7 @@ async fn read_form(
     if !kind.starts_with("application/x-www-form-urlencoded") {
         return Err(Error::invalid("请求的格式不对，已拒绝。"));
     }
-    let body = Limited::new(request.into_body(), limits::FORM_BYTES * 3).collect();
+    let body = Limited::new(request.into_body(), bound).collect();
     let idle = std::time::Duration::from_secs(limits::BODY_IDLE_S);
     let body = tokio::time::timeout(idle, body).await.map_err(|_| unreadable())?;
     let bytes = body.map_err(|_| too_large())?.to_bytes();

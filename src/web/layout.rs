@@ -91,8 +91,10 @@ pub struct Tab {
 /// Everything a page needs besides its content.
 #[derive(Debug)]
 pub struct Frame<'a> {
-    /// The heading, also the first half of the document title.
+    /// The heading.
     pub title: &'a str,
+    /// First half of the document title, which browsers keep.
+    pub tab: &'a str,
     /// The county's name as it stands beside the product's.
     pub county: &'a str,
     /// Who is logged in.
@@ -138,7 +140,7 @@ pub fn page(frame: &Frame<'_>, content: Markup) -> Markup {
         }
         @if let Some(text) = frame.watermark { (watermark(text)) }
     };
-    document(frame.title, frame.style_href, None, body)
+    document(frame.tab, frame.style_href, None, body)
 }
 
 /// A page without menu, in one narrow card: log-in, errors.
@@ -563,7 +565,6 @@ fn shortened(text: &str, limit: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
     #[test]
     fn pager_keeps_first_last_and_neighbours() {
         assert_eq!(page_steps(1, 1), [Some(1)]);

@@ -9,7 +9,7 @@ use super::respond::Reply;
 use crate::app::names::Directory;
 use crate::app::session::Live;
 use crate::app::{App, Right, Scope};
-use crate::base::Result;
+use crate::base::{Day, Result};
 use crate::records::flow::Tone;
 use crate::records::{self, Field, Kind, Record, Value, Widget};
 
@@ -18,6 +18,8 @@ use crate::records::{self, Field, Kind, Record, Value, Widget};
 pub struct Outline {
     /// Title.
     pub title: String,
+    /// What tabs and the browser's memory show instead of the title: no words of a petition.
+    pub tab: Option<String>,
     /// Way to here: label and address; the last one has none.
     pub crumbs: Vec<(String, String)>,
     /// Chips and buttons beside the title.
@@ -40,6 +42,7 @@ pub fn framed(app: &App, live: &Live, outline: Outline, content: Markup) -> Resu
     Ok(layout::page(
         &Frame {
             title: &outline.title,
+            tab: outline.tab.as_deref().unwrap_or(&outline.title),
             county: &app.facts().county,
             user: Some(UserView {
                 name: &actor.name,
@@ -197,6 +200,27 @@ pub fn cell(directory: &Directory, kind: &Kind, record: &Record, tag: u16) -> Ma
         (Some(field), Some(v)) => value(directory, field, v),
         _ => html! { "" },
     }
+}
+
+/// A typed day as a bound `yyyymmdd`: 0 when nothing is typed, `None` when it is no date. As an end, a month or a year
+/// reaches to its last day.
+pub fn day_bound(text: &str, end: bool) -> Option<i32> {
+    if text.trim().is_empty() {
+        return Some(0);
+    }
+    let day = text.parse::<Day>().ok()?;
+    let rest = match day.number() % 10_000 {
+        0 => 1231,
+        _ => 31,
+    };
+    Some(if end && !day.is_full() { day.number() + rest } else { day.number() })
+}
+
+/// What the browser may keep of a record in its memory of titles.
+pub fn tab(kind: &Kind, record: &Record) -> Option<String> {
+    let number = kind.number_of(record);
+    let name = if number.is_empty() { format!("#{}", record.id) } else { number.to_owned() };
+    kind.sensitive.then(|| format!("{} {name}", kind.label))
 }
 
 /// Bytes in words.

@@ -1,5 +1,5 @@
-//! Damaged copies of a county: `doctor` and `audit verify` say so and where, what can heal heals, and where neither
-//! sees anything, nothing is lost.
+//! Damaged copies of a county: `doctor` and `audit verify` say so and where, what can heal heals, and where
+//! neither sees anything, nothing is lost.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -198,7 +198,8 @@ fn a_person_of_section_rank_leaves_no_word_behind() {
     let room = Room::bare();
     let [title, text, name, org, place, remark] = SECRETS;
     let row = |rank: &str| {
-        json!({"ref": title, "title": title, "text": text, "place": place, "备考": remark, "petitioner": {"name": name},
+        json!({"ref": title, "title": title, "text": text, "place": place, "备考": remark,
+            "petitioner": {"name": name},
             "accused": [{"name": "某农民", "rank": "农民"}, {"name": name, "org": org, "rank": rank}]})
     };
     let mut rows: Vec<Value> = ranks.iter().map(|rank| row(rank)).collect();

@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
@@ -103,7 +104,7 @@ impl Room {
         let output = output.unwrap();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let ran = Ran {
-            code: output.status.code().unwrap_or(-1),
+            code: output.status.code().unwrap_or_else(|| -output.status.signal().unwrap_or(1000)),
             out: text(&output.stdout),
             err: text(&output.stderr),
         };

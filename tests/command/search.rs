@@ -59,7 +59,8 @@ fn a_rebuilt_index_finds_what_the_grown_one_found() {
         let answers = said.lines().map(|l| serde_json::from_str::<Value>(l).unwrap());
         let exact = answers.filter(|a| a["exact"] == true);
         let refs = |a: &Value| -> Vec<String> {
-            let mut refs: Vec<_> = a["hits"].as_array().unwrap().iter().map(|h| h["ref"].to_string()).collect();
+            let mut refs: Vec<_> =
+                a["hits"].as_array().unwrap().iter().map(|h| h["ref"].to_string()).collect();
             refs.sort();
             refs
         };
@@ -272,7 +273,8 @@ fn hostile_texts_are_only_texts() {
     assert_eq!(room.run("audit verify --dir d").code, 0);
 }
 
-/// A title is content from outside: it must not drive the terminal of whoever lists it, nor make lines of its own.
+/// A title is content from outside: it must not drive the terminal of whoever lists it, nor make lines of its
+/// own.
 #[test]
 fn titles_cannot_drive_a_terminal() {
     let room = Room::bare();

@@ -1,6 +1,8 @@
-//! The real material, where it is present: everything comes in, is recognisable, and is found as well as before.
+//! The real material, where it is present: everything comes in, is recognisable, and is found as well as
+//! before.
 //!
-//! `JICENG_SHARED_DATA` names its folder; otherwise it is looked for beside the project. Nothing of it is printed.
+//! `JICENG_SHARED_DATA` names its folder; otherwise it is looked for beside the project. Nothing of it is
+//! printed.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::{self, File};
@@ -63,7 +65,8 @@ fn import(room: &Room, dir: &Path, what: &str, name: &str) -> (Value, String) {
     let started = Instant::now();
     let output = command.args(line).current_dir(room.at(".")).output().unwrap();
     let seconds = started.elapsed().as_secs_f64();
-    assert!(output.status.success(), "{name}: {:?}", output.status);
+    let notes = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{name}: {:?}: {notes}", output.status);
     let said: Value = serde_json::from_slice(&output.stdout).unwrap();
     let records = said["created"].as_u64().unwrap() + said["articles"].as_u64().unwrap();
     let peak = if time { fs::read_to_string(room.at("peak")).unwrap() } else { String::new() };

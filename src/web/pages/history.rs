@@ -16,6 +16,7 @@ pub fn show(call: &Call) -> Result<Reply> {
     let directory = call.app.directory()?;
     let outline = Outline {
         title: format!("经过：{}", kind.title_of(&record)),
+        tab: view::tab(kind, &record).map(|tab| format!("经过：{tab}")),
         current: format!("/{}", kind.name),
         crumbs: vec![
             (kind.label.into(), format!("/{}", kind.name)),

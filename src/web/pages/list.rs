@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use crate::app::record::{ListInput, ListPage};
 use crate::app::{Right, Scope};
-use crate::base::{Day, RecordId, Result, limits};
+use crate::base::{RecordId, Result, limits};
 use crate::records::{Kind, Search};
 use crate::web::guard::{Call, pairs};
 use crate::web::icons::Icon;
@@ -48,17 +48,10 @@ pub fn show(call: &Call) -> Result<Reply> {
 fn read(call: &Call) -> (ListInput, bool) {
     let mut bad = false;
     let mut day = |name: &str, end: bool| {
-        let text = call.asked(name);
-        match text.parse::<Day>() {
-            _ if text.trim().is_empty() => 0,
-            // A month or a year means up to its last day.
-            Ok(day) if end && !day.is_full() => day.number() + if day.number() % 10_000 == 0 { 1231 } else { 31 },
-            Ok(day) => day.number(),
-            Err(()) => {
-                bad = true;
-                0
-            }
-        }
+        view::day_bound(&call.asked(name), end).unwrap_or_else(|| {
+            bad = true;
+            0
+        })
     };
     let (from, to) = (day("from", false), day("to", true));
     let size = call.asked("size").parse().unwrap_or(limits::PAGE_ROWS).clamp(1, limits::PAGE_ROWS_MAX);

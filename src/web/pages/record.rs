@@ -73,6 +73,7 @@ fn page(call: &Call, opened: &Opened, revealed: Option<&Record>, problem: Option
     let list = format!("/{}", kind.name);
     let outline = Outline {
         title: kind.title_of(record),
+        tab: view::tab(kind, record),
         current: list.clone(),
         crumbs: crumbs(kind, record, &list),
         actions: Some(actions(call, kind, opened)),

@@ -4,7 +4,7 @@
 use maud::{Markup, html};
 
 use crate::app::search::{Hit, Query, Results};
-use crate::base::{Day, RecordId, Result, limits};
+use crate::base::{RecordId, Result, limits};
 use crate::records;
 use crate::search::{Order, Piece};
 use crate::web::guard::{Call, pairs};
@@ -70,18 +70,18 @@ pub fn show(call: &Call) -> Result<Reply> {
 
 fn narrowed(call: &Call, mut query: Query, page: u64) -> Query {
     let number = |name: &str| call.asked(name).parse::<u64>().ok();
-    let day = |name: &str| call.asked(name).parse::<Day>().map_or(0, Day::number);
+    let day = |name: &str, end| view::day_bound(&call.asked(name), end).unwrap_or(0);
     query.kinds = number("kind").and_then(|n| u8::try_from(n).ok()).into_iter().collect();
     query.units = number("unit").map(RecordId).into_iter().collect();
     let state = number("state").and_then(|n| u8::try_from(n).ok());
     query.states = query.kinds.first().zip(state).map(|(k, s)| (*k, s)).into_iter().collect();
-    (query.from, query.to) = (day("from"), day("to"));
+    (query.from, query.to) = (day("from", false), day("to", true));
     query.order = match call.asked("order").as_str() {
         "new" => Order::Newest,
         "old" => Order::Oldest,
         _ => Order::Relevance,
     };
-    query.offset = (page - 1) * limits::PAGE_ROWS;
+    query.offset = (page - 1).saturating_mul(limits::PAGE_ROWS);
     query.limit = limits::PAGE_ROWS;
     query
 }

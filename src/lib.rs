@@ -3,7 +3,7 @@
 //! This file is the map. The floors, each using only those to its left:
 //!
 //! ```text
-//! base < records < store < { search, backup } < app < web < cli
+//! base < records < store < { search, backup, foreign } < app < web < cli
 //! ```
 //!
 //! * [`base`] — error, clock, dates, text folding, limits, configuration.
@@ -11,6 +11,7 @@
 //! * [`store`] — records, journal and derived tables in one durable transaction; the only floor that names redb.
 //! * [`search`] — the full-text index; the only floor that names tantivy.
 //! * [`backup`] — encrypted, verified, signed sets and restore; the only floor that names age.
+//! * [`foreign`] — files of other programs, read in a limited child process; the only floor that names their crates.
 //! * [`app`] — rights and use cases; the only floor that web and command line call.
 //! * [`web`] — HTTPS pages; the only floor that names hyper, axum and maud.
 //! * [`cli`] — commands, and the control socket by which they reach a running server.
@@ -51,6 +52,7 @@ pub mod app;
 pub mod backup;
 pub mod base;
 pub mod cli;
+pub mod foreign;
 pub mod records;
 pub mod search;
 pub mod store;

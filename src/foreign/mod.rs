@@ -1,0 +1,197 @@
+//! Files of other programs: what is in them, read in a process that may die.
+//!
+//! A file that somebody was sent decides what its reader does: how much it unpacks, how deep it nests, how long it
+//! runs. So a file is never read in the server. [`Reader`] starts the same program again as a child that limits itself
+//! before it sees the first byte, gives it the file by a pipe, and takes back [`Item`]s by another.
+//!
+//! What is kept out, and by what:
+//!
+//! * archives that unpack to more than they say, cells and rows without end, entities that multiply, files that keep a
+//!   reader busy: counted on the way, and where a crate does not count, by the child's limits of memory and time;
+//! * a reader taken over by its file: it has no files, no sockets, no processes, no environment, only its two pipes;
+//! * an answer that would fill the server: frames are bounded and the child waits while nobody takes them;
+//! * a cell that becomes a formula in a file we write: every cell is text ([`workbook`]).
+//!
+//! What a file means (columns, kinds, articles) is left to `app`; nothing here is stored and nothing knows records.
+
+use crate::base::Result;
+
+/// A file format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// A workbook of Office 2007 and later (Open XML).
+    Xlsx,
+    /// A workbook of Excel 97–2003, or one that is sealed with a password.
+    Xls,
+    /// Separated values: comma, semicolon or tab.
+    Csv,
+    /// A JSON object a line.
+    Jsonl,
+    /// A document of Word 2007 and later.
+    Docx,
+    /// Markdown.
+    Markdown,
+    /// Plain text.
+    Text,
+    /// A saved web page.
+    Html,
+    /// A PDF.
+    Pdf,
+    /// A picture: PNG, JPEG, GIF, WebP, BMP or TIFF.
+    Image,
+}
+
+/// What a reader says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Item {
+    /// A sheet of a workbook begins (a csv has one, with no name).
+    Sheet(String),
+    /// A row of a table; empty rows are left out.
+    Row {
+        /// Its number as the office program shows it, from 1.
+        number: u64,
+        /// Its cells as text, without empty ones at the end. Dates are `2024-03-05` or `2024-03-05 14:30`, numbers in
+        /// their shortest form without an exponent, booleans 是/否, errors empty.
+        cells: Vec<String>,
+    },
+    /// A block of a document.
+    Block(Block),
+    /// Bytes of a re-encoded picture, in pieces.
+    Bytes(Vec<u8>),
+    /// Something the person should know, in Chinese.
+    Note(String),
+}
+
+/// What a block of a document is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Style {
+    /// A heading, and its level from 1.
+    Heading(u8),
+    /// A paragraph.
+    Paragraph,
+    /// A row of a table, its cells joined by ` | `.
+    Row,
+}
+
+/// A paragraph, heading or table row of a document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Block {
+    /// What it is.
+    pub style: Style,
+    /// Its text, without the line's end.
+    pub text: String,
+}
+
+/// Where a reader's items go; an error ends the reading.
+pub(super) type Emit<'a> = &'a mut dyn FnMut(Item) -> Result<()>;
+
+/// Formats and their names on the command line.
+const NAMES: &[(Format, &str)] = &[
+    (Format::Xlsx, "xlsx"),
+    (Format::Xls, "xls"),
+    (Format::Csv, "csv"),
+    (Format::Jsonl, "jsonl"),
+    (Format::Docx, "docx"),
+    (Format::Markdown, "markdown"),
+    (Format::Text, "text"),
+    (Format::Html, "html"),
+    (Format::Pdf, "pdf"),
+    (Format::Image, "image"),
+];
+
+impl Format {
+    /// The format of a file, by its first 8 KiB and then by its name; none where neither tells.
+    pub fn detect(name: &str, head: &[u8]) -> Option<Self> {
+        let named = by_extension(name);
+        if head.starts_with(b"PK\x03\x04") {
+            return in_zip(head).or(named.filter(|f| matches!(f, Self::Xlsx | Self::Docx)));
+        }
+        if head.starts_with(b"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1") {
+            // Old documents and sealed new ones look the same; the reader tells a sealed workbook by its parts.
+            return named.filter(|f| matches!(f, Self::Xls | Self::Xlsx | Self::Csv)).map(|_| Self::Xls);
+        }
+        if head.windows(5).take(1024).any(|w| w == b"%PDF-") {
+            return Some(Self::Pdf);
+        }
+        if is_picture(head) {
+            return Some(Self::Image);
+        }
+        match named {
+            // Office systems export tables of text, or pages, under the name of a workbook.
+            Some(Self::Xlsx | Self::Xls | Self::Docx | Self::Csv | Self::Text) if is_page(head) => Some(Self::Html),
+            Some(Self::Xlsx | Self::Xls) if is_text(head) => Some(Self::Csv),
+            None if is_page(head) => Some(Self::Html),
+            named => named,
+        }
+    }
+
+    /// Whether it is read as rows.
+    pub fn is_table(self) -> bool {
+        matches!(self, Self::Xlsx | Self::Xls | Self::Csv | Self::Jsonl)
+    }
+
+    /// Whether it is read as blocks.
+    pub fn is_document(self) -> bool {
+        matches!(self, Self::Docx | Self::Markdown | Self::Text | Self::Html | Self::Pdf)
+    }
+
+    /// Its name on the command line.
+    pub fn name(self) -> &'static str {
+        NAMES.iter().find(|(f, _)| *f == self).map_or("", |(_, name)| name)
+    }
+
+    /// The format of such a name.
+    pub fn by_name(name: &str) -> Option<Self> {
+        NAMES.iter().find(|(_, n)| *n == name).map(|(f, _)| *f)
+    }
+}
+
+fn by_extension(name: &str) -> Option<Format> {
+    let (_, end) = name.rsplit_once('.')?;
+    Some(match end.to_ascii_lowercase().as_str() {
+        "xlsx" | "xlsm" | "xltx" => Format::Xlsx,
+        "xls" | "xlt" | "et" | "ett" => Format::Xls,
+        "csv" | "tsv" | "tab" => Format::Csv,
+        "jsonl" | "ndjson" => Format::Jsonl,
+        "docx" | "docm" | "dotx" => Format::Docx,
+        "md" | "markdown" => Format::Markdown,
+        "txt" | "text" => Format::Text,
+        "html" | "htm" | "xhtml" => Format::Html,
+        "pdf" => Format::Pdf,
+        "png" | "jpg" | "jpeg" | "gif" | "webp" | "bmp" | "tif" | "tiff" => Format::Image,
+        _ => return None,
+    })
+}
+
+/// What an archive holds, by the names of its first entries.
+fn in_zip(head: &[u8]) -> Option<Format> {
+    let entries = head.windows(4).enumerate().filter(|(_, w)| *w == b"PK\x03\x04");
+    let mut names = entries.filter_map(|(at, _)| head.get(at + 30..));
+    names.find_map(|name| match name {
+        _ if name.starts_with(b"xl/") => Some(Format::Xlsx),
+        _ if name.starts_with(b"word/") => Some(Format::Docx),
+        _ => None,
+    })
+}
+
+fn is_picture(head: &[u8]) -> bool {
+    const MARKS: &[&[u8]] = &[b"\x89PNG\r\n\x1A\n", b"\xFF\xD8\xFF", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*"];
+    let riff = head.starts_with(b"RIFF") && head.get(8..12) == Some(b"WEBP");
+    // `BM` alone could begin a text; a bitmap's reserved bytes are zero.
+    let bitmap = head.starts_with(b"BM") && head.get(6..10) == Some(&[0; 4]);
+    riff || bitmap || MARKS.iter().any(|mark| head.starts_with(mark))
+}
+
+/// Whether text begins as a web page does.
+fn is_page(head: &[u8]) -> bool {
+    let head = head.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(head).trim_ascii_start();
+    let begins = |mark: &[u8]| head.get(..mark.len()).is_some_and(|h| h.eq_ignore_ascii_case(mark));
+    begins(b"<!doctype html") || begins(b"<html")
+}
+
+/// Whether this can be text: marked as UTF-16, or without bytes that no text has.
+fn is_text(head: &[u8]) -> bool {
+    let marked = head.starts_with(b"\xFF\xFE") || head.starts_with(b"\xFE\xFF");
+    let control = |b: &u8| *b < 0x20 && !matches!(b, b'\t' | b'\n' | b'\r' | 0x0C);
+    !head.is_empty() && (marked || !head.iter().any(control))
+}

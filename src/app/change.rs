@@ -8,7 +8,7 @@ use crate::records::decide::{self, Refusal};
 use crate::records::field::{self, Problem, Raw};
 use crate::records::flow::Move;
 use crate::records::record::{CHANGED_BY, MADE_BY};
-use crate::records::{self, Field, Fields, FileRef, Kind, Record, Value, Widget, account, act};
+use crate::records::{self, Field, Fields, FileRef, Kind, Record, Value, Widget, account, act, batch};
 use crate::store::{Act, Txn, seal};
 
 /// What a form sends.
@@ -201,6 +201,9 @@ impl App {
         let actor = actor.clone();
         let outcome = self.store.submit(move |txn| {
             let before = authorise(txn, &actor, kind, Right::Move(mv.duty), id)?;
+            if kind.tag == batch::KIND.tag {
+                super::import::refuse_undo(txn, id)?;
+            }
             txn.act(Act::new(actor.doer(), act::ADVANCE).note(mv.name));
             let mark = mark(&submit, &format!("{}\0{opinion}", mv.name));
             if before.fields.text(CHANGED_BY) == mark && !mark.is_empty() {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::access::local_doer;
-use super::import::{Options, Summary};
+use super::import::{Options, Summary, What, source};
 use super::names::all;
 use super::setup::{Account, Answers, Ready, Unit, fill};
 use super::{Actor, App, login};
@@ -75,15 +75,19 @@ pub fn create(dir: &Path, clock: Arc<dyn Clock>, bare: bool) -> Result<Arc<App>>
 
 fn import(app: &App) -> Result<()> {
     let actor = app.demo_actor(EVERYTHING)?;
-    let options = Options::default();
+    let options = |file: &str| Options { file: file.to_owned(), ..Options::default() };
     let failed = |s: Summary| {
         let what = s.problems.first().map(|p| format!("{p:?}"));
         what.map_or(Ok(()), |p| Err(crate::base::Error::internal(p)))
     };
     for mut text in PETITIONS.map(str::as_bytes) {
-        failed(app.import_petitions(&actor, &mut text, &options, &mut |_| {})?)?;
+        let options = options("演示信访台账.jsonl");
+        let mut rows = source::jsonl(&mut text, &options.map);
+        failed(app.import(&actor, What::Petitions, &mut rows, &options, &mut |_| true)?)?;
     }
-    failed(app.import_regulations(&actor, &mut REGULATIONS.as_bytes(), &options, &mut |_| {})?)?;
+    let (options, mut text) = (options("演示法规.jsonl"), REGULATIONS.as_bytes());
+    let mut rows = source::jsonl(&mut text, &options.map);
+    failed(app.import(&actor, What::Regulations, &mut rows, &options, &mut |_| true)?)?;
     handle(app)
 }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::lock;
 use super::search::document;
 use crate::base::{Error, ErrorKind, RecordId, Result, Seq, limits};
+use crate::records::batch::{self, hides, state};
 use crate::records;
 use crate::search::{Change, Index, Request};
 use crate::store::{Snapshot, Store};
@@ -230,18 +231,33 @@ fn catch_up(shared: &Shared, woken: &Receiver<Wake>) -> Result<()> {
 }
 
 fn apply(snapshot: &Snapshot, index: &Index, ids: &BTreeSet<RecordId>) -> Result<()> {
-    let ids: Vec<RecordId> = ids.iter().copied().collect();
+    let mut ids: Vec<RecordId> = ids.iter().copied().collect();
+    for id in ids.clone() {
+        let batch = snapshot.get_any(id, false)?.filter(|r| r.kind == batch::KIND.tag && hides(r));
+        ids.extend(batch.map_or(Ok(Vec::new()), |b| snapshot.members(b.id))?);
+    }
     for some in ids.chunks(RECORDS_AT_ONCE) {
-        let changes = some.iter().map(|id| {
-            let record = snapshot.get(*id, false)?;
-            Ok(Change { id: id.0, doc: record.as_ref().and_then(document) })
-        });
-        index.apply(changes.collect::<Result<Vec<_>>>()?)?;
+        let mut changes = Vec::with_capacity(some.len());
+        for id in some {
+            let record = snapshot.get_any(*id, false)?;
+            let gone = record.as_ref().map_or(Ok(true), |r| given_up(snapshot, r))?;
+            changes.push(Change { id: id.0, doc: record.as_ref().filter(|_| !gone).and_then(document) });
+        }
+        index.apply(changes)?;
     }
     Ok(())
 }
 
+/// The record came in with a batch that was undone or never finished. Rows of a batch that is still coming in are
+/// indexed already, and hidden by the query.
+fn given_up(snapshot: &Snapshot, record: &records::Record) -> Result<bool> {
+    let Some(id) = record.batch().filter(|_| snapshot.is_hidden(record).unwrap_or(true)) else { return Ok(false) };
+    let batch = snapshot.get_any(id, false)?;
+    Ok(batch.is_none_or(|b| !matches!(b.state, state::RUNNING | state::DONE)))
+}
+
 fn changed(header: &crate::store::Header) -> impl Iterator<Item = RecordId> + '_ {
-    let indexed = |kind: u8| records::by_tag(kind).is_some_and(|k| k.indexed);
+    // A batch decides over its records, so its changes are theirs.
+    let indexed = |kind: u8| kind == batch::KIND.tag || records::by_tag(kind).is_some_and(|k| k.indexed);
     header.subjects.iter().filter(move |s| s.digest.is_some() && indexed(s.kind)).map(|s| s.id)
 }

@@ -46,14 +46,16 @@ impl App {
     /// The same around a store that is open already.
     pub fn with_store(store: Store) -> Result<Arc<Self>> {
         let follower = follower::Follower::start(&store, &index_dir(store.dir()))?;
-        Ok(Arc::new(Self {
+        let app = Arc::new(Self {
             store,
             follower,
             sessions: session::Sessions::default(),
             throttle: login::Throttle::default(),
             staged: stage::Staged::default(),
             names: names::Names::default(),
-        }))
+        });
+        app.give_up_batches()?;
+        Ok(app)
     }
 
     /// Facts that do not change while the store is open.

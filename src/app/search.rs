@@ -87,6 +87,8 @@ impl App {
             offset: usize::try_from(query.offset).unwrap_or(usize::MAX),
             limit: usize::try_from(query.limit.min(limits::SEARCH_DEPTH)).unwrap_or(usize::MAX),
             exclude: fresh.iter().map(|id| id.0).collect(),
+            hidden: snapshot.hidden_batches()?.into_iter().collect(),
+            newest_batch: snapshot.last_id()?.0,
         };
         let found = index.search(&scope(actor), &request, &docs)?;
         let hits = self.hits(&snapshot, actor, &query.text, &found)?;
@@ -161,6 +163,7 @@ pub(super) fn document(record: &Record) -> Option<Doc> {
         kind: kind.tag,
         unit: record.unit.0,
         state: record.state,
+        batch: record.batch().map_or(0, |b| b.0),
         day: kind.day_of(record).number(),
         boost: (kind.weight)(record),
         number: text(Search::Number),

@@ -64,8 +64,14 @@ pub const FORM_FIELDS: usize = 6_000;
 /// Bytes of sealed attachment in one chunk.
 pub const CHUNK_BYTES: usize = 64 << 10;
 
-/// Records of one chunk of an import.
-pub const IMPORT_CHUNK: usize = 500;
+/// Records of one chunk of an import: others' saves wait for at most one chunk.
+pub const IMPORT_CHUNK: usize = 64;
+/// Rows of a sheet shown before it is imported.
+pub const IMPORT_PREVIEW_ROWS: usize = 20;
+/// Rows at the top of a sheet among which its heads are looked for.
+pub const IMPORT_HEAD_ROWS: usize = 10;
+/// Bytes of refused rows kept in memory until they are fetched.
+pub const IMPORT_FAILED_BYTES: usize = 8 << 20;
 /// Bytes of one line of a JSONL file.
 pub const IMPORT_LINE_BYTES: usize = 64 << 20;
 /// Problems an import lists before it only counts.

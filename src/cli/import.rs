@@ -12,7 +12,7 @@ use clap::{Args, ValueEnum};
 use super::output::Out;
 use super::{Secrets, actor};
 use crate::app::App;
-use crate::app::import::{Options, Summary};
+use crate::app::import::{Options, Summary, What as Content, source};
 use crate::base::{Error, Result};
 
 /// Arguments of `import`.
@@ -61,7 +61,7 @@ enum Format {
 pub(super) fn run(args: &ImportArgs, app: &Arc<App>, secret: &Secrets, out: &mut dyn Out) -> Result<()> {
     let actor = actor(app, args.login.as_deref(), secret)?;
     let map = args.map.as_ref().map_or_else(|| Ok(BTreeMap::new()), |path| read_map(&secret.path(path)))?;
-    let options = Options { unit: args.unit.clone(), dry_run: args.dry_run, map };
+    let options = Options { unit: args.unit.clone(), dry_run: args.dry_run, map, ..Options::default() };
     let started = Instant::now();
     let mut failed = 0;
     for file in &args.files {
@@ -69,11 +69,15 @@ pub(super) fn run(args: &ImportArgs, app: &Arc<App>, secret: &Secrets, out: &mut
         let open = File::open(&path)
             .map_err(|e| Error::usage(format!("读不到文件 {}。", path.display())).with_detail(e))?;
         let mut input = BufReader::with_capacity(1 << 20, open);
-        let mut progress = |rows: u64| out.err(&format!("已读 {rows} 行"));
-        let summary = match args.what {
-            What::Petitions => app.import_petitions(&actor, &mut input, &options, &mut progress)?,
-            What::Regulations => app.import_regulations(&actor, &mut input, &options, &mut progress)?,
+        let what = match args.what {
+            What::Petitions => Content::Petitions,
+            What::Regulations => Content::Regulations,
         };
+        let mut progress = |sum: &Summary| {
+            out.err(&format!("已读 {} 行", sum.read));
+            true
+        };
+        let summary = app.import(&actor, what, &mut source::jsonl(&mut input, &options.map), &options, &mut progress)?;
         failed += summary.failed;
         show(args, &summary, out)?;
     }

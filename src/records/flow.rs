@@ -34,6 +34,8 @@ pub enum Duty {
     Handle,
     /// 审批: decides; never whoever prepared.
     Approve,
+    /// The program itself; no role holds it.
+    Machine,
 }
 
 /// One move.

@@ -8,6 +8,7 @@
 pub mod account;
 pub mod act;
 pub mod article;
+pub mod batch;
 pub mod decide;
 pub mod dict;
 pub mod field;
@@ -77,7 +78,7 @@ pub struct Kind {
 
 /// The registry: a kind exists when it stands here.
 pub static ALL: &[&Kind] =
-    &[&petition::KIND, &regulation::KIND, &article::KIND, &org::KIND, &account::KIND];
+    &[&petition::KIND, &regulation::KIND, &article::KIND, &org::KIND, &account::KIND, &batch::KIND];
 
 /// The kind with a stored number.
 pub fn by_tag(tag: u8) -> Option<&'static Kind> {

@@ -29,6 +29,15 @@ pub mod tag {
     pub const TRAIL: u16 = 61;
     pub const REMARKS: u16 = 62;
     pub const REF: u16 = 63;
+    pub const HAPPENED: u16 = 32;
+    pub const MARKS: u16 = 64;
+}
+
+/// Tags of an accused person's columns that other files name.
+pub mod accused {
+    #![expect(missing_docs, reason = "each is explained by its row in ACCUSED_FIELDS")]
+    pub const NAME: u16 = 1;
+    pub const ORG: u16 = 2;
 }
 use tag::*;
 
@@ -147,8 +156,8 @@ static TRUTHS: Dict = Dict {
 
 /// Columns of an accused person (被检举控告人).
 pub static ACCUSED_FIELDS: &[Field] = &[
-    Field::new(1, "name", "姓名", Widget::Line).required().search(Search::Names).max(limits::NAME_CHARS),
-    Field::new(2, "org", "单位", Widget::Line).search(Search::Names),
+    Field::new(accused::NAME, "name", "姓名", Widget::Line).required().search(Search::Names).max(limits::NAME_CHARS),
+    Field::new(accused::ORG, "org", "单位", Widget::Line).search(Search::Names),
     Field::new(3, "post", "职务", Widget::Line).search(Search::Names),
     Field::new(4, "rank", "职级", Widget::Choice(&rank::RANKS)).required(),
     Field::new(5, "gender", "性别", Widget::Choice(&GENDER)),
@@ -184,7 +193,7 @@ static FIELDS: &[Field] = &[
         .group(MATTER)
         .search(Search::Body)
         .max(limits::TEXT_CHARS),
-    Field::new(32, "happened", "问题发生时间", Widget::Date(true)).group(MATTER).help("可只写年或年月"),
+    Field::new(HAPPENED, "happened", "问题发生时间", Widget::Date(true)).group(MATTER).help("可只写年或年月"),
     Field::new(PLACE, "place", "地点", Widget::Line).group(MATTER).search(Search::Names),
     Field::new(34, "nature", "信访性质", Widget::Choice(&NATURES)).group(MATTER),
     Field::new(35, "categories", "问题类别", Widget::Choices(&CATEGORIES)).group(MATTER),
@@ -218,6 +227,7 @@ static FIELDS: &[Field] = &[
         .group(EXTRA)
         .search(Search::Body)
         .max(limits::REMARK_CHARS),
+    Field::new(MARKS, "marks", "核对提示", Widget::Fixed).group(EXTRA),
     Field::new(REF, "ref", "外部编号", Widget::Line).group(EXTRA).search(Search::Reference),
 ];
 

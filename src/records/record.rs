@@ -1,7 +1,7 @@
 //! A record and its values, and how they become bytes (CBOR, `data-format/records.md`).
 //!
-//! A record has two parts that are sealed apart: the main part, and the identity of the petitioner. Tags below 14 of
-//! the main part are the record's own head, 14 and 15 are marks of forms, the others belong to the fields of its kind.
+//! A record has two parts that are sealed apart: the main part, and the identity of the petitioner. Tags below 13 of
+//! the main part are the record's own head, 13 to 15 are marks of imports and forms, the others belong to its kind.
 //! Readers keep values they know the shape of, whatever the tag, so a field that was dropped from a kind is not dropped
 //! from old records.
 
@@ -23,6 +23,10 @@ const HEAD_VERSION: u16 = 7;
 /// How many tags the head has.
 const HEAD_TAGS: usize = 7;
 
+/// The batch (导入批次) a record came in with; a field every kind has and nobody sees. The record can be seen when
+/// its batch can.
+pub const BATCH: u16 = 13;
+
 /// The one-time id of the form that last changed the record; a field every kind has and nobody sees.
 pub const CHANGED_BY: u16 = 14;
 
@@ -30,7 +34,7 @@ pub const CHANGED_BY: u16 = 14;
 pub const MADE_BY: u16 = 15;
 
 /// First tag that is not the head's.
-pub const FIRST_FIELD: u16 = 14;
+pub const FIRST_FIELD: u16 = 13;
 
 /// Who does something, on behalf of which unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,6 +107,11 @@ pub struct Record {
 }
 
 impl Record {
+    /// The batch it came in with; `None` when it was entered by hand.
+    pub fn batch(&self) -> Option<RecordId> {
+        self.fields.link(BATCH)
+    }
+
     /// CBOR of head and main fields.
     pub fn encode_main(&self) -> Vec<u8> {
         let mut all = self.head();

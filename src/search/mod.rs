@@ -61,6 +61,8 @@ pub struct Doc {
     pub unit: u64,
     /// State in the flow of its kind.
     pub state: u8,
+    /// Import batch it came in with; 0 when none.
+    pub batch: u64,
     /// `yyyymmdd`; 0 when unknown.
     pub day: i32,
     /// Factor of the relevance, from 0 to 1: lower than 1 for regulations that are no longer in force.
@@ -134,6 +136,10 @@ pub struct Request {
     pub limit: usize,
     /// Rows that changed since the index position: the index must not answer for them.
     pub exclude: Vec<u64>,
+    /// Import batches whose rows cannot be seen.
+    pub hidden: Vec<u64>,
+    /// Newest batch the caller knows of: rows of later ones cannot be seen either.
+    pub newest_batch: u64,
 }
 
 /// The answer to a [`Request`]. All counts are of rows within scope and filters.

@@ -374,6 +374,8 @@ pub(super) struct Gate {
     from: u32,
     to: u32,
     hidden: Vec<u64>,
+    /// Batches whose rows are hidden, ascending, and the newest that is known.
+    batches: (Vec<u64>, u64),
 }
 
 /// What passes of one kind.
@@ -407,7 +409,8 @@ impl Gate {
         }
         let day = |day: i32| u32::try_from(day).unwrap_or(0);
         let (from, to) = (day(request.from), day(request.to));
-        Self { kinds, units: request.units.clone(), from, to, hidden: sorted(request.exclude.clone()) }
+        let batches = (sorted(request.hidden.clone()), request.newest_batch);
+        Self { kinds, units: request.units.clone(), from, to, hidden: sorted(request.exclude.clone()), batches }
     }
 
     /// The same gate that also hides `ids`.
@@ -430,7 +433,13 @@ impl Gate {
             && (self.units.is_empty() || self.units.contains(&unit))
             && lane.states.as_ref().is_none_or(|only| only.contains(&columns.state(doc)))
             && self.lets_day(columns.day(doc))
+            && self.lets_batch(columns.batch(doc))
             && (self.hidden.is_empty() || self.hidden.binary_search(&columns.id(doc)).is_err())
+    }
+
+    fn lets_batch(&self, batch: u64) -> bool {
+        let (hidden, newest) = &self.batches;
+        batch == 0 || (batch <= *newest && hidden.binary_search(&batch).is_err())
     }
 
     fn lets_day(&self, day: u32) -> bool {

@@ -17,7 +17,7 @@ use super::Doc;
 use super::analyzer::{self, PAIRS, Pairs, WORDS, Words};
 
 /// Version of fields and tokens, written with every commit.
-pub(super) const SCHEMA_VERSION: u32 = 1;
+pub(super) const SCHEMA_VERSION: u32 = 2;
 
 /// Most bytes of a title or number that are compared as a whole.
 const WHOLE_BYTES_MAX: usize = 1024;
@@ -32,6 +32,7 @@ pub(super) struct Fields {
     kind: Field,
     unit: Field,
     state: Field,
+    batch: Field,
     day: Field,
     boost: Field,
     /// Pairs, with positions.
@@ -60,6 +61,7 @@ pub(super) fn build() -> (Schema, Fields) {
         kind: s.add_u64_field("kind", FAST),
         unit: s.add_u64_field("unit", FAST),
         state: s.add_u64_field("state", FAST),
+        batch: s.add_u64_field("batch", FAST),
         day: s.add_u64_field("day", FAST),
         boost: s.add_f64_field("boost", FAST),
         title: s.add_text_field("title", pairs()),
@@ -98,6 +100,7 @@ impl Fields {
         d.add_u64(self.kind, u64::from(doc.kind));
         d.add_u64(self.unit, doc.unit);
         d.add_u64(self.state, u64::from(doc.state));
+        d.add_u64(self.batch, doc.batch);
         d.add_u64(self.day, u64::try_from(doc.day).unwrap_or(0));
         d.add_f64(self.boost, f64::from(doc.boost));
         for (field, text) in [
@@ -139,6 +142,7 @@ pub(super) struct Columns {
     kind: Arc<dyn ColumnValues<u64>>,
     unit: Arc<dyn ColumnValues<u64>>,
     state: Arc<dyn ColumnValues<u64>>,
+    batch: Arc<dyn ColumnValues<u64>>,
     day: Arc<dyn ColumnValues<u64>>,
     boost: Arc<dyn ColumnValues<f64>>,
 }
@@ -153,6 +157,7 @@ impl Columns {
             kind: column("kind")?,
             unit: column("unit")?,
             state: column("state")?,
+            batch: column("batch")?,
             day: column("day")?,
             boost: fast.f64("boost")?.first_or_default_col(1.0),
         })
@@ -172,6 +177,11 @@ impl Columns {
 
     pub(super) fn state(&self, doc: DocId) -> u8 {
         u8::try_from(self.state.get_val(doc)).unwrap_or(u8::MAX)
+    }
+
+    /// The import batch, 0 when none.
+    pub(super) fn batch(&self, doc: DocId) -> u64 {
+        self.batch.get_val(doc)
     }
 
     pub(super) fn day(&self, doc: DocId) -> u32 {

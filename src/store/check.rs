@@ -7,7 +7,7 @@ use redb::{ReadableDatabase, ReadableTable};
 
 use super::journal::{self, Head};
 use super::seal::sha256;
-use super::tables::{self, CHILDREN, COUNTERS, JOURNAL, LISTS, LOOKUPS, META, RECORD_KEYS, RECORDS, TALLIES, TOUCHES};
+use super::tables::{self, CHILDREN, COUNTERS, HIDDEN, JOURNAL, LISTS, LOOKUPS, META, RECORD_KEYS, RECORDS, TALLIES, TOUCHES};
 use super::{Shared, blob, damage, fact, view};
 use crate::base::{RecordId, Result, Seq};
 use crate::records::{self, Value, act};
@@ -59,6 +59,7 @@ struct Expected {
     lookups: Vec<Vec<u8>>,
     children: Vec<Vec<u8>>,
     touches: Vec<Vec<u8>>,
+    hidden: Vec<u64>,
     numbers: Vec<String>,
 }
 
@@ -172,6 +173,7 @@ fn expect(shared: &Shared, record: &records::Record, expected: &mut Expected) ->
     *expected.tallies.entry(rows.tally).or_default() += 1;
     expected.lookups.extend(rows.lookups);
     expected.children.extend(rows.child);
+    expected.hidden.extend(rows.hides);
     true
 }
 
@@ -247,6 +249,11 @@ fn derived(txn: &redb::ReadTransaction, expected: &Expected, report: &mut Report
     }
     if stored != expected.tallies {
         report.problem("派生表（计数）与记录不一致，可用 jiceng reindex 重建");
+    }
+    let hidden = txn.open_table(HIDDEN).map_err(damage)?;
+    let hidden: Result<Vec<u64>> = hidden.iter().map_err(damage)?.map(|r| Ok(r.map_err(damage)?.0.value())).collect();
+    if hidden? != expected.hidden {
+        report.problem("派生表（隐去的批次）与记录不一致，可用 jiceng reindex 重建");
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use redb::{ReadableTable, Table, WriteTransaction};
 
 use super::journal::{self, Head, Header, Part};
 use super::tables::{
-    self, CHILDREN, COUNTERS, JOURNAL, LISTS, LOOKUPS, META, RECORD_KEYS, RECORDS, Rows, TALLIES, TOUCHES,
+    self, CHILDREN, COUNTERS, HIDDEN, JOURNAL, LISTS, LOOKUPS, META, RECORD_KEYS, RECORDS, Rows, TALLIES, TOUCHES,
 };
 use super::{Shared, damage, fact, upgrade, view};
 use crate::base::{Error, RecordId, Result};
@@ -48,6 +48,7 @@ struct Derived<'t> {
     lookups: Table<'t, &'static [u8], ()>,
     children: Table<'t, &'static [u8], ()>,
     touches: Table<'t, &'static [u8], ()>,
+    hidden: Table<'t, u64, ()>,
 }
 
 impl<'t> WriteTables<'t> {
@@ -69,6 +70,10 @@ impl<'t> WriteTables<'t> {
     pub(super) fn record_key(&self, id: u64) -> Result<Vec<u8>> {
         let key = self.keys.get(id).map_err(damage)?;
         key.map(|v| v.value().to_vec()).ok_or_else(|| Error::damaged(format!("缺少记录 {id} 的密钥")))
+    }
+
+    pub(super) fn is_hidden(&self, batch: RecordId) -> Result<bool> {
+        Ok(self.derived.hidden.get(batch.0).map_err(damage)?.is_some())
     }
 
     pub(super) fn counter(&self, name: &[u8]) -> Result<u64> {
@@ -122,6 +127,7 @@ impl<'t> Derived<'t> {
             lookups: txn.open_table(LOOKUPS).map_err(damage)?,
             children: txn.open_table(CHILDREN).map_err(damage)?,
             touches: txn.open_table(TOUCHES).map_err(damage)?,
+            hidden: txn.open_table(HIDDEN).map_err(damage)?,
         })
     }
 
@@ -132,6 +138,9 @@ impl<'t> Derived<'t> {
         }
         if let Some(key) = &rows.child {
             self.children.insert(key.as_slice(), ()).map_err(damage)?;
+        }
+        if let Some(batch) = rows.hides {
+            self.hidden.insert(batch, ()).map_err(damage)?;
         }
         self.count(&rows.tally, 1)
     }
@@ -146,6 +155,9 @@ impl<'t> Derived<'t> {
         }
         if let Some(key) = &rows.child {
             self.children.remove(key.as_slice()).map_err(damage)?;
+        }
+        if let Some(batch) = rows.hides {
+            self.hidden.remove(batch).map_err(damage)?;
         }
         self.count(&rows.tally, -1)
     }
@@ -181,6 +193,7 @@ pub(super) fn rebuild(shared: &Shared) -> Result<()> {
         txn.delete_table(gone).map_err(damage)?;
     }
     txn.delete_table(TALLIES).map_err(damage)?;
+    txn.delete_table(HIDDEN).map_err(damage)?;
     {
         let tables = WriteTables::open(&txn)?;
         let WriteTables { records, keys, journal, mut derived, .. } = tables;

@@ -2,8 +2,8 @@
 
 use redb::TableDefinition;
 
-use crate::records::record::MADE_BY;
-use crate::records::{Kind, Record};
+use crate::records::record::{BATCH, MADE_BY};
+use crate::records::{Kind, Record, batch};
 
 /// Facts about the store itself: version, id, epoch, head of the journal, next id, sealed secrets.
 pub(super) const META: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("meta");
@@ -27,6 +27,9 @@ pub(super) const CHILDREN: TableDefinition<'_, &[u8], ()> = TableDefinition::new
 /// Derived: journal entries that touch a record.
 pub(super) const TOUCHES: TableDefinition<'_, &[u8], ()> = TableDefinition::new("derived_touches");
 
+/// Derived: batches whose records cannot be seen.
+pub(super) const HIDDEN: TableDefinition<'_, u64, ()> = TableDefinition::new("derived_hidden");
+
 /// Names of all tables, for the check that each is described.
 pub const NAMES: &[&str] = &[
     "meta",
@@ -39,6 +42,7 @@ pub const NAMES: &[&str] = &[
     "derived_lookups",
     "derived_children",
     "derived_touches",
+    "derived_hidden",
 ];
 
 /// The derived rows of one record.
@@ -48,6 +52,7 @@ pub(super) struct Rows {
     pub(super) tally: Vec<u8>,
     pub(super) lookups: Vec<Vec<u8>>,
     pub(super) child: Option<Vec<u8>>,
+    pub(super) hides: Option<u64>,
 }
 
 /// Computes them; `hash` is the keyed hash over exact values.
@@ -56,17 +61,20 @@ pub(super) fn rows(kind: &Kind, record: &Record, hash: &dyn Fn(&[u8]) -> [u8; 16
     let child = kind.parent_of(record).map(|(parent, order)| {
         [&parent.0.to_be_bytes()[..], &[kind.tag], &order.to_be_bytes(), &id.to_be_bytes()].concat()
     });
-    let lookups = kind.keys.iter().chain(&[MADE_BY]).filter_map(|tag| {
+    // A row of a batch says so at its end, so that lists can pass over what cannot be seen.
+    let tail = record.batch().map_or(Vec::new(), |b| b.0.to_be_bytes().to_vec());
+    let lookups = kind.keys.iter().chain(&[MADE_BY, BATCH]).filter_map(|tag| {
         let value = record.fields.display(kind.fields, *tag);
         // A submit id is found without the digest of what its form said.
         let value = if *tag == MADE_BY { value.split('.').next().unwrap_or_default().to_owned() } else { value };
         (!value.is_empty()).then(|| [&lookup_prefix(kind, *tag, &value, hash)[..], &id.to_be_bytes()].concat())
     });
     Rows {
-        list: list_key(kind.tag, record.unit.0, record.state, kind.day_of(record).number(), id),
-        tally: tally_key(kind.tag, record.unit.0, record.state),
+        list: [list_key(kind.tag, record.unit.0, record.state, kind.day_of(record).number(), id), tail.clone()].concat(),
+        tally: [tally_key(kind.tag, record.unit.0, record.state), tail].concat(),
         lookups: lookups.collect(),
         child,
+        hides: batch::hides(record).then_some(id),
     }
 }
 
@@ -81,6 +89,16 @@ pub(super) fn list_parts(key: &[u8]) -> Option<(i32, u64)> {
     let day = u32::from_be_bytes(key.get(10..14)?.try_into().ok()?);
     let id = u64::from_be_bytes(key.get(14..22)?.try_into().ok()?);
     Some((i32::try_from(!day).ok()?, !id))
+}
+
+/// The batch at the end of a key of LISTS.
+pub(super) fn list_batch(key: &[u8]) -> Option<u64> {
+    Some(u64::from_be_bytes(key.get(22..30)?.try_into().ok()?))
+}
+
+/// The batch at the end of a key of TALLIES.
+pub(super) fn tally_batch(key: &[u8]) -> Option<u64> {
+    Some(u64::from_be_bytes(key.get(10..18)?.try_into().ok()?))
 }
 
 /// Key of TALLIES, and the prefix of keys of LISTS.

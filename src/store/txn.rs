@@ -10,6 +10,7 @@ use super::tables::{self, Rows};
 use super::{Shared, fact, view, wrap_record_key};
 use crate::base::{Error, ErrorKind, Moment, RecordId, Result, Seq};
 use crate::records::act::Action;
+use crate::records::record::BATCH;
 use crate::records::{self, Kind, Record, Value};
 
 /// An act that is to be answered for.
@@ -75,6 +76,7 @@ pub struct Txn<'a> {
     counters: BTreeMap<Vec<u8>, u64>,
     facts: Vec<(String, Vec<u8>)>,
     act: Option<Act>,
+    within: Option<RecordId>,
 }
 
 impl<'a> Txn<'a> {
@@ -89,6 +91,7 @@ impl<'a> Txn<'a> {
             counters: BTreeMap::new(),
             facts: Vec::new(),
             act: None,
+            within: None,
         })
     }
 
@@ -102,8 +105,20 @@ impl<'a> Txn<'a> {
         self.act = Some(act);
     }
 
-    /// The newest version of a record with all its parts; `None` when there is none.
+    /// Works for a batch: its records are seen although they are hidden from everybody else.
+    pub fn within(&mut self, batch: RecordId) {
+        self.within = Some(batch);
+    }
+
+    /// The newest version of a record with all its parts; `None` when there is none, or its batch is hidden.
     pub fn get(&self, id: RecordId) -> Result<Option<Record>> {
+        let Some(record) = self.get_any(id)? else { return Ok(None) };
+        let batch = record.batch().filter(|b| self.within != Some(*b));
+        let hidden = batch.map_or(Ok(false), |b| self.base.is_hidden(b))?;
+        Ok(if hidden { None } else { Some(record) })
+    }
+
+    fn get_any(&self, id: RecordId) -> Result<Option<Record>> {
         if let Some(put) = self.puts.get(&id.0) {
             return Ok(Some(put.after.clone()));
         }
@@ -115,14 +130,32 @@ impl<'a> Txn<'a> {
 
     /// Ids of records of a kind with this exact value in a key field.
     pub fn find(&self, kind: &Kind, tag: u16, value: &str) -> Result<Vec<RecordId>> {
-        let prefix = tables::lookup_prefix(kind, tag, value, &|b| self.shared.secrets.lookup.short_hash(b));
+        let prefix = self.lookup_prefix(kind, tag, value);
         let mut ids = self.base.lookup(&prefix)?;
         // A record that this command changed may have left or joined the set.
         ids.retain(|id| !self.puts.contains_key(id));
         let joined = self.puts.iter().filter(|(_, put)| put.rows.lookups.iter().any(|k| k.starts_with(&prefix)));
         ids.extend(joined.map(|(id, _)| *id));
         ids.sort_unstable();
-        Ok(ids.into_iter().map(RecordId).collect())
+        let seen = ids.into_iter().map(RecordId).map(|id| Ok(self.get(id)?.map(|_| id)));
+        seen.filter_map(Result::transpose).collect()
+    }
+
+    /// How many records that came in with a batch were changed since.
+    pub fn changed_members(&self, batch: RecordId) -> Result<u64> {
+        let mut changed = 0;
+        let value = Value::Link(batch).display(None);
+        for kind in records::ALL {
+            for id in self.base.lookup(&self.lookup_prefix(kind, BATCH, &value))? {
+                let value = self.base.record(id)?.unwrap_or_default();
+                changed += u64::from(view::stored_version(&value) != Some(1));
+            }
+        }
+        Ok(changed)
+    }
+
+    fn lookup_prefix(&self, kind: &Kind, tag: u16, value: &str) -> Vec<u8> {
+        tables::lookup_prefix(kind, tag, value, &|b| self.shared.secrets.lookup.short_hash(b))
     }
 
     /// Stores a decided new record: gives it an id and, where its kind has one, a register number.

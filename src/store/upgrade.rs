@@ -4,17 +4,22 @@ use redb::{Database, ReadableDatabase};
 
 use super::keyslot::Ring;
 use super::seal::{self, Secret};
-use super::tables::{CHILDREN, COUNTERS, JOURNAL, LISTS, LOOKUPS, META, RECORD_KEYS, RECORDS, TALLIES, TOUCHES};
+use super::tables::{CHILDREN, COUNTERS, HIDDEN, JOURNAL, LISTS, LOOKUPS, META, RECORD_KEYS, RECORDS, TALLIES, TOUCHES};
 use super::{damage, fact, secret_place, view, wrap_record_key};
 use crate::base::{Error, Result};
 
 /// Version of the format this program writes.
-pub const STORE_VERSION: u32 = 1;
+pub const STORE_VERSION: u32 = 2;
 
 /// Steps from older versions, by the version they start from. A step runs in one transaction.
-const STEPS: &[(u32, Step)] = &[];
+const STEPS: &[(u32, Step)] = &[(1, with_batches)];
 
 type Step = fn(&redb::WriteTransaction) -> Result<()>;
+
+/// Records of version 1 came in one by one: no batch hides any.
+fn with_batches(txn: &redb::WriteTransaction) -> Result<()> {
+    txn.open_table(HIDDEN).map(drop).map_err(damage)
+}
 
 /// Fills a new database: its tables, facts and secrets.
 pub(super) fn write_first(db: &Database, ring: &Ring, given: &[(&str, &str)]) -> Result<()> {
@@ -94,5 +99,6 @@ pub(super) fn create_tables(txn: &redb::WriteTransaction) -> Result<()> {
     txn.open_table(LOOKUPS).map_err(damage)?;
     txn.open_table(CHILDREN).map_err(damage)?;
     txn.open_table(TOUCHES).map_err(damage)?;
+    txn.open_table(HIDDEN).map_err(damage)?;
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Snapshots: reading records, lists, exact values, rows of a parent, and the journal, as of one commit.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeSet, BinaryHeap};
 use std::sync::Arc;
 
 use redb::{Range, ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTable};
@@ -9,11 +9,12 @@ use redb::{Range, ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTabl
 use super::journal::{self, Entry, Head};
 use super::seal::Secret;
 use super::tables::{
-    self, CHILDREN, COUNTERS, JOURNAL, LISTS, LOOKUPS, META, RECORD_KEYS, RECORDS, TALLIES, TOUCHES,
+    self, CHILDREN, COUNTERS, HIDDEN, JOURNAL, LISTS, LOOKUPS, META, RECORD_KEYS, RECORDS, TALLIES, TOUCHES,
 };
 use super::{Shared, damage, fact, lock, secret_place};
 use crate::base::{Error, RecordId, Result, Seq};
-use crate::records::{Kind, Record, record::Delta};
+use crate::records::record::{BATCH, Delta};
+use crate::records::{Kind, Record, Value};
 
 const FORMAT: u8 = 1;
 /// AES-256-GCM.
@@ -25,6 +26,7 @@ pub struct Snapshot {
     pub(super) txn: ReadTransaction,
     records: ReadOnlyTable<u64, &'static [u8]>,
     keys: ReadOnlyTable<u64, &'static [u8]>,
+    hidden: ReadOnlyTable<u64, ()>,
 }
 
 /// Which records of a kind a list shows. Units and states are always named: nothing is visible by default.
@@ -49,13 +51,42 @@ impl Snapshot {
         let txn = shared.db.begin_read().map_err(damage)?;
         let records = txn.open_table(RECORDS).map_err(damage)?;
         let keys = txn.open_table(RECORD_KEYS).map_err(damage)?;
-        Ok(Self { shared, txn, records, keys })
+        let hidden = txn.open_table(HIDDEN).map_err(damage)?;
+        Ok(Self { shared, txn, records, keys, hidden })
     }
 
-    /// A record; its identity part only when asked for.
+    /// A record; its identity part only when asked for. A record of a hidden batch is as good as absent.
     pub fn get(&self, id: RecordId, identity: bool) -> Result<Option<Record>> {
+        let Some(record) = self.get_any(id, identity)? else { return Ok(None) };
+        Ok(if self.is_hidden(&record)? { None } else { Some(record) })
+    }
+
+    /// A record, of a hidden batch or not: for what keeps the store, never for what shows it.
+    pub fn get_any(&self, id: RecordId, identity: bool) -> Result<Option<Record>> {
         let Some(value) = self.records.get(id.0).map_err(damage)? else { return Ok(None) };
         open_value(&self.key(id)?, id, value.value(), identity).map(Some)
+    }
+
+    /// Whether the batch of a record keeps it from being seen.
+    pub fn is_hidden(&self, record: &Record) -> Result<bool> {
+        let Some(batch) = record.batch() else { return Ok(false) };
+        Ok(self.hidden.get(batch.0).map_err(damage)?.is_some())
+    }
+
+    /// Batches whose records cannot be seen.
+    pub fn hidden_batches(&self) -> Result<BTreeSet<u64>> {
+        let rows = self.hidden.iter().map_err(damage)?;
+        rows.map(|row| Ok(row.map_err(damage)?.0.value())).collect()
+    }
+
+    /// Records that came in with a batch, hidden or not, in order of their ids.
+    pub fn members(&self, batch: RecordId) -> Result<Vec<RecordId>> {
+        let mut ids = Vec::new();
+        for kind in crate::records::ALL {
+            ids.extend(self.find_any(kind, BATCH, &Value::Link(batch).display(None))?);
+        }
+        ids.sort_unstable();
+        Ok(ids)
     }
 
     /// Whether a record has an identity part, without opening it.
@@ -79,14 +110,12 @@ impl Snapshot {
 
     /// How many records a list has in each of its states.
     pub fn tally(&self, query: &ListQuery) -> Result<Vec<(u8, u64)>> {
-        let tallies = self.txn.open_table(TALLIES).map_err(damage)?;
         let mut counts = Vec::with_capacity(query.states.len());
         for state in &query.states {
             let mut count = 0;
             if query.from == 0 && query.to == 0 {
                 for unit in &query.units {
-                    let key = tables::tally_key(query.kind.tag, unit.0, *state);
-                    count += tallies.get(key.as_slice()).map_err(damage)?.map_or(0, |v| v.value());
+                    count += self.tallied(&tables::tally_key(query.kind.tag, unit.0, *state))?;
                 }
             } else {
                 let one = ListQuery { states: vec![*state], ..query.clone() };
@@ -113,11 +142,36 @@ impl Snapshot {
                 ranges.push(range);
             }
         }
-        Merge::new(ranges, query.oldest_first)
+        Merge::new(ranges, query.oldest_first, self.hidden_batches()?)
+    }
+
+    /// Sum of the tallies below a prefix, without those of hidden batches.
+    fn tallied(&self, prefix: &[u8]) -> Result<u64> {
+        let tallies = self.txn.open_table(TALLIES).map_err(damage)?;
+        let hidden = self.hidden_batches()?;
+        let mut count = 0;
+        for row in tallies.range::<&[u8]>(prefix..).map_err(damage)? {
+            let (key, value) = row.map_err(damage)?;
+            if !key.value().starts_with(prefix) {
+                break;
+            }
+            let seen = tables::tally_batch(key.value()).is_none_or(|batch| !hidden.contains(&batch));
+            count += if seen { value.value() } else { 0 };
+        }
+        Ok(count)
     }
 
     /// Records of a kind with this exact value in a key field.
     pub fn find(&self, kind: &Kind, tag: u16, value: &str) -> Result<Vec<RecordId>> {
+        let ids = self.find_any(kind, tag, value)?;
+        if self.hidden.first().map_err(damage)?.is_none() {
+            return Ok(ids);
+        }
+        let seen = ids.into_iter().map(|id| Ok(self.get(id, false)?.map(|_| id)));
+        seen.filter_map(Result::transpose).collect()
+    }
+
+    fn find_any(&self, kind: &Kind, tag: u16, value: &str) -> Result<Vec<RecordId>> {
         let lookups = self.txn.open_table(LOOKUPS).map_err(damage)?;
         let prefix = tables::lookup_prefix(kind, tag, value, &|b| self.shared.secrets.lookup.short_hash(b));
         Ok(ids_below(&lookups, &prefix)?.into_iter().map(RecordId).collect())
@@ -125,12 +179,7 @@ impl Snapshot {
 
     /// How many records of a kind there are.
     pub fn count_of(&self, kind: &Kind) -> Result<u64> {
-        let tallies = self.txn.open_table(TALLIES).map_err(damage)?;
-        let mut count = 0;
-        for row in tallies.range::<&[u8]>(&[kind.tag][..]..&[kind.tag + 1][..]).map_err(damage)? {
-            count += row.map_err(damage)?.1.value();
-        }
-        Ok(count)
+        self.tallied(&[kind.tag])
     }
 
     /// Rows of a parent, of one kind, in their order.
@@ -264,6 +313,11 @@ pub(super) fn open_value(key: &Secret, id: RecordId, value: &[u8], identity: boo
     if same { Ok(record) } else { Err(damaged()) }
 }
 
+/// The version a stored value says it is, without opening it.
+pub(super) fn stored_version(value: &[u8]) -> Option<u32> {
+    Parts::split(value).map(|p| p.version)
+}
+
 struct Parts<'a> {
     version: u32,
     kind: u8,
@@ -323,24 +377,32 @@ struct Merge {
     ranges: Vec<Range<'static, &'static [u8], ()>>,
     heap: BinaryHeap<Reverse<(i64, i128, usize)>>,
     oldest_first: bool,
+    hidden: BTreeSet<u64>,
 }
 
 impl Merge {
-    fn new(ranges: Vec<Range<'static, &'static [u8], ()>>, oldest_first: bool) -> Result<Self> {
+    fn new(
+        ranges: Vec<Range<'static, &'static [u8], ()>>,
+        oldest_first: bool,
+        hidden: BTreeSet<u64>,
+    ) -> Result<Self> {
         let count = ranges.len();
-        let mut merge = Self { ranges, heap: BinaryHeap::with_capacity(count), oldest_first };
+        let mut merge = Self { ranges, heap: BinaryHeap::with_capacity(count), oldest_first, hidden };
         (0..count).try_for_each(|n| merge.pull(n))?;
         Ok(merge)
     }
 
     fn pull(&mut self, n: usize) -> Result<()> {
         let range = &mut self.ranges[n];
-        let row = if self.oldest_first { range.next_back() } else { range.next() };
-        if let Some(row) = row {
+        while let Some(row) = if self.oldest_first { range.next_back() } else { range.next() } {
             let (key, _) = row.map_err(damage)?;
+            if tables::list_batch(key.value()).is_some_and(|batch| self.hidden.contains(&batch)) {
+                continue;
+            }
             let (day, id) = tables::list_parts(key.value()).ok_or_else(|| Error::damaged("列表的键"))?;
             let sign = if self.oldest_first { 1 } else { -1 };
             self.heap.push(Reverse((i64::from(day) * sign, i128::from(id) * i128::from(sign), n)));
+            break;
         }
         Ok(())
     }

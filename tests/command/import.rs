@@ -130,9 +130,11 @@ fn a_dry_run_says_what_would_happen_and_stores_nothing() {
     assert_eq!((counts(&dry), code), ([31, 30, 0, 1], 1));
     assert_eq!(room.records("d"), records);
     assert!(hits(&room, "d", "水渠").is_empty());
-    let (real, code) = summary(&room, "petitions p.jsonl --dir d");
+    let (mut real, code) = summary(&room, "petitions p.jsonl --dir d");
+    assert!(real["batch"].as_str().is_some_and(|b| b.starts_with("批〔")), "{real}");
+    real["batch"] = json!("");
     assert_eq!((&real, code), (&dry, 1), "a dry run tells what the run will do");
-    assert_eq!(room.records("d"), records + 30);
+    assert_eq!(room.records("d"), records + 30 + 1, "the rows and their batch");
 }
 
 #[test]
@@ -212,7 +214,7 @@ fn a_person_of_section_rank_leaves_no_word_behind() {
         assert!(said.is_none() && ran.all().contains("径送"), "{ran:?}");
     }
     fs::remove_file(room.at("p.jsonl")).unwrap();
-    assert_eq!(room.records("d"), records + 1, "the good row beside them came in");
+    assert_eq!(room.records("d"), records + 1 + 2, "the good row beside them came in, and two batches");
     for secret in SECRETS {
         assert!(hits(&room, "d", secret).is_empty());
         assert!(!holds(&room.at("."), secret.as_bytes()), "{secret} is on the disk");

@@ -1,0 +1,388 @@
+//! Ledgers and regulations that come in from files (导入). One file is one batch (导入批次): its rows go through the same
+//! rules as forms and are stored in small chunks, so that others keep saving meanwhile. Nobody sees a row before the
+//! batch is done, a batch that breaks off is never seen, and one act takes a whole batch back.
+//!
+//! A row whose `ref` is there already is passed over. What fails is named by row and column and is not kept.
+//! Where rows come from is told by [`source`]; how a browser is led through is told by [`desk`].
+
+pub mod columns;
+mod marks;
+mod rows;
+pub mod source;
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use super::access::local_doer;
+use super::names::Directory;
+use super::record::author_for;
+use super::{Actor, App, Right, Scope};
+use crate::base::{Error, ErrorKind, RecordId, Result, limits};
+use crate::records::record::BATCH;
+use crate::records::{Fields, Kind, Record, Value, act, article, batch, decide, petition, regulation};
+use crate::store::{Act, Doer, Txn};
+use source::{Source, SourceRow};
+
+/// What a file holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What {
+    /// Petitions (信访件).
+    Petitions,
+    /// Regulations (法律法规) with their articles.
+    Regulations,
+}
+
+impl What {
+    /// The kind its rows become.
+    pub fn kind(self) -> &'static Kind {
+        match self {
+            Self::Petitions => &petition::KIND,
+            Self::Regulations => &regulation::KIND,
+        }
+    }
+}
+
+/// How an import is run.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Unit of rows that name none.
+    pub unit: Option<String>,
+    /// Check everything, store nothing.
+    pub dry_run: bool,
+    /// Names of the file's columns → names of fields.
+    pub map: BTreeMap<String, String>,
+    /// Name of the file, as the batch shows it.
+    pub file: String,
+    /// Where such files come from; the next one from there takes the same map.
+    pub source: String,
+}
+
+/// Something wrong in a row.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct RowProblem {
+    /// Line in the file, from 1.
+    pub line: u64,
+    /// Column.
+    pub column: String,
+    /// What to do; never what the row says.
+    pub message: String,
+}
+
+/// A row that was refused, for whoever mends it. Lives in memory only.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FailedRow {
+    /// Line in the file, from 1.
+    pub line: u64,
+    /// What the row says; nothing of a row that article 16 refuses.
+    pub cells: Vec<String>,
+    /// Columns and what to do.
+    pub reason: String,
+}
+
+/// What an import did.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Summary {
+    /// Rows read.
+    pub read: u64,
+    /// Rows that became records.
+    pub created: u64,
+    /// Articles that became records.
+    pub articles: u64,
+    /// Rows that were there already.
+    pub skipped: u64,
+    /// Rows that were refused.
+    pub failed: u64,
+    /// Rows whose columns do not agree with their text.
+    pub marked: u64,
+    /// Number of the batch; empty for a dry run.
+    pub batch: String,
+    /// The first problems.
+    pub problems: Vec<RowProblem>,
+    /// The first disagreements of columns and text.
+    pub marks: Vec<RowProblem>,
+    /// Refused rows, up to [`limits::IMPORT_FAILED_BYTES`].
+    #[serde(skip)]
+    pub failed_rows: Vec<FailedRow>,
+    /// The batch.
+    #[serde(skip)]
+    pub batch_id: Option<RecordId>,
+    #[serde(skip)]
+    failed_bytes: usize,
+    /// References of this run, for a dry run that stores nothing.
+    #[serde(skip)]
+    seen: HashSet<String>,
+}
+
+/// A row ready to be stored, with the rows below it.
+struct Item {
+    line: u64,
+    unit: RecordId,
+    fields: Fields,
+    below: Vec<Fields>,
+}
+
+/// Columns and what to do about them.
+type Problems = Vec<(String, String)>;
+
+/// Rows that go into the store together, with what they said.
+type Chunk = Vec<(Item, Vec<String>)>;
+
+/// Told what was done so far; `false` stops the import.
+pub type Watch<'a> = &'a mut dyn FnMut(&Summary) -> bool;
+
+impl App {
+    /// Brings a file in as one batch. An error or a stop leaves nothing that anybody sees.
+    pub fn import(
+        &self,
+        actor: &Actor,
+        what: What,
+        source: &mut Source<'_>,
+        options: &Options,
+        watch: Watch<'_>,
+    ) -> Result<Summary> {
+        let kind = what.kind();
+        if actor.scope(kind, Right::Create) == Scope::Nothing {
+            return Err(self.refused(actor, kind, RecordId(0)));
+        }
+        let directory = self.directory()?;
+        let unit = match what {
+            What::Petitions => rows::default_unit(&directory, options)?,
+            What::Regulations => RecordId(0),
+        };
+        let run = Run { app: self, actor, what, dry_run: options.dry_run, directory, unit };
+        if options.dry_run {
+            return run.rows(source, RecordId(0), watch);
+        }
+        let batch = run.begin(options)?;
+        match run.rows(source, batch, watch) {
+            Ok(summary) => run.finish(batch, summary),
+            Err(error) => {
+                self.end_batch(batch, batch::state::BROKEN, Fields::default(), actor.doer())?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Ends a batch in a state, with what it counted.
+    fn end_batch(&self, id: RecordId, state: u8, counts: Fields, doer: Doer) -> Result<()> {
+        self.store.submit(move |txn| {
+            let before = txn.get(id)?.ok_or_else(|| Error::internal("the batch is gone"))?;
+            let fields = before.fields.iter().chain(counts.iter()).collect();
+            txn.act(Act::new(doer, act::IMPORT).note(batch::KIND.flow.label(state)));
+            txn.update(Record { version: before.version + 1, state, updated: txn.now(), fields, ..before })
+        })
+    }
+
+    /// Gives up batches that were under way when the process stopped.
+    pub(super) fn give_up_batches(&self) -> Result<()> {
+        let snapshot = self.store.read()?;
+        for id in snapshot.hidden_batches()?.into_iter().map(RecordId) {
+            if snapshot.get(id, false)?.is_some_and(|b| b.state == batch::state::RUNNING) {
+                self.end_batch(id, batch::state::BROKEN, Fields::default(), local_doer())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Refuses to take back a batch of which something was changed since it came in.
+pub(super) fn refuse_undo(txn: &Txn<'_>, id: RecordId) -> Result<()> {
+    let changed = txn.changed_members(id)?;
+    if changed == 0 {
+        return Ok(());
+    }
+    Err(Error::invalid(format!(
+        "这一批中有 {changed} 件导入后已被修改或办理，不能整批撤销。请逐件处理，或作废其中录错的件。"
+    )))
+}
+
+/// One import.
+struct Run<'a> {
+    app: &'a App,
+    actor: &'a Actor,
+    what: What,
+    dry_run: bool,
+    directory: Arc<Directory>,
+    unit: RecordId,
+}
+
+impl Run<'_> {
+    fn begin(&self, options: &Options) -> Result<RecordId> {
+        let today = self.app.now().day();
+        let fields = Fields::default()
+            .with_text(batch::tag::FILE, options.file.clone())
+            .with_text(batch::tag::WHAT, self.what.kind().name)
+            .with_text(batch::tag::SOURCE, options.source.clone())
+            .with_text(batch::tag::MAPPING, serde_json::to_string(&options.map).map_err(Error::internal)?)
+            .with(batch::tag::DAY, Value::Day(today));
+        let author = author_for(self.actor, self.actor.unit);
+        let doer = self.actor.doer();
+        self.app.store.submit(move |txn| {
+            let made = decide::create(&batch::KIND, fields, author, txn.now());
+            txn.act(Act::new(doer, act::IMPORT).note("begin"));
+            txn.create(made.map_err(|r| Error::internal(format!("{r:?}")))?)
+        })
+    }
+
+    fn finish(&self, id: RecordId, mut summary: Summary) -> Result<Summary> {
+        let count = |n: u64| Value::Int(i64::try_from(n).unwrap_or(i64::MAX));
+        let counts = Fields::default()
+            .with(batch::tag::READ, count(summary.read))
+            .with(batch::tag::CREATED, count(summary.created))
+            .with(batch::tag::ARTICLES, count(summary.articles))
+            .with(batch::tag::SKIPPED, count(summary.skipped))
+            .with(batch::tag::FAILED, count(summary.failed))
+            .with(batch::tag::MARKED, count(summary.marked));
+        self.app.end_batch(id, batch::state::DONE, counts, self.actor.doer())?;
+        let record = self.app.store.read()?.get(id, false)?;
+        summary.batch = record.map(|r| batch::KIND.number_of(&r).to_owned()).unwrap_or_default();
+        summary.batch_id = Some(id);
+        Ok(summary)
+    }
+
+    fn rows(&self, source: &mut Source<'_>, batch: RecordId, watch: Watch<'_>) -> Result<Summary> {
+        let mut summary = Summary::default();
+        let mut chunk = Chunk::new();
+        let mut weight = 0;
+        for row in &mut source.rows {
+            let SourceRow { line, cells, object } = row?;
+            summary.read += 1;
+            let item = object.and_then(|object| match self.what {
+                What::Petitions => rows::petition_row(line, object, self.unit, &self.directory),
+                What::Regulations => rows::regulation_row(line, object),
+            });
+            match item {
+                Ok(item) => {
+                    weight += 1 + item.below.len();
+                    chunk.push((item, cells));
+                }
+                Err(problems) => summary.fail(line, &cells, &source.label, problems),
+            }
+            if weight >= limits::IMPORT_CHUNK {
+                summary = self.store_chunk(batch, std::mem::take(&mut chunk), &source.label, summary)?;
+                weight = 0;
+                if !watch(&summary) {
+                    return Err(Error::new(ErrorKind::Invalid, "导入已取消，这一批没有保留任何内容。"));
+                }
+            }
+        }
+        summary = self.store_chunk(batch, chunk, &source.label, summary)?;
+        watch(&summary);
+        Ok(summary)
+    }
+
+    fn store_chunk(&self, batch: RecordId, chunk: Chunk, label: &source::Label, mut sum: Summary) -> Result<Summary> {
+        if chunk.is_empty() {
+            return Ok(sum);
+        }
+        let (kind, actor, dry_run, label) = (self.what.kind(), self.actor.clone(), self.dry_run, label.clone());
+        self.app.store.submit(move |txn| {
+            let live = super::record::live(txn, &actor)?;
+            if live.scope(kind, Right::Create) == Scope::Nothing {
+                return Err(Error::denied());
+            }
+            txn.within(batch);
+            let before = sum.created + sum.articles;
+            for (item, cells) in chunk {
+                let line = item.line;
+                let stored = store_item(txn, &live, kind, (item, batch, dry_run), &mut sum)?;
+                if let Err(problems) = stored {
+                    sum.fail(line, &cells, &label, problems);
+                }
+            }
+            let note = format!("{} {}", kind.name, sum.created + sum.articles - before);
+            txn.act(Act::new(actor.doer(), act::IMPORT).note(note));
+            Ok(sum)
+        })
+    }
+}
+
+impl Summary {
+    fn fail(&mut self, line: u64, cells: &[String], label: &source::Label, problems: Problems) {
+        self.failed += 1;
+        let named = |(column, message): &(String, String)| match label(column) {
+            name if name.is_empty() => message.clone(),
+            name => format!("{name}：{message}"),
+        };
+        let reason = problems.iter().map(named).collect::<Vec<_>>().join("；");
+        // What article 16 refuses is not kept, not even to be given back.
+        let gate = problems.iter().any(|(_, message)| message == rows::GATE);
+        let cells = if gate { Vec::new() } else { cells.to_vec() };
+        self.failed_bytes += cells.iter().map(String::len).sum::<usize>() + reason.len();
+        if self.failed_bytes <= limits::IMPORT_FAILED_BYTES {
+            self.failed_rows.push(FailedRow { line, cells, reason });
+        }
+        for (column, message) in problems {
+            if self.problems.len() < limits::IMPORT_PROBLEMS {
+                self.problems.push(RowProblem { line, column: label(&column), message });
+            }
+        }
+    }
+
+    fn mark(&mut self, line: u64, found: &Problems) {
+        self.marked += 1;
+        for (column, message) in found {
+            if self.marks.len() < limits::IMPORT_PROBLEMS {
+                self.marks.push(RowProblem { line, column: column.clone(), message: message.clone() });
+            }
+        }
+    }
+}
+
+/// Stores one row and the rows below it; what to mend when it cannot be.
+fn store_item(
+    txn: &mut Txn<'_>,
+    live: &Actor,
+    kind: &'static Kind,
+    (item, batch, dry_run): (Item, RecordId, bool),
+    summary: &mut Summary,
+) -> Result<std::result::Result<(), Problems>> {
+    let petition = kind.tag == petition::KIND.tag;
+    let reference = if petition { petition::tag::REF } else { regulation::tag::REF };
+    let value = item.fields.text(reference);
+    let repeated = !value.is_empty() && dry_run && !summary.seen.insert(value.to_owned());
+    if repeated || !value.is_empty() && is_there(txn, kind, reference, value)? {
+        summary.skipped += 1;
+        return Ok(Ok(()));
+    }
+    let unit = if kind.owned { item.unit } else { RecordId(0) };
+    if !live.may(kind, Right::Create, unit) {
+        return Ok(Err(vec![("unit".into(), "您没有为这个机构登记的权限。".into())]));
+    }
+    let mut fields = item.fields;
+    let found = if petition { marks::disagreements(&fields) } else { Problems::new() };
+    if !found.is_empty() {
+        let text = found.iter().map(|(_, message)| message.as_str()).collect::<Vec<_>>().join("\n");
+        fields.insert(petition::tag::MARKS, Value::Text(text));
+    }
+    let tagged = |fields: Fields| if dry_run { fields } else { fields.with(BATCH, Value::Link(batch)) };
+    let record = match decide::create(kind, tagged(fields), author_for(live, item.unit), txn.now()) {
+        Ok(record) => record,
+        Err(refusal) => return Ok(Err(rows::row_problems(refusal))),
+    };
+    if !found.is_empty() {
+        summary.mark(item.line, &found);
+    }
+    summary.created += 1;
+    summary.articles += item.below.len() as u64;
+    if dry_run {
+        return Ok(Ok(()));
+    }
+    let parent = txn.create(record)?;
+    for below in item.below {
+        let below = tagged(below.with(article::tag::REGULATION, Value::Link(parent)));
+        let made = decide::create(&article::KIND, below, author_for(live, item.unit), txn.now());
+        txn.create(made.map_err(|r| Error::internal(format!("{r:?}")))?)?;
+    }
+    Ok(Ok(()))
+}
+
+/// A record with exactly this reference; keys are looked up folded.
+fn is_there(txn: &Txn<'_>, kind: &'static Kind, tag: u16, value: &str) -> Result<bool> {
+    for id in txn.find(kind, tag, value)? {
+        if txn.get(id)?.is_some_and(|r| r.fields.text(tag) == value) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}

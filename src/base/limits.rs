@@ -119,3 +119,40 @@ pub const ARCHIVE_VALUE_BYTES: u64 = 1 << 30;
 pub const ZSTD_LEVEL: i32 = 3;
 /// Days of certificate validity.
 pub const CERTIFICATE_DAYS: i64 = 825;
+
+/// Bytes of a table of another program.
+pub const FOREIGN_TABLE_BYTES: u64 = 200 << 20;
+/// Bytes of a document of another program.
+pub const FOREIGN_DOCUMENT_BYTES: u64 = 50 << 20;
+/// Entries of an archive (workbooks and documents are archives).
+pub const FOREIGN_ENTRIES: usize = 10_000;
+/// Bytes of one entry of an archive, unpacked.
+pub const FOREIGN_ENTRY_BYTES: u64 = 1 << 30;
+/// Bytes of all entries of an archive, unpacked.
+pub const FOREIGN_UNPACKED_BYTES: u64 = 2 << 30;
+/// Sheets of a workbook.
+pub const FOREIGN_SHEETS: usize = 256;
+/// Rows of a table, all sheets together.
+pub const FOREIGN_ROWS: u64 = 1_000_000;
+/// Columns of a table; further ones are left out with a note.
+pub const FOREIGN_COLUMNS: usize = 256;
+/// Characters of a cell.
+pub const FOREIGN_CELL_CHARS: usize = 100_000;
+/// Bytes of a row.
+pub const FOREIGN_ROW_BYTES: usize = 4 << 20;
+/// Bytes of one frame between the reading child and the server.
+pub const FOREIGN_FRAME_BYTES: usize = 8 << 20;
+/// Notes of one reading.
+pub const FOREIGN_NOTES: usize = 1_000;
+/// Characters of one note, or of the reason why a file was not read.
+pub const FOREIGN_NOTE_CHARS: usize = 1_000;
+/// Address space of the reading child, in bytes.
+pub const FOREIGN_MEMORY_BYTES: u64 = 1 << 30;
+/// Processor time of a child that reads a table, in seconds.
+pub const FOREIGN_TABLE_CPU_S: u64 = 120;
+/// Processor time of a child that reads a document, in seconds.
+pub const FOREIGN_DOCUMENT_CPU_S: u64 = 60;
+/// Units of UTF-16 of a cell that office programs can hold.
+pub const WORKBOOK_CELL_UNITS: usize = 32_767;
+/// Rows of a sheet that office programs can hold.
+pub const WORKBOOK_ROWS: u32 = 1_048_576;

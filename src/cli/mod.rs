@@ -6,6 +6,7 @@
 mod backup;
 mod check;
 mod control;
+mod foreign;
 mod import;
 mod output;
 mod search;
@@ -56,6 +57,9 @@ enum Command {
     Reindex(Folder),
     /// 检查数据、密钥、备份、磁盘
     Doctor(Folder),
+    /// 由服务启动：在受限的进程中读取一个外来文件
+    #[command(hide = true)]
+    ReadForeign(foreign::ReadArgs),
 }
 
 /// A command that needs nothing but the folder.
@@ -94,6 +98,7 @@ fn run(command: Command, arguments: &[OsString], out: &mut dyn Out) -> Result<()
         Command::Demo(args) => serve::demo(&args, out),
         Command::Init(args) => setup::init(&args, out),
         Command::Serve(args) => serve::serve(&args, out),
+        Command::ReadForeign(args) => foreign::read(args),
         Command::Backup(command) if command.dir().is_none() => backup::without_store(command, out),
         command => {
             let dir = folder(&command).ok_or_else(|| Error::usage("请用 --dir 指定数据目录。"))?.to_owned();
@@ -144,7 +149,9 @@ fn with_store(command: Command, app: &Arc<App>, secret: &Secrets, out: &mut dyn 
         Command::Reindex(_) => check::reindex(app, out),
         Command::Doctor(_) => check::doctor(app, out),
         Command::SetupLink(_) => setup::link(app, out),
-        Command::Demo(_) | Command::Init(_) | Command::Serve(_) => Err(Error::usage("这个命令要单独运行。")),
+        Command::Demo(_) | Command::Init(_) | Command::Serve(_) | Command::ReadForeign(_) => {
+            Err(Error::usage("这个命令要单独运行。"))
+        }
     }
 }
 
@@ -155,7 +162,7 @@ fn folder(command: &Command) -> Option<&Path> {
         Command::Backup(command) => command.dir(),
         Command::Audit(check::AuditCommand::Verify(args)) => Some(&args.dir),
         Command::Reindex(f) | Command::Doctor(f) | Command::SetupLink(f) => Some(&f.dir),
-        Command::Demo(_) | Command::Init(_) | Command::Serve(_) => None,
+        Command::Demo(_) | Command::Init(_) | Command::Serve(_) | Command::ReadForeign(_) => None,
     }
 }
 

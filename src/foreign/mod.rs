@@ -14,7 +14,19 @@
 //!
 //! What a file means (columns, kinds, articles) is left to `app`; nothing here is stored and nothing knows records.
 
-use crate::base::Result;
+mod archive;
+mod child;
+mod csv;
+mod frames;
+mod reader;
+mod table;
+mod workbook;
+
+use crate::base::{Result, limits};
+
+pub use child::child;
+pub use reader::Reader;
+pub use workbook::workbook;
 
 /// A file format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,6 +145,11 @@ impl Format {
     /// Whether it is read as blocks.
     pub fn is_document(self) -> bool {
         matches!(self, Self::Docx | Self::Markdown | Self::Text | Self::Html | Self::Pdf)
+    }
+
+    /// Bytes of such a file at most.
+    pub fn bytes(self) -> u64 {
+        if self.is_table() { limits::FOREIGN_TABLE_BYTES } else { limits::FOREIGN_DOCUMENT_BYTES }
     }
 
     /// Its name on the command line.

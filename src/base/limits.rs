@@ -156,3 +156,28 @@ pub const FOREIGN_DOCUMENT_CPU_S: u64 = 60;
 pub const WORKBOOK_CELL_UNITS: usize = 32_767;
 /// Rows of a sheet that office programs can hold.
 pub const WORKBOOK_ROWS: u32 = 1_048_576;
+
+/// Bytes of one part of a document that is an archive, unpacked.
+pub const DOCUMENT_PART_BYTES: u64 = 64 << 20;
+/// Bytes of the text of a document.
+pub const DOCUMENT_TEXT_BYTES: usize = 32 << 20;
+/// Paragraphs and table rows of a document.
+pub const DOCUMENT_BLOCKS: usize = 200_000;
+/// Levels of nesting of lists, tables and text boxes that are told apart.
+pub const DOCUMENT_DEPTH: usize = 64;
+/// Pages of a PDF.
+pub const PDF_PAGES: usize = 3_000;
+/// Bytes of one stream of a PDF, unpacked.
+pub const PDF_STREAM_BYTES: usize = 64 << 20;
+/// Operations of all pages of a PDF.
+pub const PDF_OPERATIONS: u64 = 20_000_000;
+/// Pixels of a picture.
+pub const PICTURE_PIXELS: u64 = 40_000_000;
+/// Widest picture that is kept as it is, in pixels; wider ones are made smaller.
+pub const PICTURE_WIDTH: u32 = 2_400;
+/// Bytes a decoder of pictures may allocate.
+pub const PICTURE_MEMORY_BYTES: u64 = 384 << 20;
+/// Bytes of one piece of a picture that was encoded again.
+pub const PICTURE_PIECE_BYTES: usize = 1 << 20;
+/// Remarks on the numbering of one regulation.
+pub const STATUTE_REMARKS: usize = 50;

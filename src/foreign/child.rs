@@ -11,7 +11,7 @@ use std::panic::AssertUnwindSafe;
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::Signal;
 
-use super::{Emit, Format, csv, frames, table};
+use super::{Emit, Format, csv, document, frames, table};
 use crate::base::{Error, ErrorKind, Result, limits};
 
 /// Pipes and nothing else: input, output, errors.
@@ -41,13 +41,10 @@ fn read(format: Format, input: &mut dyn Read, emit: Emit<'_>) -> Result<()> {
         Format::Csv => csv::read(input, emit),
         Format::Xlsx => table::xlsx(&whole(format, input)?, emit),
         Format::Xls => table::xls(&whole(format, input)?, emit),
-        Format::Jsonl
-        | Format::Docx
-        | Format::Markdown
-        | Format::Text
-        | Format::Html
-        | Format::Pdf
-        | Format::Image => {
+        Format::Docx | Format::Markdown | Format::Text | Format::Html | Format::Pdf | Format::Image => {
+            document::read(format, &whole(format, input)?, emit)
+        }
+        Format::Jsonl => {
             Err(Error::invalid("不能读取这种文件。请另存为 xlsx 或 csv 文件后重试。").with_detail(format.name()))
         }
     }

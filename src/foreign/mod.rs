@@ -17,8 +17,15 @@
 mod archive;
 mod child;
 mod csv;
+mod document;
+mod docx;
 mod frames;
+mod html;
+mod markdown;
+mod pdf;
+mod picture;
 mod reader;
+pub mod statute;
 mod table;
 mod workbook;
 

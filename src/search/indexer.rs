@@ -11,12 +11,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use serde::{Deserialize, Serialize};
 use tantivy::directory::{MmapDirectory, RamDirectory};
 use tantivy::{
-    IndexReader, IndexWriter, ReloadPolicy, Searcher, SingleSegmentIndexWriter, TantivyError, Term,
+    IndexReader, IndexWriter, ReloadPolicy, SingleSegmentIndexWriter, TantivyError, Term,
 };
 
 use crate::base::{Error, ErrorKind, Result, Seq};
 
 use super::schema::{self, Fields, SCHEMA_VERSION};
+use super::statistics::Shelf;
 use super::{Change, Doc, FRESH_MEMORY_BYTES, INDEX_WRITER_HEAP_BYTES};
 
 /// The index with its one writer.
@@ -26,6 +27,8 @@ pub struct Index {
     fields: Fields,
     inner: tantivy::Index,
     reader: IndexReader,
+    /// What is visible now.
+    shelf: Mutex<Shelf>,
     writer: Mutex<IndexWriter>,
     position: Mutex<Option<Seq>>,
 }
@@ -55,8 +58,9 @@ impl Index {
         let writer = inner.writer_with_num_threads(1, INDEX_WRITER_HEAP_BYTES).map_err(failed)?;
         let reader = reader(&inner)?;
         let (_, fields) = schema::build();
-        let (writer, kept) = (Mutex::new(writer), Mutex::new(position));
-        Ok((Self { dir: dir.to_owned(), epoch, fields, inner, reader, writer, position: kept }, position))
+        let shelf = Mutex::new(Shelf::new(reader.searcher()).map_err(failed)?);
+        let (dir, writer, kept) = (dir.to_owned(), Mutex::new(writer), Mutex::new(position));
+        Ok((Self { dir, epoch, fields, inner, reader, shelf, writer, position: kept }, position))
     }
 
     /// Takes up changes; each replaces what the index had under its id. Visible after [`Self::commit`].
@@ -88,7 +92,7 @@ impl Index {
             prepared.commit().map_err(failed)?;
         }
         File::open(&self.dir)?.sync_all()?;
-        self.reader.reload().map_err(failed)?;
+        self.show()?;
         *held(&self.position) = Some(seq);
         Ok(())
     }
@@ -100,7 +104,7 @@ impl Index {
 
     /// Rows that can be found.
     pub fn doc_count(&self) -> u64 {
-        self.reader.searcher().num_docs()
+        held(&self.shelf).searcher().num_docs()
     }
 
     /// Bytes on disk.
@@ -128,11 +132,20 @@ impl Index {
             writer.merge(&segments).wait().map_err(failed)?;
         }
         writer.garbage_collect_files().wait().map_err(failed)?;
-        self.reader.reload().map_err(failed)
+        self.show()
     }
 
-    pub(super) fn searcher(&self) -> Searcher {
-        self.reader.searcher()
+    /// What is visible now, on which the rows `hidden` do not count.
+    pub(super) fn shelf(&self, hidden: &[u64]) -> Result<Shelf> {
+        let shelf = held(&self.shelf).clone();
+        shelf.without(self.fields.id, hidden).map_err(failed)
+    }
+
+    /// Makes what was committed visible.
+    fn show(&self) -> Result<()> {
+        self.reader.reload().map_err(failed)?;
+        *held(&self.shelf) = Shelf::new(self.reader.searcher()).map_err(failed)?;
+        Ok(())
     }
 
     pub(super) fn fields(&self) -> Fields {
@@ -141,7 +154,7 @@ impl Index {
 }
 
 /// A throw-away index of the rows the big one does not have yet.
-pub(super) fn beside<'a>(docs: impl Iterator<Item = &'a Doc>) -> Result<Searcher> {
+pub(super) fn beside<'a>(docs: impl Iterator<Item = &'a Doc>) -> Result<Shelf> {
     let (schema, fields) = schema::build();
     let builder = tantivy::Index::builder().schema(schema).tokenizers(schema::tokenizers());
     let mut writer: SingleSegmentIndexWriter =
@@ -150,7 +163,7 @@ pub(super) fn beside<'a>(docs: impl Iterator<Item = &'a Doc>) -> Result<Searcher
         writer.add_document(fields.document(doc)).map_err(failed)?;
     }
     let index = writer.finalize().map_err(failed)?;
-    Ok(reader(&index)?.searcher())
+    Shelf::new(reader(&index)?.searcher()).map_err(failed)
 }
 
 /// The error of the product for an error of the engine.
@@ -253,7 +266,7 @@ mod tests {
         let (_dir, index) = index(&[doc(1, "一件", "举报"), doc(2, "二件", "举报")]);
         index.apply(vec![Change { id: 2, doc: None }]).unwrap();
         index.commit(Seq(6)).unwrap();
-        let removed = || index.searcher().segment_readers().iter().map(|s| s.num_deleted_docs()).sum::<u32>();
+        let removed = || index.reader.searcher().segment_readers().iter().map(|s| s.num_deleted_docs()).sum::<u32>();
         assert_eq!(removed(), 1);
         index.settle().unwrap();
         assert_eq!((removed(), index.doc_count(), index.position()), (0, 1, Some(Seq(6))));

@@ -127,6 +127,14 @@ impl Follower {
         let sent = wake.as_ref().map(|w| w.send(Wake::Rebuild));
         if matches!(sent, Some(Ok(()))) { Ok(()) } else { Err(Error::new(ErrorKind::Busy, "检索索引正在停止。")) }
     }
+
+    /// Reads the dictionaries that a search needs; a server does it before somebody's first search.
+    pub fn warm_up(&self) {
+        let scope = crate::search::Scope::nothing().with(records::petition::KIND.tag, crate::search::Units::All);
+        let request = Request { text: "基层群众反映的问题".to_owned(), limit: 1, ..Request::default() };
+        // The first search will say what is wrong.
+        let _warm = self.index().search(&scope, &request, &[]);
+    }
 }
 
 impl Drop for Follower {
@@ -152,11 +160,6 @@ fn open(store: &Store, dir: &Path) -> Result<(Index, Option<Seq>)> {
 }
 
 fn run(shared: &Shared, woken: &Receiver<Wake>) {
-    // Dictionaries are read when first used; better now than in somebody's first search.
-    let scope = crate::search::Scope::nothing().with(records::petition::KIND.tag, crate::search::Units::All);
-    let request = Request { text: "基层群众反映的问题".to_owned(), limit: 1, ..Request::default() };
-    let index = shared.index.read().map(|i| Arc::clone(&i)).ok();
-    let _warm = index.map(|i| i.search(&scope, &request, &[]));
     while let Ok(wake) = woken.recv() {
         let mut all = vec![wake];
         all.extend(woken.try_iter());

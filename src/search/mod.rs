@@ -21,6 +21,7 @@ use tantivy::{DocId, Score, SegmentOrdinal, SegmentReader};
 
 use crate::base::Result;
 
+pub use analyzer::is_warm;
 pub use indexer::Index;
 pub use snippet::{Piece, highlight, snippet};
 

@@ -91,7 +91,7 @@ impl App {
         self.store.rebuild_derived()?;
         self.follower.rebuild()?;
         self.wait_for_index()?;
-        self.follower.documents()
+        Ok(self.follower.index().0.doc_count())
     }
 }
 

@@ -29,7 +29,8 @@ pub struct Index {
     reader: IndexReader,
     /// What is visible now.
     shelf: Mutex<Shelf>,
-    writer: Mutex<IndexWriter>,
+    /// None when the index has retired.
+    writer: Mutex<Option<IndexWriter>>,
     position: Mutex<Option<Seq>>,
 }
 
@@ -59,7 +60,7 @@ impl Index {
         let reader = reader(&inner)?;
         let (_, fields) = schema::build();
         let shelf = Mutex::new(Shelf::new(reader.searcher()).map_err(failed)?);
-        let (dir, writer, kept) = (dir.to_owned(), Mutex::new(writer), Mutex::new(position));
+        let (dir, writer, kept) = (dir.to_owned(), Mutex::new(Some(writer)), Mutex::new(position));
         Ok((Self { dir, epoch, fields, inner, reader, shelf, writer, position: kept }, position))
     }
 
@@ -69,6 +70,7 @@ impl Index {
     /// `Internal` when the writer has died, which it does when the disk fails.
     pub fn apply(&self, changes: Vec<Change>) -> Result<()> {
         let writer = held(&self.writer);
+        let writer = writer.as_ref().ok_or_else(retired)?;
         for change in changes {
             writer.delete_term(Term::from_field_u64(self.fields.id, change.id));
             if let Some(doc) = change.doc {
@@ -87,6 +89,7 @@ impl Index {
         let payload = serde_json::to_string(&payload).map_err(Error::internal)?;
         {
             let mut writer = held(&self.writer);
+            let writer = writer.as_mut().ok_or_else(retired)?;
             let mut prepared = writer.prepare_commit().map_err(failed)?;
             prepared.set_payload(&payload);
             prepared.commit().map_err(failed)?;
@@ -127,12 +130,22 @@ impl Index {
     /// `Io` or `Internal` when the merge fails, also when the engine is merging already: try again later.
     pub fn settle(&self) -> Result<()> {
         let mut writer = held(&self.writer);
+        let writer = writer.as_mut().ok_or_else(retired)?;
         let segments = self.inner.searchable_segment_ids().map_err(failed)?;
         if !segments.is_empty() {
             writer.merge(&segments).wait().map_err(failed)?;
         }
         writer.garbage_collect_files().wait().map_err(failed)?;
         self.show()
+    }
+
+    /// Ends the writer and its merges and lets go of the folder, which may then be moved or removed; searches go on.
+    ///
+    /// # Errors
+    /// `Io` or `Internal` when a merge failed; the writer has ended all the same.
+    pub fn retire(&self) -> Result<()> {
+        let writer = held(&self.writer).take();
+        writer.map_or(Ok(()), |w| w.wait_merging_threads()).map_err(failed)
     }
 
     /// What is visible now, on which the rows `hidden` do not count.
@@ -175,6 +188,10 @@ pub(super) fn failed(e: TantivyError) -> Error {
         TantivyError::IoError(io) => Error::from(std::io::Error::new(io.kind(), io.to_string())),
         _ => Error::internal(format!("index: {e}")),
     }
+}
+
+fn retired() -> Error {
+    Error::internal("a retired index was written to")
 }
 
 fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -22,13 +22,22 @@ pub struct Typed {
     pub dropped: Vec<String>,
     /// One-time id of the form.
     pub submit: String,
+    /// The identity was opened for this change, with a reason; otherwise it stays as it is.
+    pub revealed: bool,
 }
+
+/// Name of the hidden input of forms in which the identity can be typed: what is empty there is to be empty.
+pub const IDENTITY_OPEN: &str = "identity.open";
+/// Name of the input for the reason to open the identity.
+pub const IDENTITY_REASON: &str = "identity.reason";
+/// Name of the button that opens it.
+pub const IDENTITY_SHOW: &str = "identity.show";
 
 impl Typed {
     /// The form's id with a digest of what it says: the same form sent twice has the same mark, a form that was gone
     /// back to and mended has another.
     fn mark(&self) -> String {
-        let kept = ["csrf", "submit", "version", "staged"];
+        let kept = ["csrf", "submit", "version", "staged", IDENTITY_REASON];
         let texts = self.raw.iter().filter(|(n, _)| !kept.contains(&n.as_str()));
         let files = self.files.iter().map(|f| format!("{}\0{}", f.name, f.size));
         let all: Vec<String> = texts.map(|(n, v)| format!("{n}\0{v}")).chain(files).collect();
@@ -135,6 +144,11 @@ impl App {
             let own = kind.fields.iter().find(|f| name == f.name || name.starts_with(&format!("{}.", f.name)));
             own.is_none_or(&may)
         });
+        let hidden = !typed.revealed && self.store.read()?.has_identity(id)?;
+        if hidden && types_identity(kind, &typed.raw) && actor.may_identify(kind, existing.unit) {
+            let text = "检举控告人信息没有修改：请先在这里写明理由，点“显示”后再保存。您填写的都已保留。";
+            problems.push((IDENTITY_REASON.to_owned(), text.to_owned()));
+        }
         if !problems.is_empty() {
             return Err(SaveError::Problems(problems));
         }
@@ -148,7 +162,10 @@ impl App {
                 return Ok(Ok(false));
             }
             let live = live(txn, &actor)?;
-            let editable = |f: &Field| live.may_type(kind, f, Some(&before));
+            let open = !field::first(&typed.raw, IDENTITY_OPEN).is_empty() || types_identity(kind, &typed.raw);
+            let known = typed.revealed || !kind.fields.iter().any(|f| is_identity(f) && before.fields.get(f.tag).is_some());
+            let editable =
+                |f: &Field| live.may_type(kind, f, Some(&before)) && (!is_identity(f) || open && known);
             txn.act(Act::new(actor.doer(), act::UPDATE));
             if before.version != version {
                 return Ok(Err(Changed::Stale(Box::new(before))));
@@ -259,6 +276,15 @@ impl App {
 enum Changed {
     Stale(Box<Record>),
     Refused(Refusal),
+}
+
+fn is_identity(field: &Field) -> bool {
+    field.part == records::Part::Identity
+}
+
+/// Something stands in an input of the identity.
+pub fn types_identity(kind: &Kind, raw: &Raw) -> bool {
+    kind.fields.iter().any(|f| is_identity(f) && !field::first(raw, f.name).is_empty())
 }
 
 /// The record this very form made already; only for whoever made it.

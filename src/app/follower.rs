@@ -1,10 +1,15 @@
 //! The follower that keeps the search index in step with the journal: a thread with a position of its own. What it has
 //! not seen yet is named by the journal, so searches are complete all the same.
+//!
+//! What must hold: an index is asked together with the position it had read to; while another one is made beside it,
+//! the old one answers and keeps up; a crash at any moment leaves one that is whole, or none, which is then made.
 
 use std::collections::BTreeSet;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Condvar, Mutex, RwLock};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use super::lock;
@@ -25,64 +30,62 @@ const RECORDS_AT_ONCE: usize = 2_000;
 /// The running follower; dropping it ends the thread.
 pub struct Follower {
     shared: Arc<Shared>,
-    wake: Mutex<Option<Sender<Wake>>>,
+    wake: Mutex<Option<Sender<()>>>,
     thread: Mutex<Option<std::thread::JoinHandle<()>>>,
 }
 
 struct Shared {
-    index: RwLock<Arc<Index>>,
     dir: PathBuf,
     store: Store,
     progress: Mutex<Progress>,
     moved: Condvar,
+    stopping: AtomicBool,
 }
 
-#[derive(Default)]
 struct Progress {
+    /// What answers now.
+    index: Arc<Index>,
+    /// The entry up to which it does; entries without changes count before they are committed.
     seen: Seq,
     failure: Option<Error>,
+    /// Another index is wanted, or being made.
     rebuilding: bool,
-}
-
-enum Wake {
-    Commit,
-    Rebuild,
-    Stop,
 }
 
 impl Follower {
     /// Opens the index and starts to catch up.
     pub fn start(store: &Store, dir: &Path) -> Result<Self> {
         let (index, position) = open(store, dir)?;
+        let seen = position.unwrap_or_default();
+        let progress = Progress { index: Arc::new(index), seen, failure: None, rebuilding: false };
         let shared = Arc::new(Shared {
-            index: RwLock::new(Arc::new(index)),
             dir: dir.to_owned(),
             store: store.clone(),
-            progress: Mutex::new(Progress { seen: position.unwrap_or_default(), ..Progress::default() }),
+            progress: Mutex::new(progress),
             moved: Condvar::new(),
+            stopping: AtomicBool::new(false),
         });
         let (wake, woken) = channel();
         let notify = wake.clone();
         store.on_commit(move |_| {
             // The thread ends only when the application does.
-            let _stopped = notify.send(Wake::Commit);
+            let _stopped = notify.send(());
         });
         let own = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("index".into()).spawn(move || run(&own, &woken))?;
-        let _started = wake.send(Wake::Commit);
+        let _started = wake.send(());
         Ok(Self { shared, wake: Mutex::new(Some(wake)), thread: Mutex::new(Some(thread)) })
     }
 
-    /// The index as it is now.
-    pub fn index(&self) -> Arc<Index> {
-        let index = self.shared.index.read().unwrap_or_else(std::sync::PoisonError::into_inner);
-        Arc::clone(&index)
+    /// The index that answers now, and the entry up to which it does.
+    pub fn index(&self) -> (Arc<Index>, Seq) {
+        let progress = lock(&self.shared.progress);
+        (Arc::clone(&progress.index), progress.seen)
     }
 
-    /// Records changed since the index's position; `None` when they are too many to scan.
-    pub fn fresh(&self, snapshot: &Snapshot) -> Result<Option<BTreeSet<RecordId>>> {
+    /// Records changed since an entry; `None` when they are too many to scan.
+    pub fn fresh(&self, snapshot: &Snapshot, seen: Seq) -> Result<Option<BTreeSet<RecordId>>> {
         let mut ids = BTreeSet::new();
-        let seen = lock(&self.shared.progress).seen;
         for entry in snapshot.journal_after(seen)? {
             ids.extend(changed(&entry?.header));
             if ids.len() > limits::FRESH_MAX {
@@ -98,16 +101,6 @@ impl Follower {
         self.shared.store.head().seq.0.saturating_sub(seen.0)
     }
 
-    /// Documents in the index.
-    pub fn documents(&self) -> Result<u64> {
-        Ok(self.index().doc_count())
-    }
-
-    /// Bytes of the index on disk.
-    pub fn bytes(&self) -> Result<u64> {
-        self.index().size_bytes()
-    }
-
     /// Waits until the index has seen an entry.
     pub fn wait(&self, seq: Seq) -> Result<()> {
         let mut progress = lock(&self.shared.progress);
@@ -121,19 +114,30 @@ impl Follower {
         Ok(())
     }
 
-    /// Throws the index away and makes it again.
+    /// Has the index made again, beside the old one, which answers meanwhile.
     pub fn rebuild(&self) -> Result<()> {
-        lock(&self.shared.progress).rebuilding = true;
-        let wake = lock(&self.wake);
-        let sent = wake.as_ref().map(|w| w.send(Wake::Rebuild));
+        let mut progress = lock(&self.shared.progress);
+        progress.rebuilding = true;
+        progress.failure = None;
+        drop(progress);
+        let sent = lock(&self.wake).as_ref().map(|w| w.send(()));
         if matches!(sent, Some(Ok(()))) { Ok(()) } else { Err(Error::new(ErrorKind::Busy, "检索索引正在停止。")) }
+    }
+
+    /// Reads the dictionaries that a search needs: better now than in somebody's first search.
+    pub fn warm_up(&self) {
+        let scope = crate::search::Scope::nothing().with(records::petition::KIND.tag, crate::search::Units::All);
+        let request = Request { text: "基层群众反映的问题".to_owned(), limit: 1, ..Request::default() };
+        // The first search will say what is wrong.
+        let _warm = self.index().0.search(&scope, &request, &[]);
     }
 }
 
 impl Drop for Follower {
     fn drop(&mut self) {
+        self.shared.stopping.store(true, Ordering::Release);
         if let Some(wake) = lock(&self.wake).take() {
-            let _stopped = wake.send(Wake::Stop);
+            let _stopped = wake.send(());
         }
         if let Some(thread) = lock(&self.thread).take() {
             let _ended = thread.join();
@@ -141,93 +145,135 @@ impl Drop for Follower {
     }
 }
 
+/// The index at its place, whatever a crash left beside it.
 fn open(store: &Store, dir: &Path) -> Result<(Index, Option<Seq>)> {
+    recover(dir)?;
     let (index, position) = Index::open(dir, store.facts().epoch)?;
     // An index ahead of the journal belongs to another history.
     if position.is_some_and(|p| p > store.head().seq) {
         drop(index);
-        std::fs::remove_dir_all(dir)?;
+        fs::remove_dir_all(dir)?;
         return Index::open(dir, store.facts().epoch);
     }
     Ok((index, position))
 }
 
-fn run(shared: &Shared, woken: &Receiver<Wake>) {
-    // Dictionaries are read when first used; better now than in somebody's first search.
-    let scope = crate::search::Scope::nothing().with(records::petition::KIND.tag, crate::search::Units::All);
-    let request = Request { text: "基层群众反映的问题".to_owned(), limit: 1, ..Request::default() };
-    let index = shared.index.read().map(|i| Arc::clone(&i)).ok();
-    let _warm = index.map(|i| i.search(&scope, &request, &[]));
-    while let Ok(wake) = woken.recv() {
-        let mut all = vec![wake];
-        all.extend(woken.try_iter());
-        if all.iter().any(|w| matches!(w, Wake::Stop)) {
-            return;
-        }
-        let rebuild = all.iter().any(|w| matches!(w, Wake::Rebuild));
-        let done = (if rebuild { start_over(shared) } else { Ok(()) }).and_then(|()| catch_up(shared, woken));
-        if let Err(e) = done {
-            tracing::error!(detail = e.detail(), "index follower: {e}");
-            let mut progress = lock(&shared.progress);
-            progress.failure = Some(e);
-            progress.rebuilding = false;
-            shared.moved.notify_all();
+/// The old index leaves its place only when the new one is whole: an empty place is the new one's.
+fn recover(dir: &Path) -> Result<()> {
+    let (new, old) = (beside(dir, "new"), beside(dir, "old"));
+    for whole in [&new, &old] {
+        if !dir.exists() && whole.exists() {
+            fs::rename(whole, dir)?;
         }
     }
-}
-
-fn start_over(shared: &Shared) -> Result<()> {
-    let mut index = shared.index.write().unwrap_or_else(std::sync::PoisonError::into_inner);
-    // Made beside the old one, which answers until the swap; the old folder goes when its last reader does.
-    let fresh = shared.dir.with_extension("new");
-    if fresh.exists() {
-        std::fs::remove_dir_all(&fresh)?;
+    for left in [new, old] {
+        if left.exists() {
+            fs::remove_dir_all(left)?;
+        }
     }
-    drop(Index::open(&fresh, shared.store.facts().epoch)?);
-    std::fs::remove_dir_all(&shared.dir)?;
-    std::fs::rename(&fresh, &shared.dir)?;
-    *index = Arc::new(Index::open(&shared.dir, shared.store.facts().epoch)?.0);
-    let mut progress = lock(&shared.progress);
-    *progress = Progress { rebuilding: true, ..Progress::default() };
     Ok(())
 }
 
-/// Applies everything the journal has beyond the index's position.
-fn catch_up(shared: &Shared, woken: &Receiver<Wake>) -> Result<()> {
+fn beside(dir: &Path, what: &str) -> PathBuf {
+    dir.with_extension(what)
+}
+
+fn run(shared: &Shared, woken: &Receiver<()>) {
+    while woken.recv().is_ok() && !shared.stopping.load(Ordering::Acquire) {
+        woken.try_iter().for_each(drop);
+        let wanted = lock(&shared.progress).rebuilding;
+        let done = if wanted { start_over(shared) } else { catch_up(shared) };
+        let mut progress = lock(&shared.progress);
+        if wanted {
+            progress.rebuilding = false;
+        }
+        progress.failure = done.err();
+        if let Some(e) = &progress.failure {
+            tracing::error!(detail = e.detail(), "index follower: {e}");
+        }
+        shared.moved.notify_all();
+    }
+}
+
+/// Makes a new index beside the old one and lets it take its place.
+fn start_over(shared: &Shared) -> Result<()> {
+    let place = beside(&shared.dir, "new");
+    if place.exists() {
+        fs::remove_dir_all(&place)?;
+    }
+    let (fresh, _) = Index::open(&place, shared.store.facts().epoch)?;
     loop {
         let snapshot = shared.store.read()?;
         let head = snapshot.head()?.seq;
-        let index = {
-            let held = shared.index.read().unwrap_or_else(std::sync::PoisonError::into_inner);
-            Arc::clone(&held)
-        };
-        let mut position = lock(&shared.progress).seen.max(index.position().unwrap_or_default());
-        if position < head {
-            let mut ids = BTreeSet::new();
-            for entry in snapshot.journal_after(position)?.take(ENTRIES_A_COMMIT) {
-                let entry = entry?;
-                position = entry.header.seq;
-                ids.extend(changed(&entry.header));
-            }
-            let committed = index.position().unwrap_or_default();
-            // Most entries are looks at records: they alone are no reason to write the index.
-            if !ids.is_empty() || position.0 - committed.0 > ENTRIES_UNCOMMITTED {
-                apply(&snapshot, &index, &ids)?;
-                index.commit(position)?;
-            }
+        let position = advance(&snapshot, &fresh, fresh.position().unwrap_or_default(), true)?;
+        if shared.stopping.load(Ordering::Acquire) {
+            return Ok(());
         }
+        // The old one may be the reason for the new one.
+        let _kept_up = catch_up(shared);
+        if position >= head {
+            break;
+        }
+    }
+    // Merges run in threads of their own and write where the folder was opened.
+    fresh.retire()?;
+    drop(fresh);
+    let old = Arc::clone(&lock(&shared.progress).index);
+    let _merged = old.retire();
+    let swapped = swap(&shared.dir);
+    // Whichever of the two is there now.
+    let (index, position) = open(&shared.store, &shared.dir)?;
+    let mut progress = lock(&shared.progress);
+    progress.index = Arc::new(index);
+    progress.seen = position.unwrap_or_default();
+    drop(progress);
+    swapped.and_then(|()| catch_up(shared))
+}
+
+fn swap(dir: &Path) -> Result<()> {
+    let parent = dir.parent().unwrap_or(Path::new("."));
+    fs::rename(dir, beside(dir, "old"))?;
+    File::open(parent)?.sync_all()?;
+    fs::rename(beside(dir, "new"), dir)?;
+    Ok(File::open(parent)?.sync_all()?)
+}
+
+/// Applies everything the journal has beyond the index's position.
+fn catch_up(shared: &Shared) -> Result<()> {
+    loop {
+        let (index, seen) = {
+            let progress = lock(&shared.progress);
+            (Arc::clone(&progress.index), progress.seen)
+        };
+        let snapshot = shared.store.read()?;
+        let head = snapshot.head()?.seq;
+        let position = advance(&snapshot, &index, seen, false)?;
         let mut progress = lock(&shared.progress);
         progress.seen = position;
         progress.failure = None;
-        progress.rebuilding &= position < head;
         shared.moved.notify_all();
-        drop(progress);
-        if position >= head {
+        if position >= head || shared.stopping.load(Ordering::Acquire) {
             return Ok(());
         }
-        // Commits that arrived meanwhile are part of what the loop reads next.
-        woken.try_iter().for_each(drop);
     }
+}
+
+/// Takes the next entries up; how far the index has read now. Most entries are looks at records: they alone are no
+/// reason to write the index, unless `always`.
+fn advance(snapshot: &Snapshot, index: &Index, seen: Seq, always: bool) -> Result<Seq> {
+    let mut position = seen;
+    let mut ids = BTreeSet::new();
+    for entry in snapshot.journal_after(position)?.take(ENTRIES_A_COMMIT) {
+        let entry = entry?;
+        position = entry.header.seq;
+        ids.extend(changed(&entry.header));
+    }
+    let committed = index.position().unwrap_or_default();
+    if !ids.is_empty() || always || position.0.saturating_sub(committed.0) > ENTRIES_UNCOMMITTED {
+        apply(snapshot, index, &ids)?;
+        index.commit(position)?;
+    }
+    Ok(position)
 }
 
 fn apply(snapshot: &Snapshot, index: &Index, ids: &BTreeSet<RecordId>) -> Result<()> {
@@ -260,4 +306,107 @@ fn changed(header: &crate::store::Header) -> impl Iterator<Item = RecordId> + '_
     // A batch decides over its records, so its changes are theirs.
     let indexed = |kind: u8| kind == batch::KIND.tag || records::by_tag(kind).is_some_and(|k| k.indexed);
     header.subjects.iter().filter(move |s| s.digest.is_some() && indexed(s.kind)).map(|s| s.id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::search::Query;
+    use super::super::{App, demo, import, index_dir};
+    use super::*;
+    use crate::base::clock::SystemClock;
+
+    const KNOWN: &str = "织云社区低保公示";
+
+    fn county() -> (tempfile::TempDir, Arc<App>) {
+        let dir = tempfile::tempdir().unwrap();
+        let app = demo::create(&dir.path().join("d"), Arc::new(SystemClock), false).unwrap();
+        app.wait_for_index().unwrap();
+        (dir, app)
+    }
+
+    fn enter(app: &App, n: usize) -> String {
+        let text = format!("第{n}号试点龘灥水渠");
+        let line = serde_json::json!({"ref": format!("r{n}"), "received": "2026-01-05", "title": text, "text": text});
+        let actor = app.demo_actor(demo::EVERYTHING).unwrap();
+        let options = import::Options::default();
+        let summary =
+            app.import_petitions(&actor, &mut line.to_string().as_bytes(), &options, &mut |_| {}).unwrap();
+        assert!(summary.problems.is_empty(), "{:?}", summary.problems);
+        text
+    }
+
+    /// Hits that contain the text.
+    fn found(app: &App, text: &str) -> u64 {
+        let actor = app.demo_actor(demo::EVERYTHING).unwrap();
+        let query = Query { text: text.to_owned(), limit: 10, ..Query::default() };
+        let results = app.search(&actor, &query).unwrap();
+        if results.exact && !results.catching_up { results.total } else { 0 }
+    }
+
+    /// While the index was made again, an empty one answered: records seemed to be gone.
+    #[test]
+    fn what_is_there_is_found_at_every_moment_of_a_rebuild() {
+        let (_dir, app) = county();
+        let mut wanted = vec![KNOWN.to_owned()];
+        assert_eq!(found(&app, KNOWN), 1);
+        let (count, head) = (app.follower.index().0.doc_count(), app.follower.index().1);
+        let rebuilds = std::thread::spawn({
+            let app = Arc::clone(&app);
+            move || (0..2).for_each(|_| drop(app.reindex(&super::super::access::local_doer()).unwrap()))
+        });
+        std::thread::scope(|scope| {
+            // Beside a smaller index every record would have to be scanned, and those of a large county are too many.
+            scope.spawn(|| {
+                while !rebuilds.is_finished() {
+                    let (index, seen) = app.follower.index();
+                    assert!(index.doc_count() >= count && seen >= head, "{} of {count}, {seen}", index.doc_count());
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+            });
+            let mut asked = 0;
+            while !rebuilds.is_finished() || asked == 0 {
+                if wanted.len() < 6 {
+                    wanted.push(enter(&app, wanted.len()));
+                }
+                wanted.iter().for_each(|text| assert_eq!(found(&app, text), 1, "{text}, round {asked}"));
+                asked += 1;
+            }
+        });
+        rebuilds.join().unwrap();
+        app.wait_for_index().unwrap();
+        assert!(app.doctor(false).unwrap().iter().all(|f| f.name != "检索索引" || f.text.contains("落后日志 0 条")));
+        wanted.iter().for_each(|text| assert_eq!(found(&app, text), 1));
+    }
+
+    #[test]
+    fn a_crash_within_a_rebuild_leaves_a_whole_index() {
+        let (dir, app) = county();
+        let head = app.store.head().seq;
+        let at = dir.path().join("d");
+        drop(app);
+        let index = index_dir(&at.canonicalize().unwrap());
+        let (new, old) = (beside(&index, "new"), beside(&index, "old"));
+        let half = |place: &Path| {
+            fs::create_dir(place).unwrap();
+            fs::write(place.join("meta.json"), "{").unwrap();
+        };
+        let moments: [&dyn Fn(); 4] = [
+            &|| half(&new),
+            &|| {
+                fs::rename(&index, &new).unwrap();
+                half(&old);
+            },
+            &|| fs::rename(&index, &old).unwrap(),
+            &|| half(&old),
+        ];
+        for (n, crash) in moments.into_iter().enumerate() {
+            crash();
+            let store = Store::open(&at, Arc::new(SystemClock)).unwrap();
+            let (opened, position) = open(&store, &index).unwrap();
+            assert!(opened.doc_count() > 300 && position.is_some_and(|p| p <= head), "{n}: {position:?}");
+            assert!(!new.exists() && !old.exists(), "{n}");
+        }
+        let app = App::open(&at, Arc::new(SystemClock)).unwrap();
+        assert_eq!(found(&app, KNOWN), 1);
+    }
 }

@@ -14,6 +14,7 @@ use crate::records::{Fields, Record, Value, account, act};
 use crate::store::{Act, Doer, seal};
 
 const WRONG: &str = "登录名或口令不正确。请检查后重试；忘记口令请联系系统管理员。";
+const FIRST: &str = "这个账户还在用他人发放的口令，不能用于命令行。请先用浏览器登录，设置自己的口令，再运行本命令。";
 
 /// Failures of the recent past, and a bound on checks under way.
 #[derive(Default)]
@@ -38,10 +39,15 @@ impl App {
         Ok((token, account.fields.text(account::tag::LOGIN).to_owned()))
     }
 
-    /// Checks a password for one command of the host's console.
+    /// Checks a password for one command of the host's console. A password that somebody else handed out opens nothing
+    /// here: only the browser lets its owner set another.
     pub fn console_actor(&self, login: &str, password: &str) -> Result<Actor> {
         let via = format!("local:{}", nix::unistd::getuid());
         let account = self.check_password(login, password, "console", &via)?;
+        if account.fields.flag(account::tag::MUST_CHANGE) {
+            self.enter_failure(Some(&account), &via)?;
+            return Err(Error::new(ErrorKind::Denied, FIRST));
+        }
         Ok(Actor::of(&account, &via))
     }
 

@@ -69,9 +69,8 @@ impl App {
     pub fn search(&self, actor: &Actor, query: &Query) -> Result<Results> {
         let started = Instant::now();
         let snapshot = self.store.read()?;
-        // The index before what it has not seen: a rebuild in between is then noticed instead of hiding hits.
-        let index = self.follower.index();
-        let fresh = self.follower.fresh(&snapshot)?;
+        let (index, seen) = self.follower.index();
+        let fresh = self.follower.fresh(&snapshot, seen)?;
         let catching_up = fresh.is_none();
         let fresh = fresh.unwrap_or_default();
         let docs = fresh.iter().filter_map(|id| snapshot.get(*id, false).transpose());
@@ -135,9 +134,9 @@ impl App {
 
     /// Entries the index has not seen, documents, bytes on disk, and its position.
     pub fn index_status(&self) -> Result<(u64, u64, u64, Seq)> {
-        let index = self.follower.index();
+        let (index, _) = self.follower.index();
         let position = index.position().unwrap_or_default();
-        Ok((self.follower.lag(), self.follower.documents()?, self.follower.bytes()?, position))
+        Ok((self.follower.lag(), index.doc_count(), index.size_bytes()?, position))
     }
 }
 

@@ -26,6 +26,7 @@ struct Session {
     seen: Moment,
     searches: VecDeque<(String, Query)>,
     filters: HashMap<&'static str, String>,
+    revealed: VecDeque<RecordId>,
 }
 
 /// A form that arrived without a session, kept in memory until its owner logs in again.
@@ -65,6 +66,7 @@ impl App {
             seen: now,
             searches: VecDeque::new(),
             filters: HashMap::new(),
+            revealed: VecDeque::new(),
         };
         let mut inner = lock(&self.sessions.0);
         inner.live.retain(|_, s| s.account != account && !ended(s, now));
@@ -137,6 +139,22 @@ impl App {
     /// The filters a person last used on a list.
     pub fn recall_filters(&self, live: &Live, list: &str) -> Option<String> {
         lock(&self.sessions.0).live.get(&live.key)?.filters.get(list).cloned()
+    }
+
+    /// Keeps that the identity of a record was opened for a change, with its reason in the journal.
+    pub(super) fn remember_revealed(&self, live: &Live, id: RecordId) {
+        if let Some(session) = lock(&self.sessions.0).live.get_mut(&live.key) {
+            session.revealed.retain(|known| *known != id);
+            session.revealed.push_back(id);
+            if session.revealed.len() > limits::REVEALED_PER_SESSION {
+                session.revealed.pop_front();
+            }
+        }
+    }
+
+    /// In this session the identity of a record was opened for a change.
+    pub fn has_revealed(&self, live: &Live, id: RecordId) -> bool {
+        lock(&self.sessions.0).live.get(&live.key).is_some_and(|s| s.revealed.contains(&id))
     }
 
     /// A mark for the browser that says who used it last; only this store can make it.

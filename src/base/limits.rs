@@ -48,6 +48,8 @@ pub const PARKED_BYTES: usize = 16 << 20;
 pub const SUBMIT_IDS: usize = 10_000;
 /// Remembered searches of one session.
 pub const SEARCHES_PER_SESSION: usize = 50;
+/// Identities of one session that were opened for a change and may be changed.
+pub const REVEALED_PER_SESSION: usize = 100;
 /// A set-up link works for this long, in seconds.
 pub const SETUP_LINK_S: i64 = 30 * 60;
 

@@ -98,6 +98,8 @@ fn run(app: &Arc<App>, listen: SocketAddr, config: &Config, out: &mut dyn Out) -
         note_address(app.dir(), address)?;
         let control = control::listen(app.dir())?;
         let commands = tokio::spawn(control::answer(Arc::clone(app), control));
+        let warmed = Arc::clone(app);
+        drop(tokio::task::spawn_blocking(move || warmed.warm_up()));
         out.out(&format!("请打开 https://{address}"));
         out.err(&format!("证书指纹（SHA-256）：{}", certificate.fingerprint));
         let served = server::serve(Arc::clone(app), listener, &certificate, asked_to_end()).await;

@@ -93,6 +93,13 @@ impl TokenStream for WordStream {
     }
 }
 
+static JIEBA: OnceLock<Jieba> = OnceLock::new();
+
+/// The dictionary of words is in memory: reading it is what makes a first search slow.
+pub fn is_warm() -> bool {
+    JIEBA.get().is_some()
+}
+
 /// All tokens of the word fields.
 fn words(text: &str) -> Vec<String> {
     let mut out: Vec<String> =
@@ -103,7 +110,6 @@ fn words(text: &str) -> Vec<String> {
 
 /// Words of two and more characters, and the numbers: what a long question is ranked by, besides its pairs.
 pub(super) fn terms(text: &str) -> Vec<String> {
-    static JIEBA: OnceLock<Jieba> = OnceLock::new();
     let spaced = fold_spaced(text);
     let cut = JIEBA.get_or_init(Jieba::new).cut_for_search(&spaced, false);
     let long = |w: &&str| w.chars().nth(1).is_some() && w.chars().all(char::is_alphanumeric);

@@ -11,12 +11,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use serde::{Deserialize, Serialize};
 use tantivy::directory::{MmapDirectory, RamDirectory};
 use tantivy::{
-    IndexReader, IndexWriter, ReloadPolicy, Searcher, SingleSegmentIndexWriter, TantivyError, Term,
+    IndexReader, IndexWriter, ReloadPolicy, SingleSegmentIndexWriter, TantivyError, Term,
 };
 
 use crate::base::{Error, ErrorKind, Result, Seq};
 
 use super::schema::{self, Fields, SCHEMA_VERSION};
+use super::statistics::Shelf;
 use super::{Change, Doc, FRESH_MEMORY_BYTES, INDEX_WRITER_HEAP_BYTES};
 
 /// The index with its one writer.
@@ -26,7 +27,10 @@ pub struct Index {
     fields: Fields,
     inner: tantivy::Index,
     reader: IndexReader,
-    writer: Mutex<IndexWriter>,
+    /// What is visible now.
+    shelf: Mutex<Shelf>,
+    /// None when the index has retired.
+    writer: Mutex<Option<IndexWriter>>,
     position: Mutex<Option<Seq>>,
 }
 
@@ -55,8 +59,9 @@ impl Index {
         let writer = inner.writer_with_num_threads(1, INDEX_WRITER_HEAP_BYTES).map_err(failed)?;
         let reader = reader(&inner)?;
         let (_, fields) = schema::build();
-        let (writer, kept) = (Mutex::new(writer), Mutex::new(position));
-        Ok((Self { dir: dir.to_owned(), epoch, fields, inner, reader, writer, position: kept }, position))
+        let shelf = Mutex::new(Shelf::new(reader.searcher()).map_err(failed)?);
+        let (dir, writer, kept) = (dir.to_owned(), Mutex::new(Some(writer)), Mutex::new(position));
+        Ok((Self { dir, epoch, fields, inner, reader, shelf, writer, position: kept }, position))
     }
 
     /// Takes up changes; each replaces what the index had under its id. Visible after [`Self::commit`].
@@ -65,6 +70,7 @@ impl Index {
     /// `Internal` when the writer has died, which it does when the disk fails.
     pub fn apply(&self, changes: Vec<Change>) -> Result<()> {
         let writer = held(&self.writer);
+        let writer = writer.as_ref().ok_or_else(retired)?;
         for change in changes {
             writer.delete_term(Term::from_field_u64(self.fields.id, change.id));
             if let Some(doc) = change.doc {
@@ -83,12 +89,13 @@ impl Index {
         let payload = serde_json::to_string(&payload).map_err(Error::internal)?;
         {
             let mut writer = held(&self.writer);
+            let writer = writer.as_mut().ok_or_else(retired)?;
             let mut prepared = writer.prepare_commit().map_err(failed)?;
             prepared.set_payload(&payload);
             prepared.commit().map_err(failed)?;
         }
         File::open(&self.dir)?.sync_all()?;
-        self.reader.reload().map_err(failed)?;
+        self.show()?;
         *held(&self.position) = Some(seq);
         Ok(())
     }
@@ -100,7 +107,7 @@ impl Index {
 
     /// Rows that can be found.
     pub fn doc_count(&self) -> u64 {
-        self.reader.searcher().num_docs()
+        held(&self.shelf).searcher().num_docs()
     }
 
     /// Bytes on disk.
@@ -123,16 +130,35 @@ impl Index {
     /// `Io` or `Internal` when the merge fails, also when the engine is merging already: try again later.
     pub fn settle(&self) -> Result<()> {
         let mut writer = held(&self.writer);
+        let writer = writer.as_mut().ok_or_else(retired)?;
         let segments = self.inner.searchable_segment_ids().map_err(failed)?;
         if !segments.is_empty() {
             writer.merge(&segments).wait().map_err(failed)?;
         }
         writer.garbage_collect_files().wait().map_err(failed)?;
-        self.reader.reload().map_err(failed)
+        self.show()
     }
 
-    pub(super) fn searcher(&self) -> Searcher {
-        self.reader.searcher()
+    /// Ends the writer and its merges and lets go of the folder, which may then be moved or removed; searches go on.
+    ///
+    /// # Errors
+    /// `Io` or `Internal` when a merge failed; the writer has ended all the same.
+    pub fn retire(&self) -> Result<()> {
+        let writer = held(&self.writer).take();
+        writer.map_or(Ok(()), |w| w.wait_merging_threads()).map_err(failed)
+    }
+
+    /// What is visible now, on which the rows `hidden` do not count.
+    pub(super) fn shelf(&self, hidden: &[u64]) -> Result<Shelf> {
+        let shelf = held(&self.shelf).clone();
+        shelf.without(self.fields.id, hidden).map_err(failed)
+    }
+
+    /// Makes what was committed visible.
+    fn show(&self) -> Result<()> {
+        self.reader.reload().map_err(failed)?;
+        *held(&self.shelf) = Shelf::new(self.reader.searcher()).map_err(failed)?;
+        Ok(())
     }
 
     pub(super) fn fields(&self) -> Fields {
@@ -141,7 +167,7 @@ impl Index {
 }
 
 /// A throw-away index of the rows the big one does not have yet.
-pub(super) fn beside<'a>(docs: impl Iterator<Item = &'a Doc>) -> Result<Searcher> {
+pub(super) fn beside<'a>(docs: impl Iterator<Item = &'a Doc>) -> Result<Shelf> {
     let (schema, fields) = schema::build();
     let builder = tantivy::Index::builder().schema(schema).tokenizers(schema::tokenizers());
     let mut writer: SingleSegmentIndexWriter =
@@ -150,7 +176,7 @@ pub(super) fn beside<'a>(docs: impl Iterator<Item = &'a Doc>) -> Result<Searcher
         writer.add_document(fields.document(doc)).map_err(failed)?;
     }
     let index = writer.finalize().map_err(failed)?;
-    Ok(reader(&index)?.searcher())
+    Shelf::new(reader(&index)?.searcher()).map_err(failed)
 }
 
 /// The error of the product for an error of the engine.
@@ -162,6 +188,10 @@ pub(super) fn failed(e: TantivyError) -> Error {
         TantivyError::IoError(io) => Error::from(std::io::Error::new(io.kind(), io.to_string())),
         _ => Error::internal(format!("index: {e}")),
     }
+}
+
+fn retired() -> Error {
+    Error::internal("a retired index was written to")
 }
 
 fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -253,7 +283,7 @@ mod tests {
         let (_dir, index) = index(&[doc(1, "一件", "举报"), doc(2, "二件", "举报")]);
         index.apply(vec![Change { id: 2, doc: None }]).unwrap();
         index.commit(Seq(6)).unwrap();
-        let removed = || index.searcher().segment_readers().iter().map(|s| s.num_deleted_docs()).sum::<u32>();
+        let removed = || index.reader.searcher().segment_readers().iter().map(|s| s.num_deleted_docs()).sum::<u32>();
         assert_eq!(removed(), 1);
         index.settle().unwrap();
         assert_eq!((removed(), index.doc_count(), index.position()), (0, 1, Some(Seq(6))));

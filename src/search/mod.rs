@@ -1,7 +1,7 @@
 //! The search floor (检索): the only one that names tantivy.
 //!
 //! What must hold: a search finds every row that contains its text, the newest included; rows outside the
-//! scope are neither found nor counted; the same index gives the same answer to the same question. The index
+//! scope are neither found nor counted; the same rows give the same answer to the same question. The index
 //! is a follower of the journal and can be thrown away. Reading hits again from the record store, authorising
 //! them and writing the journal entry of the search is left to `app`.
 
@@ -10,21 +10,24 @@ mod indexer;
 mod query;
 mod schema;
 mod snippet;
+mod statistics;
+mod step;
 
 use std::collections::{BTreeMap, BinaryHeap};
 
 use tantivy::collector::{Collector, SegmentCollector};
-use tantivy::query::{AllQuery, Bm25StatisticsProvider, Query};
-use tantivy::schema::Field;
-use tantivy::{DocId, Score, Searcher, SegmentOrdinal, SegmentReader, Term};
+use tantivy::query::{AllQuery, Query};
+use tantivy::{DocId, Score, SegmentOrdinal, SegmentReader};
 
 use crate::base::Result;
 
+pub use analyzer::is_warm;
 pub use indexer::Index;
 pub use snippet::{Piece, highlight, snippet};
 
 use query::{Gate, Gated, Plan};
 use schema::Columns;
+use statistics::{Shelf, Statistics};
 
 /// Memory of the index writer before it writes a segment, in bytes.
 pub const INDEX_WRITER_HEAP_BYTES: usize = 64 << 20;
@@ -196,12 +199,12 @@ impl Index {
     /// `Io` or `Internal` when the index cannot be read; never because of the text.
     pub fn search(&self, scope: &Scope, request: &Request, fresh: &[Doc]) -> Result<Found> {
         let latest: BTreeMap<u64, &Doc> = fresh.iter().map(|d| (d.id, d)).collect();
-        let mut shelves = vec![self.searcher()];
-        if !latest.is_empty() {
-            shelves.push(indexer::beside(latest.values().copied())?);
-        }
         let gate = Gate::new(scope, request);
-        let gates = [gate.hiding(latest.into_keys()), gate.hiding_none()];
+        let gates = [gate.hiding(latest.keys().copied()), gate.hiding_none()];
+        let mut shelves = vec![self.shelf(gates[0].hidden())?];
+        if !latest.is_empty() {
+            shelves.push(indexer::beside(latest.into_values())?);
+        }
         let ask = Ask { shelves, gates, request };
         let plan = Plan::new(&request.text);
         if plan.is_empty() {
@@ -212,7 +215,7 @@ impl Index {
         if strict.tally.total > 0 {
             return Ok(strict.found(request, true));
         }
-        match plan.near(&self.fields(), &ask.shelves) {
+        match plan.near(&self.fields(), &Statistics(&ask.shelves)) {
             Some(query) => Ok(ask.near(query.as_ref())?.found(request, false)),
             None => Ok(Found { exact: true, ..Found::default() }),
         }
@@ -221,7 +224,7 @@ impl Index {
 
 /// A question on its way through the shelves: the index, and the fresh rows beside it.
 struct Ask<'a> {
-    shelves: Vec<Searcher>,
+    shelves: Vec<Shelf>,
     gates: [Gate; 2],
     request: &'a Request,
 }
@@ -253,27 +256,10 @@ impl Ask<'_> {
         let mut answers = Vec::new();
         for (shelf, gate) in self.shelves.iter().zip(&self.gates) {
             let gated = Gated::new(query.box_clone(), gate.clone());
-            let answer = shelf.search_with_statistics_provider(&gated, &gather, &statistics);
+            let answer = shelf.searcher().search_with_statistics_provider(&gated, &gather, &statistics);
             answers.push(answer.map_err(indexer::failed)?);
         }
         Ok(merge(answers, gather.keep))
-    }
-}
-
-/// Frequencies over all shelves, so that scores of both compare.
-struct Statistics<'a>(&'a [Searcher]);
-
-impl Bm25StatisticsProvider for Statistics<'_> {
-    fn total_num_tokens(&self, field: Field) -> tantivy::Result<u64> {
-        self.0.iter().map(|s| s.total_num_tokens(field)).sum()
-    }
-
-    fn total_num_docs(&self) -> tantivy::Result<u64> {
-        self.0.iter().map(Searcher::total_num_docs).sum()
-    }
-
-    fn doc_freq(&self, term: &Term) -> tantivy::Result<u64> {
-        self.0.iter().map(|s| Bm25StatisticsProvider::doc_freq(s, term)).sum()
     }
 }
 
@@ -292,9 +278,8 @@ struct Row {
 /// The place of a row in an order: the smaller, the earlier.
 fn rank(order: Order, row: &Row) -> u32 {
     match order {
-        // Scores are positive, and the bits of positive floats sort like the floats. The low bits are
-        // dropped: they depend on how the index happens to be cut into segments.
-        Order::Relevance => !(row.score.max(0.0).to_bits() >> 6),
+        // Scores are positive, and the bits of positive floats sort like the floats.
+        Order::Relevance => !row.score.max(0.0).to_bits(),
         Order::Newest => !row.day,
         Order::Oldest => row.day.wrapping_sub(1),
     }

@@ -8,16 +8,18 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tantivy::query::{
-    BooleanQuery, BoostQuery, ConstScoreQuery, DisjunctionMaxQuery, EnableScoring, Explanation, Occur,
-    PhraseQuery, Query, Scorer, TermQuery, Weight,
+    Bm25StatisticsProvider, BooleanQuery, BoostQuery, ConstScoreQuery, DisjunctionMaxQuery, EnableScoring,
+    Explanation, Occur, PhraseQuery, Query, Scorer, TermQuery, Weight,
 };
 use tantivy::schema::{Field, IndexRecordOption};
-use tantivy::{DocId, DocSet, Score, Searcher, SegmentReader, TERMINATED, Term};
+use tantivy::{DocId, DocSet, Score, SegmentReader, TERMINATED, Term};
 
 use crate::base::text::{folded_chars, numeral_variants};
 
 use super::analyzer;
 use super::schema::{Columns, Fields};
+use super::statistics::Statistics;
+use super::step::Stepped;
 use super::{
     NAME_CHARS_MAX, NEAR_CHARS_MIN, NEAR_POSTINGS_MAX, NEAR_POSTINGS_MIN, NEAR_TERMS_MAX, QUERY_CHARS_MAX,
     QUERY_PARTS_MAX, Request, Scope, Units,
@@ -146,24 +148,22 @@ impl Plan {
     }
 
     /// Rows that share characters and words with the text; `None` when the text is too short for that.
-    pub(super) fn near(&self, fields: &Fields, statistics: &[Searcher]) -> Option<Box<dyn Query>> {
+    pub(super) fn near(&self, fields: &Fields, statistics: &Statistics<'_>) -> Option<Box<dyn Query>> {
         if self.length() < NEAR_CHARS_MIN {
             return None;
         }
         let shared = self.shared(fields, statistics);
-        let mut clauses = vec![(Occur::Must, any(shared))];
-        for part in self.parts.iter().filter(|p| p.quoted) {
-            clauses.push((Occur::Must, occurs(fields, &part.chars)));
-        }
-        Some(self.without_banned(fields, clauses))
+        let quoted = self.parts.iter().filter(|p| p.quoted).map(|p| occurs(fields, &p.chars));
+        let must = all(std::iter::once(any(shared)).chain(quoted).collect());
+        Some(self.without_banned(fields, vec![(Occur::Must, must)]))
     }
 
     /// The rarest of the text's characters, pairs and words, as many as the bounds allow.
-    fn shared(&self, fields: &Fields, statistics: &[Searcher]) -> Vec<Box<dyn Query>> {
+    fn shared(&self, fields: &Fields, statistics: &Statistics<'_>) -> Vec<Box<dyn Query>> {
         let mut candidates: Vec<(u64, Term, f32)> = Vec::new();
         let mut add = |field: Field, text: &str, weight: f32| {
             let term = Term::from_field_text(field, text);
-            let known: u64 = statistics.iter().map(|s| s.doc_freq(&term).unwrap_or(0)).sum();
+            let known = statistics.doc_freq(&term).unwrap_or(0);
             if known > 0 {
                 candidates.push((known, term, weight));
             }
@@ -188,8 +188,7 @@ impl Plan {
             }
         }
         candidates.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
-        let rows: u64 = statistics.iter().map(Searcher::num_docs).sum();
-        let mut budget = rows.clamp(NEAR_POSTINGS_MIN, NEAR_POSTINGS_MAX);
+        let mut budget = statistics.rows().clamp(NEAR_POSTINGS_MIN, NEAR_POSTINGS_MAX);
         let affordable = |(known, _, _): &(u64, Term, f32)| {
             let fits = *known <= budget;
             budget = budget.saturating_sub(*known);
@@ -362,7 +361,12 @@ fn any(queries: Vec<Box<dyn Query>>) -> Box<dyn Query> {
 }
 
 fn all(queries: Vec<Box<dyn Query>>) -> Box<dyn Query> {
-    Box::new(BooleanQuery::intersection(queries))
+    let stepped = |q| -> Box<dyn Query> { Box::new(Stepped::new(q)) };
+    if queries.len() < 3 {
+        // The sum of two is the same either way.
+        return Box::new(BooleanQuery::intersection(queries));
+    }
+    Box::new(BooleanQuery::intersection(queries.into_iter().map(stepped).collect()))
 }
 
 /// Who may see what, and what was asked for besides the text. Compiled once, asked for every candidate.
@@ -424,6 +428,11 @@ impl Gate {
     /// The same gate that hides no ids: for rows that are newer than the index.
     pub(super) fn hiding_none(&self) -> Self {
         Self { hidden: Vec::new(), ..self.clone() }
+    }
+
+    /// The ids that are hidden, ascending.
+    pub(super) fn hidden(&self) -> &[u64] {
+        &self.hidden
     }
 
     fn lets(&self, columns: &Columns, doc: DocId) -> bool {

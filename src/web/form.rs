@@ -3,12 +3,25 @@
 use maud::{Markup, html};
 
 use super::icons::Icon;
+use super::layout;
 use super::multipart::TEXT_ENDS;
 use super::view;
+use crate::app::change::{IDENTITY_OPEN, IDENTITY_REASON, IDENTITY_SHOW};
 use crate::app::names::Directory;
 use crate::app::session::Live;
 use crate::records::field::{self, Problem, Raw};
-use crate::records::{Field, FileRef, Kind, Widget};
+use crate::records::{Field, FileRef, Kind, Part, Widget};
+
+/// What a form does with the petitioner's identity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Identity {
+    /// It is typed like everything else.
+    Open,
+    /// There is one, and it stays as it is until it is opened for a reason.
+    Hidden,
+    /// Not this person's business.
+    Absent,
+}
 
 /// What a form shows.
 pub struct Form<'a> {
@@ -24,6 +37,8 @@ pub struct Form<'a> {
     pub problems: &'a [Problem],
     /// Fields the person may type.
     pub may_type: &'a dyn Fn(&Field) -> bool,
+    /// What it does with the identity.
+    pub identity: Identity,
     /// Version the form was made of, for changes.
     pub version: Option<u32>,
     /// One-time id.
@@ -48,6 +63,7 @@ pub fn form(live: &Live, directory: &Directory, f: &Form<'_>) -> Markup {
             (view::hidden(live))
             input type="hidden" name="submit" value=(f.submit);
             @if let Some(version) = f.version { input type="hidden" name="version" value=(version); }
+            @if f.identity == Identity::Open { input type="hidden" name=(IDENTITY_OPEN) value="1"; }
             // Enter in any field saves: the first submit button is the one browsers press.
             button.sr type="submit" tabindex="-1" aria-hidden="true" { "保存" }
             @for group in groups {
@@ -58,6 +74,7 @@ pub fn form(live: &Live, directory: &Directory, f: &Form<'_>) -> Markup {
                             (input(directory, f, x, x.name, f.raw, focus))
                         }
                     }
+                    @if f.identity == Identity::Hidden && holds_identity(f.kind, group) { (hidden_identity(f)) }
                     @if let Some(x) = shown.iter().find(|x| x.group == group && is_files(x)) { (existing_files(f, x)) }
                 }
             }
@@ -78,6 +95,29 @@ pub fn form(live: &Live, directory: &Directory, f: &Form<'_>) -> Markup {
                 a.btn.btn-link href=(f.cancel) { "取消" }
                 span.help { "快捷键 Alt+S 保存；带 " em.req { "*" } " 的为必填项" }
             }
+        }
+    }
+}
+
+fn holds_identity(kind: &Kind, group: &str) -> bool {
+    kind.fields.iter().any(|x| x.group == group && x.part == Part::Identity)
+}
+
+/// In the place of the identity: that there is one, and the way to open it with everything typed kept.
+fn hidden_identity(f: &Form<'_>) -> Markup {
+    let problem = f.problems.iter().find(|(n, _)| n == IDENTITY_REASON).map(|(_, m)| m.as_str());
+    let key = id(IDENTITY_REASON);
+    html! {
+        div.field.wide.bad[problem.is_some()] {
+            span.label { "检举控告人信息" }
+            (layout::masked("已隐藏，保存时保持不变"))
+            label for=(key) { "需要查看或修改的，请写明理由（记入日志，审计员可见）" }
+            input id=(key) name=(IDENTITY_REASON) value=(field::first(f.raw, IDENTITY_REASON)) maxlength="200"
+                aria-invalid=[problem.map(|_| "true")] aria-describedby=(format!("{key}-e"));
+            @if let Some(message) = problem {
+                p.err id=(format!("{key}-e")) { (Icon::Warn.svg()) span { (message) } }
+            }
+            button.btn.btn-small type="submit" name=(IDENTITY_SHOW) value="1" { (Icon::Lock.svg()) "显示" }
         }
     }
 }

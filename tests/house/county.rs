@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Mutex;
@@ -154,6 +154,16 @@ impl County {
     /// Runs a command with `--dir` at its end.
     pub(crate) fn cli(&self, arguments: &[&str]) -> Output {
         Command::new(JICENG).args(arguments).arg("--dir").arg(&self.dir).output().unwrap()
+    }
+
+    /// The same with a line on standard input.
+    pub(crate) fn cli_told(&self, arguments: &[&str], line: &str) -> Output {
+        let mut command = Command::new(JICENG);
+        command.args(arguments).arg("--dir").arg(&self.dir);
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        writeln!(child.stdin.take().unwrap(), "{line}").unwrap();
+        child.wait_with_output().unwrap()
     }
 
     /// Stops the test unless the folder passes both checks.

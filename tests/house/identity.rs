@@ -1,6 +1,7 @@
 //! The petitioner: behind a lock of its own, opened for a reason that the auditor reads, and nowhere else.
 
 use super::county::{County, Person};
+use super::form::Form;
 
 const CLERK: &str = "石鼓岭镇纪委";
 const NAME: &str = "漆麓桓";
@@ -49,13 +50,105 @@ fn the_petitioner_is_shown_only_for_a_reason_and_the_auditor_can_read_it() {
     assert!(row.contains("电话回访核实情况") && row.contains("石鼓岭镇经办"));
 }
 
+/// The form after its button that shows the petitioner was pressed.
+#[track_caller]
+fn opened(clerk: &Person, form: Form, reason: &str) -> Form {
+    let asked = form.set("identity.reason", reason).set("identity.show", "1");
+    Form::of(&clerk.submit(&asked).expect(200))
+}
+
+#[track_caller]
+fn stays(clerk: &Person, path: &str) {
+    let shown = clerk.post_form(&format!("{path}/identity"), &[("reason", "核对信息")]).expect(200);
+    for kept in [NAME, PHONE, "槲寄生巷九号"] {
+        assert!(shown.says(kept), "{kept} is gone");
+    }
+}
+
+/// The form of a change showed the petitioner to whoever opened it, with 修改记录 as the reason in the journal.
+#[test]
+fn the_form_of_a_change_hides_the_petitioner_until_a_reason_is_given() {
+    let county = County::bare();
+    let (clerk, auditor) = (county.clerk(CLERK), county.auditor());
+    let path = registered(&clerk);
+    let edit = format!("{path}/edit");
+    let page = clerk.get(&edit).expect(200);
+    hidden(&page);
+    let form = Form::of(&page);
+    assert!(page.says("已隐藏，保存时保持不变") && !form.has("petitioner.name"));
+    assert!(!auditor.get("/audit").says("查看检举控告人"), "nothing was shown, and the journal says it was");
+    clerk.submit(&form.clone().set("title", "只改标题")).expect(303);
+    stays(&clerk, &path);
+
+    let form = clerk.form(&edit).set("title", "写了一半的新标题").attach("补充.txt", b"more");
+    for reason in ["", "看"] {
+        let asked = form.clone().set("identity.reason", reason).set("identity.show", "1");
+        let refused = clerk.submit(&asked).expect(422);
+        hidden(&refused);
+        assert!(refused.says("请写明查看检举控告人信息的理由") && refused.says("写了一半的新标题"));
+    }
+    let form = opened(&clerk, form, "来信人要求更正电话");
+    assert_eq!((form.value("petitioner.name"), form.value("petitioner.phone")), (NAME, PHONE));
+    assert!(form.value("title") == "写了一半的新标题" && form.has("staged"), "what was typed is lost");
+    let journal = auditor.get("/audit").text();
+    let row = journal.split("<tr").find(|r| r.contains("来信人要求更正电话")).unwrap();
+    assert!(row.contains("查看检举控告人") && row.contains("石鼓岭镇经办"));
+    // Wrong input comes back with the petitioner as typed; what is emptied here is meant to be empty.
+    let form = form.fill(&[("petitioner.phone", "13900005678"), ("petitioner.address", ""), ("title", "")]);
+    let again = Form::of(&clerk.submit(&form).expect(422));
+    assert_eq!((again.value("petitioner.phone"), again.value("petitioner.address")), ("13900005678", ""));
+    clerk.submit(&again.set("title", "新标题")).expect(303);
+    let shown = clerk.post_form(&format!("{path}/identity"), &[("reason", "核对信息")]).expect(200);
+    assert!(shown.says("13900005678") && shown.says(NAME) && !shown.says("槲寄生巷九号"));
+    // A form that is opened anew hides it again, and empties nothing.
+    let form = clerk.form(&edit);
+    assert!(!form.has("petitioner.name"));
+    clerk.submit(&form.set("title", "又改标题")).expect(303);
+    let shown = clerk.post_form(&format!("{path}/identity"), &[("reason", "核对信息")]).expect(200);
+    assert!(shown.says("13900005678") && shown.says(NAME));
+}
+
+#[test]
+fn no_request_changes_the_petitioner_around_the_reason() {
+    let county = County::bare();
+    let clerk = county.clerk(CLERK);
+    let path = registered(&clerk);
+    let edit = format!("{path}/edit");
+    let typed = clerk.form(&edit).fill(&[("petitioner.name", "换成别人"), ("remarks", "一并写的备注")]);
+    for form in [typed.clone(), typed.set("identity.open", "1")] {
+        let page = clerk.submit(&form).expect(422);
+        hidden(&page);
+        assert!(page.says("检举控告人信息没有修改"), "{}", page.text());
+        let again = Form::of(&page);
+        assert_eq!((again.value("petitioner.name"), again.value("remarks")), ("换成别人", "一并写的备注"));
+    }
+    // Nor is it emptied by a form that claims to have shown it.
+    clerk.submit(&clerk.form(&edit).set("identity.open", "1").set("remarks", "另一次")).expect(303);
+    stays(&clerk, &path);
+    // What one session opened another has not.
+    let form = opened(&clerk, clerk.form(&edit), "更正姓名");
+    clerk.log_in(super::passwords::PASSWORD).expect(303);
+    let token = clerk.token();
+    let page = clerk.submit(&form.fill(&[("petitioner.name", "换成别人"), ("csrf", &token)])).expect(422);
+    let again = Form::of(&page);
+    assert!(page.says("检举控告人信息没有修改") && again.value("petitioner.name") == "换成别人");
+    stays(&clerk, &path);
+    // With a reason of its own what was typed wins over what is stored.
+    let form = opened(&clerk, again, "来信人更名");
+    assert_eq!(form.value("petitioner.name"), "换成别人");
+    clerk.submit(&form).expect(303);
+    let shown = clerk.post_form(&format!("{path}/identity"), &[("reason", "核对信息")]).expect(200);
+    assert!(shown.says("换成别人") && !shown.says(NAME));
+}
+
 #[test]
 fn the_petitioner_is_in_no_list_no_history_no_search_and_no_address() {
     let county = County::bare();
     let (clerk, approver) = (county.clerk(CLERK), county.approver(CLERK));
     let path = registered(&clerk);
-    // The form of a change is where the petitioner can be mended; the journal has it.
-    clerk.submit(&clerk.form(&format!("{path}/edit")).set("petitioner.phone", "13900005678")).expect(303);
+    // The form of a change is where the petitioner can be mended, once it is opened; the journal has it.
+    let form = opened(&clerk, clerk.form(&format!("{path}/edit")), "更正电话号码");
+    clerk.submit(&form.set("petitioner.phone", "13900005678")).expect(303);
     let propose = clerk.form(&path).to(&format!("{path}/move/propose")).set("opinion", "拟予受理");
     clerk.submit(&propose).expect(303);
     let history = format!("{path}/history");
@@ -78,7 +171,7 @@ fn the_petitioner_is_in_no_list_no_history_no_search_and_no_address() {
     hidden(&found);
     let journal = county.auditor().get("/audit").expect(200);
     hidden(&journal);
-    assert!(journal.says("修改记录"), "opening the form showed the petitioner and nobody answers for it");
+    assert!(journal.says("更正电话号码"), "opening the form showed the petitioner and nobody answers for it");
 }
 
 #[test]

@@ -108,6 +108,10 @@ fn wrong_input_to_an_edit_changes_nothing_and_keeps_everything() {
     kept(&sent, &Form::of(&page));
     let record = clerk.get(&path).expect(200);
     assert!(record.says("原来的标题") && !record.says("会计</") && !record.says("补充.txt"));
+    // The petitioner was typed into a form that hides one: kept, and saved once there is a reason.
+    let reason = Form::of(&page).set("identity.reason", "更正来信人").set("identity.show", "1");
+    let page = clerk.submit(&reason).expect(200);
+    kept(&sent, &Form::of(&page));
     let mended = Form::of(&page).fill(&[
         ("title", "新的标题"),
         ("received", "2026-02-28"),

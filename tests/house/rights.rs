@@ -120,6 +120,29 @@ fn a_new_account_needs_both_administrators_and_a_password_of_its_own() {
     );
 }
 
+/// Whoever handed a one-time password out could go on working with it at the host's console.
+#[test]
+fn a_one_time_password_opens_no_command_before_its_owner_has_set_another() {
+    let county = County::bare();
+    let (sysadmin, secadmin) = (county.sysadmin(), county.secadmin());
+    let path = account(&sysadmin, "xinren");
+    let password = one_time(&sysadmin, &path);
+    secadmin.submit(&secadmin.form(&format!("{path}/edit")).set("roles", "handler")).expect(303);
+    let search = |password: &str| county.cli_told(&["search", "--as", "xinren", "低保"], password);
+    let refused = search(&password);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(1), "{said}");
+    assert!(said.contains("请先用浏览器登录，设置自己的口令") && refused.stdout.is_empty(), "{said}");
+    assert!(county.auditor().get("/audit").says("登录失败"), "nobody can see that it was tried");
+    let person = county.nobody();
+    person.log_in_as("xinren", &password).expect(303);
+    person.get("/password").expect(200);
+    let own = "Xinde-kouling-26";
+    person.post_form("/password", &[("old", &password), ("new", own), ("again", own)]).expect(303);
+    assert_eq!(search(own).status.code(), Some(0));
+    assert_eq!(search(&password).status.code(), Some(1));
+}
+
 #[test]
 fn each_administrator_changes_only_its_own_half_of_an_account() {
     let county = County::bare();

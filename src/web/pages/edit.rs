@@ -2,14 +2,15 @@
 
 use maud::{Markup, html};
 
-use crate::app::change::{SaveError, Typed};
+use crate::app::change::{IDENTITY_OPEN, IDENTITY_REASON, IDENTITY_SHOW, SaveError, Typed, types_identity};
+use crate::app::record::identity_fields;
 use crate::app::{Right, Scope};
-use crate::base::{Error, RecordId, Result};
+use crate::base::{Error, ErrorKind, RecordId, Result};
 use crate::records::decide;
 use crate::records::field::{self, Problem, Raw};
-use crate::records::{Field, FileRef, Kind, Record, rank};
+use crate::records::{Field, FileRef, Kind, Part, Record, rank};
 use crate::store::seal;
-use crate::web::form::{self, Form};
+use crate::web::form::{self, Form, Identity};
 use crate::web::guard::Call;
 use crate::web::icons::Icon;
 use crate::web::layout::{self, NoticeKind};
@@ -80,8 +81,11 @@ pub fn amend(call: &Call) -> Result<Reply> {
         let again = Again { raw: call.raw.clone(), staged, ..Again::default() };
         return edit_page(call, kind, &at_typed_version(call, current()?), again).map(Reply::again);
     }
+    if wants_identity(call, kind) {
+        return reveal(call, kind, id);
+    }
     let version = call.typed("version").parse().map_err(|_| Error::invalid("表单不完整，请刷新后重试。"))?;
-    let typed = typed(call)?;
+    let typed = Typed { revealed: call.app.has_revealed(call.live()?, id), ..typed(call)? };
     let files = typed.files.clone();
     match saved(call, || call.app.amend(actor, kind, (id, version), typed)) {
         Ok(_) => {
@@ -95,6 +99,53 @@ pub fn amend(call: &Call) -> Result<Reply> {
             edit_page(call, kind, &shown, again)
         }),
     }
+}
+
+/// The identity is to be shown: its button was pressed, or a reason typed and Enter pressed.
+fn wants_identity(call: &Call, kind: &'static Kind) -> bool {
+    let asked = !call.typed(IDENTITY_SHOW).is_empty() || !call.typed(IDENTITY_REASON).is_empty();
+    asked && call.typed(IDENTITY_OPEN).is_empty() && !gated(call, kind)
+}
+
+/// The same form with the identity in it, when the reason is one; what was typed stays, here too.
+fn reveal(call: &Call, kind: &'static Kind, id: RecordId) -> Result<Reply> {
+    let live = call.live()?;
+    let record = at_typed_version(call, call.app.for_edit(&live.actor, kind, id)?);
+    let mut again = Again { staged: call.app.stage(&live.actor, all_files(call)?)?, ..Again::default() };
+    again.problems.extend(call.file_problem.iter().map(|p| ("upload".to_owned(), p.clone())));
+    again.raw.clone_from(&call.raw);
+    if call.typed("version").is_empty() {
+        again.raw.extend(field::to_raw(kind.fields, &record.fields));
+    }
+    match call.app.reveal_for_edit(live, kind, id, call.typed(IDENTITY_REASON)) {
+        Ok(opened) => {
+            let names: Vec<&str> = identity_fields(kind).map(|f| f.name).collect();
+            again.raw.retain(|(n, v)| {
+                let shown = names.contains(&n.as_str()) && v.trim().is_empty();
+                !shown && n != IDENTITY_REASON && n != IDENTITY_SHOW
+            });
+            let mut stored = field::to_raw(kind.fields, &opened.fields);
+            stored.retain(|(n, _)| names.contains(&n.as_str()) && !again.raw.iter().any(|(m, _)| m == n));
+            again.raw.extend(stored);
+            again.raw.push((IDENTITY_OPEN.to_owned(), "1".to_owned()));
+            edit_page(call, kind, &record, again).map(Reply::page)
+        }
+        Err(e) if e.kind() == ErrorKind::Invalid => {
+            again.problems.push((IDENTITY_REASON.to_owned(), e.public().to_owned()));
+            edit_page(call, kind, &record, again).map(Reply::again)
+        }
+        Err(e) => Err(e),
+    }
+}
+
+/// What the form of a record does with the identity. A form that was made without it must never empty it.
+fn identity(call: &Call, kind: &'static Kind, record: &Record, raw: &Raw) -> Result<Identity> {
+    let live = call.live()?;
+    if identity_fields(kind).next().is_none() || !live.actor.may_identify(kind, record.unit) {
+        return Ok(Identity::Absent);
+    }
+    let opened = !field::first(raw, IDENTITY_OPEN).is_empty() && call.app.has_revealed(live, record.id);
+    Ok(if opened || !call.app.has_identity(record.id)? { Identity::Open } else { Identity::Hidden })
 }
 
 /// The page of a new record.
@@ -117,7 +168,10 @@ fn page(call: &Call, kind: &'static Kind, record: Option<&Record>, title: &str, 
         None => (format!("{list}/new"), list.clone()),
         Some(r) => (format!("{list}/{}/edit", r.id), format!("{list}/{}", r.id)),
     };
-    let may_type = |f: &Field| live.actor.may_type(kind, f, record);
+    let identity = record.map_or(Ok(Identity::Absent), |r| identity(call, kind, r, &again.raw))?;
+    let masked = identity == Identity::Hidden && !types_identity(kind, &again.raw);
+    let may_type =
+        |f: &Field| live.actor.may_type(kind, f, record) && !(masked && f.part == Part::Identity);
     let files: &[FileRef] = record.map_or(&[], |r| {
         let tag = kind.fields.iter().find(|f| matches!(f.widget, crate::records::Widget::Files));
         tag.map_or(&[], |f| r.fields.files(f.tag))
@@ -141,6 +195,7 @@ fn page(call: &Call, kind: &'static Kind, record: Option<&Record>, title: &str, 
         raw: &again.raw,
         problems: &again.problems,
         may_type: &may_type,
+        identity,
         version: record.map(|r| r.version),
         submit: hex::encode(seal::random::<16>()?),
         files,
@@ -153,7 +208,7 @@ fn page(call: &Call, kind: &'static Kind, record: Option<&Record>, title: &str, 
 fn conflict(kind: &'static Kind, theirs: &Record, raw: &Raw) -> Markup {
     let mine = field::parse(kind.fields, raw).0;
     let differs = |f: &&Field| {
-        f.typed() && f.part == crate::records::Part::Main && theirs.fields.get(f.tag) != mine.get(f.tag)
+        f.typed() && f.part == Part::Main && theirs.fields.get(f.tag) != mine.get(f.tag)
     };
     html! {
         section.section {
@@ -198,7 +253,7 @@ fn refused(
             shown.notice = Some((NoticeKind::Warn, text));
             shown.theirs = Some(*record);
         }
-        SaveError::Failed(e) if e.kind() == crate::base::ErrorKind::Denied => return Err(e),
+        SaveError::Failed(e) if e.kind() == ErrorKind::Denied => return Err(e),
         SaveError::Failed(e) => shown.notice = Some((NoticeKind::Bad, e.public().to_owned())),
     }
     shown.staged = call.app.stage(actor, files)?;
@@ -226,8 +281,11 @@ fn creatable(call: &Call) -> Result<&'static Kind> {
 
 /// Another row is wanted and nothing saved yet; a form that article 16 refuses is refused all the same.
 fn only_more_rows(call: &Call, kind: &'static Kind) -> bool {
-    let gated = || decide::gate_refuses(kind, &field::parse(kind.fields, &call.raw).0);
-    !call.typed("rows.add").is_empty() && !gated()
+    !call.typed("rows.add").is_empty() && !gated(call, kind)
+}
+
+fn gated(call: &Call, kind: &'static Kind) -> bool {
+    decide::gate_refuses(kind, &field::parse(kind.fields, &call.raw).0)
 }
 
 /// New uploads and those that waited from an earlier try.
@@ -244,6 +302,7 @@ fn typed(call: &Call) -> Result<Typed> {
         files: all_files(call)?,
         dropped: call.raw.iter().filter(|(n, _)| n == "files.drop").map(|(_, v)| v.clone()).collect(),
         submit: call.submit_id().to_owned(),
+        revealed: false,
     })
 }
 

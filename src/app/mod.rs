@@ -25,6 +25,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::base::{Clock, Moment, Result};
 use crate::store::{Facts, Store};
 
+pub use crate::store::write_new as write_private;
 pub use access::{Actor, Right, Scope};
 
 /// Everything a running jiceng holds.
@@ -35,6 +36,7 @@ pub struct App {
     throttle: login::Throttle,
     staged: stage::Staged,
     names: names::Names,
+    desk: import::desk::Desk,
 }
 
 impl App {
@@ -53,6 +55,7 @@ impl App {
             throttle: login::Throttle::default(),
             staged: stage::Staged::default(),
             names: names::Names::default(),
+            desk: import::desk::Desk::default(),
         });
         app.give_up_batches()?;
         Ok(app)

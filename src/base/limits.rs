@@ -72,6 +72,12 @@ pub const IMPORT_CHUNK: usize = 64;
 pub const IMPORT_PREVIEW_ROWS: usize = 20;
 /// Rows at the top of a sheet among which its heads are looked for.
 pub const IMPORT_HEAD_ROWS: usize = 10;
+/// Rows after which the command line tells how far an import is.
+pub const IMPORT_TOLD_ROWS: u64 = 500;
+/// Imports of one person that wait at once.
+pub const IMPORTS_WAITING: usize = 5;
+/// Bytes at the beginning of a file that tell its format.
+pub const FORMAT_HEAD_BYTES: usize = 8 << 10;
 /// Bytes of refused rows kept in memory until they are fetched.
 pub const IMPORT_FAILED_BYTES: usize = 8 << 20;
 /// Bytes of one line of a JSONL file.

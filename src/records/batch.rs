@@ -94,7 +94,7 @@ pub static KIND: Kind = Kind {
     number: Some((NUMBER, "批")),
     columns: &[NUMBER, FILE, WHAT, CREATED, FAILED, MARKED, DAY],
     parent: None,
-    keys: &[SOURCE],
+    keys: &[NUMBER, SOURCE],
     unique: false,
     grants: &[Grant("handler", BRINGERS, Scope::Own), Grant("law-office", BRINGERS, Scope::Own)],
     indexed: false,

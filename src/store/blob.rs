@@ -108,6 +108,9 @@ pub struct BlobReader {
     left: u64,
     chunk: u64,
     name: String,
+    /// A piece of which a part was read, and how much.
+    rest: Vec<u8>,
+    at: usize,
 }
 
 impl BlobReader {
@@ -121,7 +124,7 @@ impl BlobReader {
         if magic != *MAGIC {
             return Err(damaged());
         }
-        Ok(Self { file: handle, key: Secret::from_slice(&file.key)?, left, chunk: 0, name: file.blob.clone() })
+        Ok(Self { file: handle, key: Secret::from_slice(&file.key)?, left, chunk: 0, name: file.blob.clone(), rest: Vec::new(), at: 0 })
     }
 
     /// The next piece; `None` after the last.
@@ -137,6 +140,22 @@ impl BlobReader {
         let plain = self.key.open_chunk(self.chunk, self.left == 0, &sealed).ok_or_else(damaged)?;
         self.chunk += 1;
         Ok(Some(plain))
+    }
+}
+
+impl Read for BlobReader {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        if self.rest.is_empty() {
+            self.rest = self.next_chunk().map_err(std::io::Error::other)?.unwrap_or_default();
+            self.at = 0;
+        }
+        let n = buffer.len().min(self.rest.len() - self.at);
+        buffer[..n].copy_from_slice(&self.rest[self.at..self.at + n]);
+        self.at += n;
+        if self.at == self.rest.len() {
+            self.rest.clear();
+        }
+        Ok(n)
     }
 }
 

@@ -25,6 +25,8 @@ pub enum Reply {
     Text(String),
     /// A static asset.
     Asset(&'static Asset),
+    /// A file that was just made, by name.
+    Bytes(String, Vec<u8>),
     /// An attachment, streamed.
     File(FileRef, Box<BlobReader>),
 }
@@ -53,6 +55,7 @@ pub(super) fn response(reply: Reply, packed: bool) -> Response<Body> {
         Reply::Cookies(to, cookies) => redirect(&to, &cookies),
         Reply::Text(text) => with_type(Body::from(text), "text/plain; charset=utf-8"),
         Reply::Asset(asset) => static_asset(asset, packed),
+        Reply::Bytes(name, bytes) => named(with_type(Body::from(bytes), "application/octet-stream"), &name),
         Reply::File(file, reader) => attachment(&file, reader),
     };
     let headers = response.headers_mut();
@@ -125,13 +128,17 @@ fn attachment(file: &FileRef, mut reader: Box<BlobReader>) -> Response<Body> {
         }
     });
     let stream = Stream(receiver);
-    let mut response = with_type(Body::new(stream), "application/octet-stream");
-    let name = percent_encoding::utf8_percent_encode(&file.name, percent_encoding::NON_ALPHANUMERIC);
-    let headers = response.headers_mut();
+    let mut response = named(with_type(Body::new(stream), "application/octet-stream"), &file.name);
+    response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(file.size));
+    response
+}
+
+/// The response as a file to be kept under a name.
+fn named(mut response: Response<Body>, name: &str) -> Response<Body> {
+    let name = percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC);
     if let Ok(value) = HeaderValue::from_str(&format!("attachment; filename*=UTF-8''{name}")) {
-        headers.insert(header::CONTENT_DISPOSITION, value);
+        response.headers_mut().insert(header::CONTENT_DISPOSITION, value);
     }
-    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(file.size));
     response
 }
 

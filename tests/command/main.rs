@@ -15,6 +15,7 @@ mod backup;
 mod damage;
 mod import;
 mod ledger;
+mod ledgers;
 mod room;
 mod search;
 mod setup;

@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::ledger::counts;
 use crate::room::Room;
 
-fn material() -> Option<PathBuf> {
+pub(crate) fn material() -> Option<PathBuf> {
     let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
     let dir = std::env::var_os("JICENG_SHARED_DATA").map_or_else(beside, PathBuf::from);
     dir.join("eval.py").is_file().then_some(dir)

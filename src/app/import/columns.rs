@@ -3,6 +3,8 @@
 //!
 //! A column that may tell who the petitioner is goes to the identity part even when no field fits it.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value as Json};
 
 use crate::base::text::folded_chars;
@@ -75,6 +77,15 @@ pub static TARGETS: &[Target] = &[
 const PETITIONER_WORDS: &[&str] =
     &["举报人", "信访人", "检举人", "控告人", "来信人", "来访人", "反映人", "上访人", "电话", "手机", "身份证", "住址", "联系人", "联系方式"];
 
+/// A target as users read it.
+pub fn words(target: &str) -> &'static str {
+    match target {
+        REMARKS => "备注（保留列名）",
+        IGNORE => "不导入",
+        _ => TARGETS.iter().find(|t| t.name == target).map_or("备注（保留列名）", |t| t.label),
+    }
+}
+
 /// How the rows of a sheet are read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Layout {
@@ -105,8 +116,8 @@ pub fn guess(heads: &[String]) -> Vec<String> {
     let bare: Vec<String> = heads.iter().map(|h| bare(h)).collect();
     let mut taken = vec![String::new(); heads.len()];
     for target in TARGETS {
-        let free = |w: &&str| (0..bare.len()).find(|n| taken[*n].is_empty() && bare[*n] == **w);
-        if let Some(n) = target.heads.iter().chain([&target.label]).find_map(|w| free(&w)) {
+        let free = |w: &&str| (0..bare.len()).find(|n| taken[*n].is_empty() && bare[*n] == *w);
+        if let Some(n) = target.heads.iter().chain([&target.label]).find_map(free) {
             taken[n] = target.name.to_owned();
         }
     }
@@ -159,38 +170,80 @@ fn bare(head: &str) -> String {
     out
 }
 
-/// Looks at the beginning of every sheet: where the heads stand, what they mean, the first rows.
-pub fn look(items: &mut dyn Iterator<Item = Result<Item>>) -> Result<(Vec<Sheet>, Vec<String>)> {
-    let mut sheets: Vec<(String, Rows)> = Vec::new();
+/// Looks through a file: its sheets with where the heads stand, what they mean and the first rows; the rows below the
+/// heads of each; what the reader wants known.
+pub fn look(items: impl Iterator<Item = Result<Item>>) -> Result<(Vec<Sheet>, Vec<u64>, Vec<String>)> {
+    let mut sheets: Vec<(String, Rows, u64)> = Vec::new();
     let mut notes = Vec::new();
     for item in items {
         match item? {
-            Item::Sheet(name) => sheets.push((name, Vec::new())),
+            Item::Sheet(name) => sheets.push((name, Vec::new(), 0)),
             Item::Row { number, cells } => {
-                let Some((_, rows)) = sheets.last_mut() else { continue };
+                let Some((_, rows, count)) = sheets.last_mut() else { continue };
+                *count += 1;
                 if rows.len() < limits::IMPORT_PREVIEW_ROWS {
                     rows.push((number, cells));
                 }
             }
-            Item::Note(note) if notes.len() < limits::IMPORT_PREVIEW_ROWS => notes.push(note),
+            Item::Note(note) => notes.push(note),
             _ => {}
         }
     }
-    Ok((sheets.into_iter().filter(|(_, rows)| !rows.is_empty()).map(sheet).collect(), notes))
+    let filled = sheets.into_iter().filter(|(_, rows, _)| !rows.is_empty());
+    let (sheets, totals) = filled.map(|(name, rows, count)| {
+        let (sheet, above) = sheet(name, rows);
+        (sheet, count.saturating_sub(above))
+    }).unzip();
+    Ok((sheets, totals, notes))
 }
 
-/// The heads are the first of the leading rows that most of the known columns are guessed from.
-fn sheet((name, mut rows): (String, Rows)) -> Sheet {
-    let known = |cells: &[String]| guess(cells).iter().filter(|t| ![REMARKS, IGNORE].contains(&t.as_str())).count();
+/// The heads are the first of the leading rows that most of the known columns are guessed from. Returns how many rows
+/// the heads and what stands above them are.
+fn sheet(name: String, mut rows: Rows) -> (Sheet, u64) {
+    let known = |cells: &[String]| known(&guess(cells));
     let lead = rows.iter().take(limits::IMPORT_HEAD_ROWS).enumerate();
     let best = lead.max_by_key(|(n, (_, cells))| (known(cells), std::cmp::Reverse(*n))).map_or(0, |(n, _)| n);
     let (head_row, heads) = rows.get(best).cloned().unwrap_or_default();
-    rows.drain(..=best.min(rows.len() - 1));
+    rows.drain(..=best);
     let targets = guess(&heads);
-    Sheet { layout: Layout { sheet: name, head_row, heads, targets }, rows }
+    (Sheet { layout: Layout { sheet: name, head_row, heads, targets }, rows }, best as u64 + 1)
+}
+
+fn known(targets: &[String]) -> usize {
+    targets.iter().filter(|t| ![REMARKS, IGNORE].contains(&t.as_str())).count()
+}
+
+/// The label of a field that two columns go to and that takes only one; persons' names and long texts take several.
+pub fn taken_twice(targets: &[String]) -> Option<&'static str> {
+    let many = |t: &Target| matches!(t.name, "text" | "result" | "remarks" | PETITIONER_OTHER);
+    let twice = |t: &&Target| !many(t) && targets.iter().filter(|n| *n == t.name).count() > 1;
+    TARGETS.iter().find(twice).map(|t| t.label)
+}
+
+impl Sheet {
+    /// Columns that go to a field.
+    pub fn known(&self) -> usize {
+        known(&self.layout.targets)
+    }
 }
 
 impl Layout {
+    /// What became of each head.
+    pub fn map(&self) -> BTreeMap<String, String> {
+        let named = self.heads.iter().zip(&self.targets).filter(|(h, _)| !h.is_empty());
+        named.map(|(h, t)| (h.clone(), t.clone())).collect()
+    }
+
+    /// Takes over what became of these heads before.
+    pub fn remember(&mut self, map: &BTreeMap<String, String>) {
+        for (target, head) in self.targets.iter_mut().zip(&self.heads) {
+            let known = map.get(head).filter(|t| [REMARKS, IGNORE].contains(&t.as_str()) || TARGETS.iter().any(|c| c.name == **t));
+            if let Some(known) = known {
+                target.clone_from(known);
+            }
+        }
+    }
+
     /// The object of a row.
     pub fn object(&self, cells: &[String]) -> Map<String, Json> {
         let mut flat: Map<String, Json> = Map::new();
@@ -374,14 +427,14 @@ mod tests {
     #[test]
     fn the_heads_are_found_below_a_heading() {
         let row = |number, cells: &[&str]| Ok(Item::Row { number, cells: heads(cells) });
-        let mut items = vec![
+        let items = vec![
             Ok(Item::Sheet("台账".into())),
             row(1, &["官渡镇信访举报台账"]),
             row(3, &["序号", "收件日期", "被反映人", "主要问题"]),
             row(4, &["1", "2024-01-02", "赵甲", "虚报面积"]),
-        ]
-        .into_iter();
-        let (sheets, _) = look(&mut items).unwrap();
+        ];
+        let (sheets, totals, _) = look(items.into_iter()).unwrap();
+        assert_eq!(totals, [1]);
         assert_eq!(sheets[0].layout.head_row, 3);
         assert_eq!(sheets[0].layout.targets, [IGNORE, "received", "accused.name", "text"]);
         assert_eq!(sheets[0].rows.len(), 1);

@@ -6,7 +6,9 @@
 //! Where rows come from is told by [`source`]; how a browser is led through is told by [`desk`].
 
 pub mod columns;
+pub mod desk;
 mod marks;
+pub mod papers;
 mod rows;
 pub mod source;
 
@@ -14,6 +16,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use super::access::local_doer;
+use super::change::SaveError;
 use super::names::Directory;
 use super::record::author_for;
 use super::{Actor, App, Right, Scope};
@@ -161,6 +164,27 @@ impl App {
                 Err(error)
             }
         }
+    }
+
+    /// Takes a batch back by its number; how many records are not seen any more.
+    pub fn import_undo(&self, actor: &Actor, number: &str, reason: &str) -> Result<u64> {
+        let kind = &batch::KIND;
+        let found = self.store.read()?.find(kind, batch::tag::NUMBER, number)?;
+        let Some(id) = found.first() else {
+            return Err(Error::invalid(format!("没有批次 {number}，请核对批次号（如 批〔2026〕1号）。")));
+        };
+        let record = self.visible(&self.store.read()?, actor, kind, *id)?;
+        let undo = kind.flow.moves.iter().find(|m| m.name == batch::UNDO).ok_or_else(Error::denied)?;
+        let typed = (reason.to_owned(), String::new());
+        self.advance(actor, kind, (*id, record.version), undo, typed).map_err(|e| match e {
+            SaveError::Failed(error) => error,
+            SaveError::Problems(problems) => {
+                Error::invalid(problems.into_iter().map(|(_, message)| message).collect::<Vec<_>>().join("；"))
+            }
+            SaveError::Gate | SaveError::Stale(_) => Error::invalid("这一批已经撤销过，或刚被别人修改。"),
+        })?;
+        let count = |tag| u64::try_from(record.fields.int(tag)).unwrap_or(0);
+        Ok(count(batch::tag::CREATED) + count(batch::tag::ARTICLES))
     }
 
     /// Ends a batch in a state, with what it counted.

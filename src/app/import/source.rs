@@ -11,6 +11,8 @@ use super::Problems;
 use super::columns::Layout;
 use crate::base::{Error, Result, limits};
 use crate::foreign::Item;
+use crate::foreign::statute::Statute;
+use crate::records::regulation;
 
 /// Names a column as whoever made the file knows it.
 pub type Label = Arc<dyn Fn(&str) -> String + Send + Sync>;
@@ -69,6 +71,35 @@ pub fn table<'a>(items: impl Iterator<Item = Result<Item>> + 'a, layout: &'a Lay
     });
     let heads = layout.clone();
     Source { rows: Box::new(rows), label: Arc::new(move |column| heads.head_of(column)) }
+}
+
+/// Names a column of a recognised regulation.
+pub(super) fn regulation_label(column: &str) -> String {
+    let label = regulation::KIND.field_named(column).map(|f| f.label);
+    label.map_or_else(|| column.to_owned(), str::to_owned)
+}
+
+/// A regulation as the rows of JSON lines have it.
+pub(super) fn regulation(statute: &Statute) -> Map<String, Json> {
+    let articles: Vec<Json> = statute
+        .articles
+        .iter()
+        .map(|a| serde_json::json!({ "no": a.no, "chapter": a.chapter, "text": a.text }))
+        .collect();
+    let texts = [
+        ("title", &statute.title),
+        ("number", &statute.number),
+        ("issuer", &statute.issuer),
+        ("level", &statute.level),
+        ("published", &statute.published),
+        ("effective", &statute.effective),
+        ("status", &statute.status),
+        ("text", &statute.preamble),
+    ];
+    let mut object: Map<String, Json> =
+        texts.iter().map(|(name, text)| ((*name).to_owned(), Json::String((*text).clone()))).collect();
+    object.insert("articles".to_owned(), Json::Array(articles));
+    object
 }
 
 /// Reads up to the next line feed; a line beyond the bound is refused.

@@ -2,10 +2,11 @@
 
 use maud::{Markup, html};
 
+use crate::app::import::What;
 use crate::app::record::{ListInput, ListPage};
 use crate::app::{Right, Scope};
 use crate::base::{RecordId, Result, limits};
-use crate::records::{Kind, Search};
+use crate::records::{Kind, Search, batch};
 use crate::web::guard::{Call, pairs};
 use crate::web::icons::Icon;
 use crate::web::layout::{self, NoticeKind, Tab};
@@ -86,7 +87,14 @@ fn address(kind: &Kind, call: &Call, changes: &[(&str, String)]) -> String {
 
 fn actions(call: &Call, kind: &Kind) -> Markup {
     let may = call.live.as_ref().is_some_and(|l| l.actor.scope(kind, Right::Create) > Scope::Nothing);
+    let imported = [What::Petitions, What::Regulations].iter().any(|w| w.kind().tag == kind.tag);
     html! {
+        @if may && imported {
+            a.btn href=(format!("/import?what={}", kind.name)) { "导入" }
+        }
+        @if kind.tag == batch::KIND.tag {
+            a.btn.btn-primary href="/import" { (Icon::Plus.svg()) "导入文件" }
+        }
         @if may {
             a.btn.btn-primary href=(format!("/{}/new", kind.name)) accesskey="n" {
                 (Icon::Plus.svg()) (if kind.owned { "登记" } else { "新增" }) (kind.label)

@@ -18,6 +18,8 @@ pub struct Typed {
     pub raw: Raw,
     /// New attachments, sealed already.
     pub files: Vec<FileRef>,
+    /// Tokens of attachments that waited from an earlier try.
+    pub staged: Vec<String>,
     /// Names of sealed files to leave out.
     pub dropped: Vec<String>,
     /// One-time id of the form.
@@ -27,10 +29,10 @@ pub struct Typed {
 impl Typed {
     /// The form's id with a digest of what it says: the same form sent twice has the same mark, a form that was gone
     /// back to and mended has another.
-    fn mark(&self) -> String {
+    fn mark(&self, brought: &[FileRef]) -> String {
         let kept = ["csrf", "submit", "version", "staged"];
         let texts = self.raw.iter().filter(|(n, _)| !kept.contains(&n.as_str()));
-        let files = self.files.iter().map(|f| format!("{}\0{}", f.name, f.size));
+        let files = brought.iter().map(|f| format!("{}\0{}", f.name, f.size));
         let all: Vec<String> = texts.map(|(n, v)| format!("{n}\0{v}")).chain(files).collect();
         mark(&self.submit, &all.join("\u{1}"))
     }
@@ -67,7 +69,7 @@ impl App {
     pub fn create(&self, actor: &Actor, kind: &'static Kind, typed: Typed) -> Result<RecordId, SaveError> {
         let (fields, problems) = field::parse(kind.fields, &typed.raw);
         if decide::gate_refuses(kind, &fields) {
-            return Err(self.gate(actor, &typed.files));
+            return Err(self.gate(actor, &typed));
         }
         if !problems.is_empty() {
             return Err(SaveError::Problems(problems));
@@ -79,17 +81,18 @@ impl App {
             .iter()
             .filter(|(tag, _)| kind.field(*tag).is_some_and(|f| actor.may_type(kind, f, None)))
             .collect();
-        let fields = with_files(kind, fields, &[], &typed);
-        let files = typed.files.clone();
-        let actor = actor.clone();
+        let brought = self.brought(actor, &typed);
+        let fields = with_files(kind, fields, &[], &brought, &typed.dropped);
+        let (mark, files) = (typed.mark(&brought), typed.files);
+        let (submit, actor) = (typed.submit, actor.clone());
         let outcome = self.store.submit(move |txn| {
             let live = live(txn, &actor)?;
             if live.scope(kind, Right::Create) == Scope::Nothing {
                 return Err(Error::denied());
             }
-            if let Some(done) = already(txn, kind, actor.account, &typed.submit)? {
+            if let Some(done) = already(txn, kind, actor.account, &submit)? {
                 txn.act(Act::new(actor.doer(), act::CREATE).note("repeat").refused());
-                let same = done.fields.text(MADE_BY) == typed.mark();
+                let same = done.fields.text(MADE_BY) == mark;
                 return Ok(if same { Ok((done.id, false)) } else { Err(Changed::Stale(Box::new(done))) });
             }
             let mut taken = taken_keys(txn, kind, &fields, None)?;
@@ -98,7 +101,7 @@ impl App {
                 txn.act(Act::new(actor.doer(), act::CREATE).note("taken").refused());
                 return Ok(Err(Changed::Refused(Refusal::Problems(taken))));
             }
-            let made = decide::create(kind, fields.with_text(MADE_BY, typed.mark()), live.author(), txn.now());
+            let made = decide::create(kind, fields.with_text(MADE_BY, mark), live.author(), txn.now());
             txn.act(Act::new(actor.doer(), act::CREATE));
             match made {
                 Ok(record) => txn.create(record).map(|id| Ok((id, true))),
@@ -106,10 +109,7 @@ impl App {
             }
         })?;
         let (id, fresh) = outcome.map_err(|changed| self.not_saved(changed))?;
-        if !fresh {
-            // The first time brought the same files.
-            files.iter().try_for_each(|file| self.store.discard_blob(file))?;
-        }
+        self.settle_files(fresh, &brought, &files)?;
         Ok(id)
     }
 
@@ -129,7 +129,7 @@ impl App {
         let may = |f: &Field| actor.may_type(kind, f, Some(&existing));
         let (fields, mut problems) = field::parse(kind.fields, &typed.raw);
         if decide::gate_refuses(kind, &fields) {
-            return Err(self.gate(actor, &typed.files));
+            return Err(self.gate(actor, &typed));
         }
         problems.retain(|(name, _)| {
             let own = kind.fields.iter().find(|f| name == f.name || name.starts_with(&format!("{}.", f.name)));
@@ -138,11 +138,11 @@ impl App {
         if !problems.is_empty() {
             return Err(SaveError::Problems(problems));
         }
-        let files = typed.files.clone();
-        let actor = actor.clone();
+        let brought = self.brought(actor, &typed);
+        let (mark, files, dropped) = (typed.mark(&brought), typed.files, typed.dropped);
+        let (saved, actor) = (brought.clone(), actor.clone());
         let outcome = self.store.submit(move |txn| {
             let before = authorise(txn, &actor, kind, Right::Edit, id)?;
-            let mark = typed.mark();
             if before.fields.text(CHANGED_BY) == mark && !mark.is_empty() {
                 txn.act(Act::new(actor.doer(), act::UPDATE).note("repeat").refused());
                 return Ok(Ok(false));
@@ -171,16 +171,14 @@ impl App {
                     if moves_person(kind, &before.fields, &after.fields) {
                         after.fields.remove(account::tag::ROLES);
                     }
-                    after.fields = with_files(kind, after.fields, &before_files(kind, &before), &typed);
+                    after.fields = with_files(kind, after.fields, &before_files(kind, &before), &brought, &dropped);
                     after.fields.insert(CHANGED_BY, Value::Text(mark));
                     txn.update(after).map(|()| Ok(true))
                 }
             }
         })?;
         let fresh = outcome.map_err(|changed| self.not_saved(changed))?;
-        if !fresh {
-            files.iter().try_for_each(|file| self.store.discard_blob(file))?;
-        }
+        self.settle_files(fresh, &saved, &files)?;
         Ok(id)
     }
 
@@ -225,11 +223,10 @@ impl App {
     }
 
     /// Article 16: nothing of the input stays; that something was refused is entered without a word of it.
-    fn gate(&self, actor: &Actor, files: &[FileRef]) -> SaveError {
-        for file in files {
-            if let Err(e) = self.store.discard_blob(file) {
-                return e.into();
-            }
+    fn gate(&self, actor: &Actor, typed: &Typed) -> SaveError {
+        let new = typed.files.iter().try_for_each(|file| self.store.discard_blob(file));
+        if let Err(e) = new.and_then(|()| self.drop_staged(actor, &typed.staged)) {
+            return e.into();
         }
         let act = Act::new(actor.doer(), act::GATE).refused();
         let entered = self.store.submit(move |txn| {
@@ -237,6 +234,22 @@ impl App {
             Ok(())
         });
         entered.map_or_else(SaveError::Failed, |()| SaveError::Gate)
+    }
+
+    /// Every attachment a form brings: those that waited, then the new ones.
+    pub(super) fn brought(&self, actor: &Actor, typed: &Typed) -> Vec<FileRef> {
+        let mut all = self.staged(actor, &typed.staged);
+        all.extend(typed.files.iter().cloned());
+        all
+    }
+
+    /// After a form was accepted: the record names its files, or an earlier time brought the same ones.
+    fn settle_files(&self, fresh: bool, brought: &[FileRef], new: &[FileRef]) -> Result<()> {
+        if fresh {
+            self.keep_staged(brought);
+            return Ok(());
+        }
+        new.iter().try_for_each(|file| self.store.discard_blob(file))
     }
 
     fn not_saved(&self, changed: Changed) -> SaveError {
@@ -315,10 +328,19 @@ fn not_alone(input: &str) -> Refusal {
     Refusal::Problems(vec![(input.to_owned(), text.to_owned())])
 }
 
-fn with_files(kind: &Kind, mut fields: Fields, before: &[FileRef], typed: &Typed) -> Fields {
+/// Attachments after a change. What the record had already stays or goes as the form says; a token of it that still
+/// stands in the form adds nothing.
+fn with_files(
+    kind: &Kind,
+    mut fields: Fields,
+    before: &[FileRef],
+    brought: &[FileRef],
+    dropped: &[String],
+) -> Fields {
     let Some(tag) = files_tag(kind) else { return fields };
-    let kept = before.iter().filter(|f| !typed.dropped.contains(&f.blob));
-    let files: Vec<FileRef> = kept.chain(&typed.files).cloned().collect();
+    let kept = before.iter().filter(|f| !dropped.contains(&f.blob));
+    let new = brought.iter().filter(|f| !before.iter().any(|b| b.blob == f.blob));
+    let files: Vec<FileRef> = kept.chain(new).cloned().collect();
     fields.remove(tag);
     if files.is_empty() { fields } else { fields.with(tag, Value::Files(files)) }
 }

@@ -7,6 +7,7 @@ use super::multipart::TEXT_ENDS;
 use super::view;
 use crate::app::names::Directory;
 use crate::app::session::Live;
+use crate::app::stage::Waiting;
 use crate::records::field::{self, Problem, Raw};
 use crate::records::{Field, FileRef, Kind, Widget};
 
@@ -30,8 +31,8 @@ pub struct Form<'a> {
     pub submit: String,
     /// Attachments the record has.
     pub files: &'a [FileRef],
-    /// Uploads that wait for the form to be accepted: token, name, size.
-    pub staged: &'a [(String, String, u64)],
+    /// Uploads that wait for the form to be accepted.
+    pub staged: &'a [Waiting],
 }
 
 /// The form.
@@ -260,9 +261,9 @@ fn existing_files(f: &Form<'_>, field: &Field) -> Markup {
                             "删除"
                         } }
                     } }
-                    @for (token, name, size) in f.staged { li {
-                        input type="hidden" name="staged" value=(token);
-                        (Icon::File.svg()) (name) span.size { (view::size(*size)) " · 已上传，保存后生效" }
+                    @for w in f.staged { li {
+                        input type="hidden" name="staged" value=(w.token);
+                        (Icon::File.svg()) (w.name) span.size { (view::size(w.size)) " · 已上传，保存后生效" }
                     } }
                 }
             }

@@ -3,6 +3,7 @@
 use maud::{Markup, html};
 
 use crate::app::change::{SaveError, Typed};
+use crate::app::stage::Waiting;
 use crate::app::{Right, Scope};
 use crate::base::{Error, RecordId, Result};
 use crate::records::decide;
@@ -28,7 +29,7 @@ pub struct Again {
     /// The record as somebody else left it.
     pub theirs: Option<Record>,
     /// Uploads that wait.
-    pub staged: Vec<(String, String, u64)>,
+    pub staged: Vec<Waiting>,
 }
 
 /// An empty form.
@@ -43,11 +44,10 @@ pub fn create(call: &Call) -> Result<Reply> {
     let kind = creatable(call)?;
     let actor = &call.live()?.actor;
     if only_more_rows(call, kind) {
-        let staged = call.app.stage(actor, all_files(call)?)?;
+        let staged = waiting(call)?;
         return new_page(call, kind, Again { raw: call.raw.clone(), staged, ..Again::default() }).map(Reply::again);
     }
-    let typed = typed(call)?;
-    let files = typed.files.clone();
+    let typed = typed(call);
     let again = |call: &Call, again: Again| match &again.theirs {
         // The form made this record already and was gone back to: what it says now is a change of the record.
         Some(made) => edit_page(call, kind, &call.app.for_edit(actor, kind, made.id)?, again),
@@ -58,7 +58,7 @@ pub fn create(call: &Call) -> Result<Reply> {
             call.app.unpark(&actor.login);
             Ok(Reply::Redirect(format!("/{}/{id}?done=created", kind.name)))
         }
-        Err(error) => refused(call, kind, error, files, again),
+        Err(error) => refused(call, kind, error, again),
     }
 }
 
@@ -76,19 +76,18 @@ pub fn amend(call: &Call) -> Result<Reply> {
     let actor = &call.live()?.actor;
     let current = || call.app.for_edit(actor, kind, id);
     if only_more_rows(call, kind) {
-        let staged = call.app.stage(actor, all_files(call)?)?;
+        let staged = waiting(call)?;
         let again = Again { raw: call.raw.clone(), staged, ..Again::default() };
         return edit_page(call, kind, &at_typed_version(call, current()?), again).map(Reply::again);
     }
     let version = call.typed("version").parse().map_err(|_| Error::invalid("表单不完整，请刷新后重试。"))?;
-    let typed = typed(call)?;
-    let files = typed.files.clone();
+    let typed = typed(call);
     match saved(call, || call.app.amend(actor, kind, (id, version), typed)) {
         Ok(_) => {
             call.app.unpark(&actor.login);
             Ok(Reply::Redirect(format!("/{}/{id}?done=changed", kind.name)))
         }
-        Err(error) => refused(call, kind, error, files, |call, again| {
+        Err(error) => refused(call, kind, error, |call, again| {
             let shown = current()?;
             // After a conflict the form is made of the newest version: saving again is a decision.
             let shown = if again.theirs.is_some() { shown } else { at_typed_version(call, shown) };
@@ -122,6 +121,9 @@ fn page(call: &Call, kind: &'static Kind, record: Option<&Record>, title: &str, 
         let tag = kind.fields.iter().find(|f| matches!(f.widget, crate::records::Widget::Files));
         tag.map_or(&[], |f| r.fields.files(f.tag))
     });
+    // What the record has already stands among its own files.
+    let staged: Vec<Waiting> =
+        again.staged.iter().filter(|w| !files.iter().any(|f| f.blob == w.blob)).cloned().collect();
     let mut crumbs = vec![(kind.label.to_owned(), list.clone())];
     crumbs.extend(record.map(|r| (kind.title_of(r), cancel.clone())));
     crumbs.push((title.to_owned(), String::new()));
@@ -144,7 +146,7 @@ fn page(call: &Call, kind: &'static Kind, record: Option<&Record>, title: &str, 
         version: record.map(|r| r.version),
         submit: hex::encode(seal::random::<16>()?),
         files,
-        staged: &again.staged,
+        staged: &staged,
     });
     view::framed(&call.app, live, outline, html! { @if let Some(c) = conflict { (c) } (shown) })
 }
@@ -181,10 +183,8 @@ fn refused(
     call: &Call,
     kind: &'static Kind,
     error: SaveError,
-    files: Vec<FileRef>,
     again: impl Fn(&Call, Again) -> Result<Markup>,
 ) -> Result<Reply> {
-    let actor = &call.live()?.actor;
     let raw = call.raw.clone();
     let mut shown = Again { raw, ..Again::default() };
     match error {
@@ -201,7 +201,7 @@ fn refused(
         SaveError::Failed(e) if e.kind() == crate::base::ErrorKind::Denied => return Err(e),
         SaveError::Failed(e) => shown.notice = Some((NoticeKind::Bad, e.public().to_owned())),
     }
-    shown.staged = call.app.stage(actor, files)?;
+    shown.staged = waiting(call)?;
     again(call, shown).map(Reply::again)
 }
 
@@ -230,21 +230,23 @@ fn only_more_rows(call: &Call, kind: &'static Kind) -> bool {
     !call.typed("rows.add").is_empty() && !gated()
 }
 
-/// New uploads and those that waited from an earlier try.
-fn all_files(call: &Call) -> Result<Vec<FileRef>> {
-    let tokens: Vec<String> = call.raw.iter().filter(|(n, _)| n == "staged").map(|(_, v)| v.clone()).collect();
-    let mut files = call.app.unstage(&call.live()?.actor, &tokens);
-    files.extend(call.files.iter().cloned());
-    Ok(files)
+/// Keeps new uploads for the next try, after those that waited from an earlier one.
+fn waiting(call: &Call) -> Result<Vec<Waiting>> {
+    call.app.stage(&call.live()?.actor, &every(&call.raw, "staged"), call.files.clone())
 }
 
-fn typed(call: &Call) -> Result<Typed> {
-    Ok(Typed {
+fn every(raw: &Raw, name: &str) -> Vec<String> {
+    raw.iter().filter(|(n, _)| n == name).map(|(_, v)| v.clone()).collect()
+}
+
+fn typed(call: &Call) -> Typed {
+    Typed {
         raw: call.raw.clone(),
-        files: all_files(call)?,
-        dropped: call.raw.iter().filter(|(n, _)| n == "files.drop").map(|(_, v)| v.clone()).collect(),
+        files: call.files.clone(),
+        staged: every(&call.raw, "staged"),
+        dropped: every(&call.raw, "files.drop"),
         submit: call.submit_id().to_owned(),
-    })
+    }
 }
 
 /// The record with the version the form was made of, so that a conflict is still noticed.

@@ -261,6 +261,8 @@ impl App {
             Refusal::Problems(problems) => SaveError::Problems(problems),
             Refusal::Gate => SaveError::Gate,
             Refusal::NotNow => Error::new(ErrorKind::Stale, "记录的状态已变，这一步现在不能做。请刷新后再看。").into(),
+            Refusal::NotOwn => Error::invalid("只能作废自己登记的记录。不是本人登记的，请由负责人作废。").into(),
+            Refusal::Void => Error::invalid("这条记录已作废，只能查看，不能修改。").into(),
             Refusal::OwnWork => Error::invalid("经办和审批不能是同一个人，请由另一位负责人审批。").into(),
         }
     }

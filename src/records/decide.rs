@@ -17,6 +17,10 @@ pub enum Refusal {
     NotNow,
     /// Who prepared may not approve.
     OwnWork,
+    /// An entry is taken back by whoever made it, and nobody else.
+    NotOwn,
+    /// What was entered by mistake stays as it is.
+    Void,
 }
 
 /// A new record; its id and register number are given by the store.
@@ -45,6 +49,9 @@ pub fn amend(
     editable: &dyn Fn(&Field) -> bool,
     now: Moment,
 ) -> Result<Record, Refusal> {
+    if kind.flow.is_void(record.state) {
+        return Err(Refusal::Void);
+    }
     let may = |tag: u16| kind.field(tag).is_some_and(|f| f.typed() && editable(f));
     let kept = record.fields.iter().filter(|(tag, _)| !may(*tag));
     let mut fields: Fields = kept.chain(typed.iter().filter(|(tag, _)| may(*tag))).collect();
@@ -66,10 +73,14 @@ pub fn advance(
     if !mv.from.contains(&record.state) {
         return Err(Refusal::NotNow);
     }
-    let opinion = field::remark(&format!("{}意见", mv.label), opinion, limits::OPINION_CHARS)
+    let asked = if kind.flow.voids(mv) { "理由" } else { "意见" };
+    let opinion = field::remark(&format!("{}{asked}", mv.label), opinion, limits::OPINION_CHARS)
         .map_err(|problem| Refusal::Problems(vec![("opinion".into(), problem)]))?;
     if is_own_work(kind, record, mv, author.account) {
         return Err(Refusal::OwnWork);
+    }
+    if is_others_entry(record, mv, author.account) {
+        return Err(Refusal::NotOwn);
     }
     let mut fields = record.fields.clone();
     if let Some(tag) = kind.flow.trail {
@@ -103,6 +114,11 @@ fn trail_row(mv: &Move, opinion: &str, author: Author, now: Moment) -> Fields {
 /// The move approves what this account itself prepared.
 pub fn is_own_work(kind: &Kind, record: &Record, mv: &Move, account: RecordId) -> bool {
     mv.duty == Duty::Approve && last_hand(kind, record) == Some(account)
+}
+
+/// The move takes back an entry, and this account did not make it.
+pub fn is_others_entry(record: &Record, mv: &Move, account: RecordId) -> bool {
+    mv.duty == Duty::Enter && record.creator != account
 }
 
 /// Who prepared what is now to be approved: the last to make a move that prepares, or whoever entered the record.

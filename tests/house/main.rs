@@ -24,4 +24,5 @@ mod register;
 mod resume;
 mod rights;
 mod twice;
+mod void;
 mod wire;

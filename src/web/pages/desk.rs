@@ -71,7 +71,8 @@ fn block(call: &Call, kind: &'static Kind) -> Result<Markup> {
     let input = ListInput { size: 8, ..ListInput::default() };
     let page = call.app.list(&live.actor, kind, &input)?;
     let directory = call.app.directory()?;
-    let bars: Vec<(&str, u64)> = page.tallies.iter().map(|(s, n)| (kind.flow.label(*s), *n)).collect();
+    let counted = page.tallies.iter().filter(|(s, _)| !kind.flow.is_void(*s));
+    let bars: Vec<(&str, u64)> = counted.map(|(s, n)| (kind.flow.label(*s), *n)).collect();
     Ok(html! {
         div.grid.grid-wide {
             section.card {

@@ -96,7 +96,7 @@ fn actions(call: &Call, kind: &Kind) -> Markup {
 }
 
 fn tabs(kind: &Kind, page: &ListPage, input: &ListInput, call: &Call) -> Markup {
-    let all = page.tallies.iter().map(|(_, n)| n).sum();
+    let all = page.tallies.iter().filter(|(s, _)| !kind.flow.is_void(*s)).map(|(_, n)| n).sum();
     let tab = |label: &str, state: Option<u8>, count| Tab {
         label: label.to_owned(),
         href: address(kind, call, &[("state", state.map_or(String::new(), |s| s.to_string()))]),

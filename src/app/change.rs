@@ -1,6 +1,7 @@
 //! Entering, changing and moving records of any kind: check and act in one transaction, the same submit id gives the
 //! same record, a stale version gives both texts, and article 16 is asked before anything is kept.
 
+use super::stage::Owner;
 use super::record::{authorise, before_files, files_tag, live};
 use super::{Actor, App, Right, Scope};
 use crate::base::{Error, ErrorKind, RecordId, Result};
@@ -24,13 +25,15 @@ pub struct Typed {
     pub dropped: Vec<String>,
     /// One-time id of the form.
     pub submit: String,
+    /// Id of the draft the form came from, empty for none; it goes with the registration.
+    pub draft: String,
 }
 
 impl Typed {
     /// The form's id with a digest of what it says: the same form sent twice has the same mark, a form that was gone
     /// back to and mended has another.
     fn mark(&self, brought: &[FileRef]) -> String {
-        let kept = ["csrf", "submit", "version", "staged"];
+        let kept = ["csrf", "submit", "version", "staged", "draft"];
         let texts = self.raw.iter().filter(|(n, _)| !kept.contains(&n.as_str()));
         let files = brought.iter().map(|f| format!("{}\0{}", f.name, f.size));
         let all: Vec<String> = texts.map(|(n, v)| format!("{n}\0{v}")).chain(files).collect();
@@ -85,6 +88,7 @@ impl App {
         let fields = with_files(kind, fields, &[], &brought, &typed.dropped);
         let (mark, files) = (typed.mark(&brought), typed.files);
         let (submit, actor) = (typed.submit, actor.clone());
+        let (author, draft) = (actor.clone(), typed.draft.clone());
         let outcome = self.store.submit(move |txn| {
             let live = live(txn, &actor)?;
             if live.scope(kind, Right::Create) == Scope::Nothing {
@@ -104,12 +108,18 @@ impl App {
             let made = decide::create(kind, fields.with_text(MADE_BY, mark), live.author(), txn.now());
             txn.act(Act::new(actor.doer(), act::CREATE));
             match made {
-                Ok(record) => txn.create(record).map(|id| Ok((id, true))),
+                Ok(record) => {
+                    if !draft.is_empty() {
+                        txn.forget(&super::draft::name(actor.account, &draft));
+                    }
+                    txn.create(record).map(|id| Ok((id, true)))
+                }
                 Err(refusal) => Ok(Err(Changed::Refused(refusal))),
             }
         })?;
         let (id, fresh) = outcome.map_err(|changed| self.not_saved(changed))?;
         self.settle_files(fresh, &brought, &files)?;
+        self.forget_draft(&author, &typed.draft);
         Ok(id)
     }
 
@@ -237,16 +247,15 @@ impl App {
     }
 
     /// Every attachment a form brings: those that waited, then the new ones.
-    pub(super) fn brought(&self, actor: &Actor, typed: &Typed) -> Vec<FileRef> {
-        let mut all = self.staged(actor, &typed.staged);
-        all.extend(typed.files.iter().cloned());
-        all
+    fn brought(&self, actor: &Actor, typed: &Typed) -> Vec<FileRef> {
+        let staged = self.staged(actor, &typed.draft, &typed.staged);
+        staged.into_iter().map(|(file, _)| file).chain(typed.files.iter().cloned()).collect()
     }
 
     /// After a form was accepted: the record names its files, or an earlier time brought the same ones.
     fn settle_files(&self, fresh: bool, brought: &[FileRef], new: &[FileRef]) -> Result<()> {
         if fresh {
-            self.keep_staged(brought);
+            self.own_staged(brought, &Owner::Record);
             return Ok(());
         }
         new.iter().try_for_each(|file| self.store.discard_blob(file))

@@ -9,6 +9,7 @@ pub mod backup;
 pub mod change;
 pub mod demo;
 pub mod doctor;
+pub mod draft;
 pub mod follower;
 pub mod import;
 pub mod login;
@@ -34,6 +35,7 @@ pub struct App {
     sessions: session::Sessions,
     throttle: login::Throttle,
     staged: stage::Staged,
+    drafts: draft::Drafts,
     names: names::Names,
 }
 
@@ -52,6 +54,7 @@ impl App {
             sessions: session::Sessions::default(),
             throttle: login::Throttle::default(),
             staged: stage::Staged::default(),
+            drafts: draft::Drafts::default(),
             names: names::Names::default(),
         }))
     }

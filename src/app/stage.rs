@@ -20,8 +20,18 @@ struct Upload {
     account: RecordId,
     file: FileRef,
     at: Moment,
-    /// Something that lasts names the file.
-    kept: bool,
+    owner: Owner,
+}
+
+/// What names a staged file. A draft and a record never name the same one: throwing a draft away removes its files.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) enum Owner {
+    /// Nothing that lasts.
+    Nobody,
+    /// The draft with this id.
+    Draft(String),
+    /// A record; it is never removed here.
+    Record,
 }
 
 /// An upload that waits, as a form shows it.
@@ -48,19 +58,29 @@ impl App {
         self.clear_staged(self.now())?;
         let mut tokens = tokens.to_vec();
         for file in files {
-            tokens.push(self.stage_one(actor, file, false)?);
+            tokens.push(self.stage_one(actor, file, Owner::Nobody)?);
         }
         Ok(self.waiting_under(actor, &tokens))
     }
 
-    fn stage_one(&self, actor: &Actor, file: FileRef, kept: bool) -> Result<String> {
+    /// The same for the files of a draft; a file that is staged already keeps its token.
+    pub(super) fn stage_draft(&self, actor: &Actor, id: &str, files: Vec<FileRef>) -> Result<Vec<Waiting>> {
+        self.clear_staged(self.now())?;
+        let mut tokens = Vec::with_capacity(files.len());
+        for file in files {
+            tokens.push(self.stage_one(actor, file, Owner::Draft(id.to_owned()))?);
+        }
+        Ok(self.waiting_under(actor, &tokens))
+    }
+
+    fn stage_one(&self, actor: &Actor, file: FileRef, owner: Owner) -> Result<String> {
         let mut staged = lock(&self.staged.0);
         let same = |u: &Upload| u.account == actor.account && u.file.blob == file.blob;
         if let Some((token, _)) = staged.iter().find(|(_, u)| same(u)) {
             return Ok(token.clone());
         }
         let token = hex::encode(seal::random::<16>()?);
-        staged.insert(token.clone(), Upload { account: actor.account, file, at: self.now(), kept });
+        staged.insert(token.clone(), Upload { account: actor.account, file, at: self.now(), owner });
         Ok(token)
     }
 
@@ -77,23 +97,48 @@ impl App {
         shown
     }
 
-    /// The staged uploads of these tokens; unknown tokens and those of others are left out. They stay staged.
-    pub(super) fn staged(&self, actor: &Actor, tokens: &[String]) -> Vec<FileRef> {
+    /// The staged uploads of these tokens that a form of this draft (empty: of none) may bring; unknown tokens, those
+    /// of others and of other drafts are left out. They stay staged.
+    pub(super) fn staged(&self, actor: &Actor, draft: &str, tokens: &[String]) -> Vec<(FileRef, Owner)> {
         let staged = lock(&self.staged.0);
-        let own = |token: &String| staged.get(token).filter(|u| u.account == actor.account).map(|u| u.file.clone());
+        let free = |u: &&Upload| match &u.owner {
+            Owner::Draft(id) => id == draft,
+            Owner::Nobody | Owner::Record => true,
+        };
+        let own = |token: &String| {
+            let upload = staged.get(token).filter(|u| u.account == actor.account).filter(free)?;
+            Some((upload.file.clone(), upload.owner.clone()))
+        };
         tokens.iter().filter_map(own).collect()
     }
 
     /// Something that lasts names these files now: they are no longer removed with their tokens.
-    pub(super) fn keep_staged(&self, files: &[FileRef]) {
-        self.mark_staged(files, true);
+    pub(super) fn own_staged(&self, files: &[FileRef], owner: &Owner) {
+        for upload in lock(&self.staged.0).values_mut() {
+            if files.iter().any(|f| f.blob == upload.file.blob) {
+                upload.owner = owner.clone();
+            }
+        }
+    }
+
+    /// A draft does not name these files any more. Those that a form may still bring wait a while, the others go.
+    pub(super) fn release(&self, files: &[FileRef]) -> Result<()> {
+        let mut staged = lock(&self.staged.0);
+        for file in files {
+            match staged.values_mut().find(|u| u.file.blob == file.blob) {
+                Some(upload) if upload.owner == Owner::Record => {}
+                Some(upload) => upload.owner = Owner::Nobody,
+                None => self.store.discard_blob(file)?,
+            }
+        }
+        Ok(())
     }
 
     /// Forgets tokens of a form that is refused for good, and removes their files unless something names them.
     pub(super) fn drop_staged(&self, actor: &Actor, tokens: &[String]) -> Result<()> {
         let mut staged = lock(&self.staged.0);
-        let own = |token: &&String| staged.get(*token).is_some_and(|u| u.account == actor.account && !u.kept);
-        let gone: Vec<&String> = tokens.iter().filter(own).collect();
+        let own = |u: &Upload| u.account == actor.account && u.owner == Owner::Nobody;
+        let gone: Vec<&String> = tokens.iter().filter(|t| staged.get(*t).is_some_and(own)).collect();
         for upload in gone.into_iter().filter_map(|token| staged.remove(token)) {
             self.store.discard_blob(&upload.file)?;
         }
@@ -105,14 +150,6 @@ impl App {
         self.store.discard_blob(file)
     }
 
-    fn mark_staged(&self, files: &[FileRef], kept: bool) {
-        for upload in lock(&self.staged.0).values_mut() {
-            if files.iter().any(|f| f.blob == upload.file.blob) {
-                upload.kept = kept;
-            }
-        }
-    }
-
     /// Removes uploads that nobody came back for.
     fn clear_staged(&self, now: Moment) -> Result<()> {
         let mut staged = lock(&self.staged.0);
@@ -121,7 +158,8 @@ impl App {
             .filter(|(_, u)| now.seconds_since(u.at) > limits::SESSION_MAX_S)
             .map(|(token, _)| token.clone())
             .collect();
-        for upload in old.iter().filter_map(|token| staged.remove(token)).filter(|u| !u.kept) {
+        for upload in old.iter().filter_map(|token| staged.remove(token)).filter(|u| u.owner == Owner::Nobody)
+        {
             self.store.discard_blob(&upload.file)?;
         }
         Ok(())

@@ -30,6 +30,10 @@ actions! {
     ADVANCE = 12, "办理";
     /// A chunk of records came in from a file.
     IMPORT = 13, "导入";
+    /// A form was kept as a draft; the note says in what, and nothing of what it says.
+    DRAFT = 14, "存草稿";
+    /// A draft was thrown away.
+    DRAFT_GONE = 15, "删除草稿";
     /// A record was opened.
     READ = 20, "查看";
     /// A list was shown.

@@ -2,7 +2,7 @@
 //! mended. Pure: time, numbers and the actor's rights come from outside.
 
 use super::field::{self, Problem};
-use super::flow::{Duty, Move};
+use super::flow::{Duty, Move, Tone};
 use super::{Author, Field, Fields, Kind, Record, Value, rank};
 use crate::base::{Moment, RecordId, limits};
 
@@ -137,12 +137,32 @@ fn check(kind: &Kind, fields: &Fields) -> Result<(), Refusal> {
     if problems.is_empty() { Ok(()) } else { Err(Refusal::Problems(problems)) }
 }
 
+/// A form that is not finished may be stored: every person in it has a rank that passes, and it is about somebody.
+/// Content about persons whose rank is not known, or about nobody yet, is kept off the disk until that is answered.
+pub fn may_rest(kind: &Kind, fields: &Fields) -> bool {
+    let mut ranks = kind.fields.iter().flat_map(|field| {
+        let columns = match field.widget {
+            super::Widget::Rows(columns) => columns,
+            _ => &[],
+        };
+        let ranked = columns.iter().filter(|c| is_rank(c));
+        ranked.flat_map(|c| fields.rows(field.tag).iter().map(|row| row.text(c.tag)))
+    });
+    let known = ranks.all(|code| !code.is_empty() && code != rank::UNKNOWN && !rank::is_blocked(code));
+    let incomplete = kind.flow.state((kind.flow.settle)(None, fields)).is_some_and(|s| s.tone == Tone::Waiting);
+    known && !incomplete
+}
+
+fn is_rank(column: &Field) -> bool {
+    matches!(column.widget, super::Widget::Choice(d) if std::ptr::eq(d, &rank::RANKS))
+}
+
 /// A row of persons holds a rank the gate refuses; asked before anything else looks at the input.
 pub fn gate_refuses(kind: &Kind, fields: &Fields) -> bool {
     kind.fields.iter().any(|field| match field.widget {
         super::Widget::Rows(columns) => columns
             .iter()
-            .filter(|c| matches!(c.widget, super::Widget::Choice(d) if std::ptr::eq(d, &rank::RANKS)))
+            .filter(|c| is_rank(c))
             .any(|c| fields.rows(field.tag).iter().any(|row| rank::is_blocked(row.text(c.tag)))),
         _ => false,
     })

@@ -4,6 +4,7 @@ use maud::{Markup, html};
 
 use super::icons::Icon;
 use super::multipart::TEXT_ENDS;
+use super::pages::draft;
 use super::view;
 use crate::app::names::Directory;
 use crate::app::session::Live;
@@ -49,6 +50,8 @@ pub fn form(live: &Live, directory: &Directory, f: &Form<'_>) -> Markup {
             (view::hidden(live))
             input type="hidden" name="submit" value=(f.submit);
             @if let Some(version) = f.version { input type="hidden" name="version" value=(version); }
+            @let draft = draft::id_of(f.raw);
+            @if !draft.is_empty() { input type="hidden" name="draft" value=(draft); }
             // Enter in any field saves: the first submit button is the one browsers press.
             button.sr type="submit" tabindex="-1" aria-hidden="true" { "保存" }
             @for group in groups {
@@ -76,6 +79,9 @@ pub fn form(live: &Live, directory: &Directory, f: &Form<'_>) -> Markup {
             }
             div.form-bar {
                 button.btn.btn-primary type="submit" accesskey="s" { "保存" }
+                @if f.version.is_none() {
+                    button.btn type="submit" name="keep" value="draft" accesskey="d" { "存为草稿" }
+                }
                 a.btn.btn-link href=(f.cancel) { "取消" }
                 span.help { "快捷键 Alt+S 保存；带 " em.req { "*" } " 的为必填项" }
             }

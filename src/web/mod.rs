@@ -73,6 +73,7 @@ pub static ROUTES: &[Route] = &[
     get("/search", Access::Account, pages::search::form),
     post("/search", Access::Account, pages::search::ask),
     get("/search/{id}", Access::Account, pages::search::show),
+    post("/drafts/{id}", Access::Account, pages::draft::throw),
     get("/{kind}", Access::Account, pages::list::show),
     get("/{kind}/new", Access::Account, pages::edit::new),
     post("/{kind}/new", Access::Account, pages::edit::create),

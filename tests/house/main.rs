@@ -12,6 +12,7 @@ mod canaries;
 mod county;
 mod crash;
 mod doors;
+mod draft;
 mod flow;
 mod form;
 mod gate;

@@ -30,6 +30,7 @@ const TABLE: &[(&str, &str, &str, [u16; 8])] = &[
     ("GET", "/search", "/search", [303, 200, 200, 200, 200, 200, 200, 200]),
     ("POST", "/search", "/search", [303; 8]),
     ("GET", "/search/{id}", "/search/0123", [303; 8]),
+    ("POST", "/drafts/{id}", "/drafts/0123", [303; 8]),
     ("GET", "/{kind}", "/petition?all=1", [303, 200, 200, 200, 404, 404, 404, 404]),
     ("GET", "/{kind}", "/regulation?all=1", [303, 200, 200, 200, 404, 404, 404, 200]),
     ("GET", "/{kind}", "/article?all=1", [303, 404, 404, 404, 404, 404, 404, 404]),

@@ -1,4 +1,4 @@
-//! What was entered by mistake is taken back: the number is spent, the record stays to be read, and nobody waits for it.
+//! What was entered by mistake is taken back: the number is spent, the record stays to be read, nobody waits for it.
 
 use super::county::{County, PETITION, Person, path_of};
 use super::form::{Form, forms};
@@ -33,7 +33,10 @@ fn a_voided_petition_keeps_its_number_and_is_read_and_nothing_else() {
 
     let page = clerk.get(&path).expect(200);
     assert!(page.says("已作废") && page.says(REASON) && page.says("登记错的信访件") && page.says("〕1号"));
-    assert!(!page.says(&format!("{path}/edit")) && !page.says("/move/"), "a void record offers something to do");
+    assert!(
+        !page.says(&format!("{path}/edit")) && !page.says("/move/"),
+        "a void record offers something to do"
+    );
     assert_eq!(clerk.get(&format!("{path}/edit")).expect(303).location(), path);
     // Moves and changes made by hand, and a form that was open before.
     for name in ["void", "propose", "archive"] {
@@ -67,7 +70,9 @@ fn a_voided_petition_is_out_of_lists_and_counts_but_in_its_tab_and_in_search() {
 
     let list = clerk.get("/petition?all=1").expect(200);
     assert!(list.says("留下的那一件") && !list.says("砚台路灯一事") && list.says("共 1 条"));
-    assert!(list.says("全部<span class=\"count\">1</span>") && list.says("已作废<span class=\"count\">1</span>"));
+    assert!(
+        list.says("全部<span class=\"count\">1</span>") && list.says("已作废<span class=\"count\">1</span>")
+    );
     let tab = clerk.get("/petition?state=9").expect(200);
     assert!(tab.says("砚台路灯一事") && !tab.says("留下的那一件"));
     let desk = desk(&clerk);
@@ -76,7 +81,13 @@ fn a_voided_petition_is_out_of_lists_and_counts_but_in_its_tab_and_in_search() {
     let found = clerk.search("砚台路灯").text();
     let hit = found.split("<article").find(|h| h.contains(&path)).expect("search finds what is void");
     assert!(hit.contains("已作废"), "{hit}");
-    assert!(!clerk.search("留下的那一件").text().split("<article").any(|h| h.contains(&kept) && h.contains("已作废")));
+    assert!(
+        !clerk
+            .search("留下的那一件")
+            .text()
+            .split("<article")
+            .any(|h| h.contains(&kept) && h.contains("已作废"))
+    );
 }
 
 #[test]
@@ -95,7 +106,9 @@ fn a_clerk_takes_back_an_own_entry_before_it_is_proposed_and_the_head_any_later_
     step(&clerk, &path, "propose");
     let page = clerk.get(&path).expect(200);
     assert!(!page.says("登记有误"), "what lies on the head's table is not taken back by the clerk");
-    clerk.post_form(&format!("{path}/move/void"), &[("version", "2"), ("opinion", REASON), ("submit", "v2")]).expect(422);
+    clerk
+        .post_form(&format!("{path}/move/void"), &[("version", "2"), ("opinion", REASON), ("submit", "v2")])
+        .expect(422);
     // The head is not told to wait for anything more than before, and may take it back at any state.
     step(&head, &path, "accept");
     assert!(!head.get("/").says("信访件 · 已受理"), "a way out is no work that waits");
@@ -104,7 +117,8 @@ fn a_clerk_takes_back_an_own_entry_before_it_is_proposed_and_the_head_any_later_
     // Who prepared does not decide that it never was: one account with every duty.
     let own = all.register(&[]);
     step(&all, &own, "propose");
-    let page = all.post_form(&format!("{own}/move/annul"), &[("version", "2"), ("opinion", REASON), ("submit", "v3")]);
+    let page = all
+        .post_form(&format!("{own}/move/annul"), &[("version", "2"), ("opinion", REASON), ("submit", "v3")]);
     assert!(page.expect(422).says("经办和审批不能是同一个人"));
 }
 
@@ -115,7 +129,8 @@ fn a_voided_regulation_is_shown_as_void_with_its_articles() {
     let list = law.get("/regulation?all=1&size=100").expect(200).text();
     let path = list.split("class=\"row-link\" href=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
     let article = law.get(&path).expect(200).text();
-    let words: String = article.split("<div class=\"text\">").nth(1).unwrap().split('<').next().unwrap().to_owned();
+    let words: String =
+        article.split("<div class=\"text\">").nth(1).unwrap().split('<').next().unwrap().to_owned();
     law.submit(&voiding(&law, &path, "void").set("opinion", REASON)).expect(303);
     let page = law.get(&path).expect(200);
     assert!(page.says("已作废") && page.says(REASON) && !page.says(&format!("{path}/edit")));
@@ -123,7 +138,10 @@ fn a_voided_regulation_is_shown_as_void_with_its_articles() {
     assert!(law.get("/regulation?state=3").says(&format!("href=\"{path}\"")));
     let piece: String = words.chars().take(24).collect();
     let found = law.search(&format!("\"{piece}\"")).text();
-    let hit = found.split("<article").find(|h| h.contains(&format!("href=\"{path}?page="))).expect("its article is found");
+    let hit = found
+        .split("<article")
+        .find(|h| h.contains(&format!("href=\"{path}?page=")))
+        .expect("its article is found");
     assert!(hit.contains("已作废"), "{hit}");
     county.is_sound();
 }

@@ -9,6 +9,7 @@ use crate::records::{self, Kind};
 use crate::web::guard::Call;
 use crate::web::icons::Icon;
 use crate::web::layout::{self, NoticeKind};
+use crate::web::pages::draft;
 use crate::web::respond::Reply;
 use crate::web::view::{self, Outline};
 
@@ -28,10 +29,11 @@ pub fn show(call: &Call) -> Result<Reply> {
         title: "工作台".into(),
         current: "/".into(),
         actions: Some(actions),
-        notice: (call.asked("done") == "password").then(|| (NoticeKind::Ok, "口令已修改。".to_owned())),
+        notice: done(&call.asked("done")).map(|text| (NoticeKind::Ok, text.to_owned())),
         ..Outline::default()
     };
     let work = todo(call)?;
+    let drafts = draft::own(call)?;
     let mut blocks = Vec::new();
     for kind in records::ALL.iter().copied().filter(|k| k.owned && sees(k)) {
         blocks.push(block(call, kind)?);
@@ -42,10 +44,19 @@ pub fn show(call: &Call) -> Result<Reply> {
             (layout::empty(Icon::Key, "您的账户还没有任何权限。请联系安全保密管理员授权。", html! {}))
         } @else {
             @if !administrator { (work) }
+            (drafts)
             @for block in blocks { (block) }
             @if administrator { (duties(call)) }
         }
     })
+}
+
+fn done(what: &str) -> Option<&'static str> {
+    match what {
+        "password" => Some("口令已修改。"),
+        "thrown" => Some("草稿已删除。"),
+        _ => None,
+    }
 }
 
 fn todo(call: &Call) -> Result<Markup> {

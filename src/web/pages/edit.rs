@@ -14,6 +14,7 @@ use crate::web::form::{self, Form};
 use crate::web::guard::Call;
 use crate::web::icons::Icon;
 use crate::web::layout::{self, NoticeKind};
+use crate::web::pages::draft;
 use crate::web::respond::Reply;
 use crate::web::view::{self, Outline};
 
@@ -32,9 +33,12 @@ pub struct Again {
     pub staged: Vec<Waiting>,
 }
 
-/// An empty form.
+/// An empty form, or a draft that is gone on with.
 pub fn new(call: &Call) -> Result<Reply> {
     let kind = creatable(call)?;
+    if !call.asked("draft").is_empty() {
+        return draft::go_on(call, kind);
+    }
     let raw = field::to_raw(kind.fields, &(kind.preset)(call.app.now().day()));
     new_page(call, kind, Again { raw, ..Again::default() }).map(Reply::page)
 }
@@ -43,6 +47,9 @@ pub fn new(call: &Call) -> Result<Reply> {
 pub fn create(call: &Call) -> Result<Reply> {
     let kind = creatable(call)?;
     let actor = &call.live()?.actor;
+    if call.typed("keep") == "draft" && call.file_problem.is_none() {
+        return draft::keep(call, kind, typed(call));
+    }
     if only_more_rows(call, kind) {
         let staged = waiting(call)?;
         return new_page(call, kind, Again { raw: call.raw.clone(), staged, ..Again::default() }).map(Reply::again);
@@ -138,6 +145,7 @@ fn page(call: &Call, kind: &'static Kind, record: Option<&Record>, title: &str, 
         watermark: kind.sensitive,
         ..Outline::default()
     };
+    let drafts = if record.is_none() { draft::others(call, kind, &again.raw)? } else { html! {} };
     let conflict = again.theirs.as_ref().map(|theirs| conflict(kind, theirs, &again.raw));
     let shown = form::form(live, &directory, &Form {
         kind,
@@ -151,7 +159,7 @@ fn page(call: &Call, kind: &'static Kind, record: Option<&Record>, title: &str, 
         files,
         staged: &staged,
     });
-    view::framed(&call.app, live, outline, html! { @if let Some(c) = conflict { (c) } (shown) })
+    view::framed(&call.app, live, outline, html! { (drafts) @if let Some(c) = conflict { (c) } (shown) })
 }
 
 /// Both texts side by side, for every field that differs.
@@ -182,7 +190,7 @@ fn saved<T>(call: &Call, save: impl FnOnce() -> Result<T, SaveError>) -> Result<
     }
 }
 
-fn refused(
+pub(super) fn refused(
     call: &Call,
     kind: &'static Kind,
     error: SaveError,
@@ -249,6 +257,7 @@ fn typed(call: &Call) -> Typed {
         staged: every(&call.raw, "staged"),
         dropped: every(&call.raw, "files.drop"),
         submit: call.submit_id().to_owned(),
+        draft: draft::id_of(&call.raw).to_owned(),
     }
 }
 

@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod backup;
 pub mod desk;
+pub mod draft;
 pub mod edit;
 pub mod error;
 pub mod health;

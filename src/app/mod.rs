@@ -19,6 +19,7 @@ pub mod search;
 pub mod session;
 pub mod setup;
 pub mod stage;
+pub mod viewing;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,6 +1,7 @@
 //! Looking at records of any kind: list, open, history, the identity for a reason, attachments. One code path for every
 //! kind; absent and forbidden look the same; a look at something sensitive is entered before it is shown.
 
+use super::viewing::Look;
 use super::{Actor, App, Right, Scope};
 use crate::base::{Error, RecordId, Result, limits};
 use crate::records::decide;
@@ -45,6 +46,8 @@ pub struct Opened {
     pub record: Record,
     /// There is an identity part.
     pub has_identity: bool,
+    /// What each attachment is, where it can be looked at in the page.
+    pub looks: Vec<Option<Look>>,
     /// Moves the actor may make now.
     pub moves: Vec<&'static Move>,
     /// Moves by which the actor may take the entry out of the flow now.
@@ -169,6 +172,7 @@ impl App {
             children,
             children_total,
             versions: versions(&snapshot, kind, &record)?,
+            looks: self.looks(&before_files(kind, &record)),
             record,
         })
     }

@@ -44,6 +44,8 @@ actions! {
     REVEAL = 23, "查看检举控告人";
     /// An attachment was fetched.
     DOWNLOAD = 24, "下载附件";
+    /// An attachment was looked at in the page.
+    VIEW = 25, "查看附件";
     /// Somebody logged in.
     LOGIN = 30, "登录";
     /// A log-in failed.

@@ -85,4 +85,6 @@ pub static ROUTES: &[Route] = &[
     post("/{kind}/{id}/identity", Access::Account, pages::record::reveal),
     post("/{kind}/{id}/password", Access::Account, pages::password::reset),
     get("/{kind}/{id}/files/{place}", Access::Account, pages::record::download),
+    get("/{kind}/{id}/files/{place}/view", Access::Account, pages::viewing::show),
+    get("/{kind}/{id}/files/{place}/inline", Access::Account, pages::viewing::inline),
 ];

@@ -25,5 +25,6 @@ mod register;
 mod resume;
 mod rights;
 mod twice;
+mod viewing;
 mod void;
 mod wire;

@@ -76,6 +76,9 @@ const TABLE: &[(&str, &str, &str, [u16; 8])] = &[
     ("POST", "/{kind}/{id}/password", "P/password", [303, 404, 404, 404, 404, 404, 404, 404]),
     ("GET", "/{kind}/{id}/files/{place}", "P/files/0", [303, 200, 404, 200, 404, 404, 404, 404]),
     ("GET", "/{kind}/{id}/files/{place}", "P/files/9", [303, 404, 404, 404, 404, 404, 404, 404]),
+    ("GET", "/{kind}/{id}/files/{place}/view", "P/files/0/view", [303, 200, 404, 200, 404, 404, 404, 404]),
+    ("GET", "/{kind}/{id}/files/{place}/view", "P/files/9/view", [303, 404, 404, 404, 404, 404, 404, 404]),
+    ("GET", "/{kind}/{id}/files/{place}/inline", "P/files/0/inline", [303, 200, 404, 200, 404, 404, 404, 404]),
     ("POST", "/logout", "/logout", [303; 8]),
 ];
 
@@ -111,7 +114,7 @@ fn every_route_answers_everybody_as_the_table_says() {
     let unit = "石鼓岭镇纪委";
     let (clerk, law) = (county.clerk(unit), county.person("fagui"));
     let form = clerk.form("/petition/new").fill(PETITION).set("petitioner.name", "来信人丁");
-    let petition = path_of(&clerk.submit(&form.attach("原件.txt", b"scan")).expect(303));
+    let petition = path_of(&clerk.submit(&form.attach("原件.png", b"\x89PNG\r\n\x1a\nscan")).expect(303));
     let form = law.form("/regulation/new").fill(&[("title", "望澜县办法"), ("text", "第一条 为了规范。")]);
     let regulation = path_of(&law.submit(&form).expect(303));
     let sysadmin = county.sysadmin();

@@ -15,3 +15,4 @@ pub mod record;
 pub mod resume;
 pub mod search;
 pub mod setup;
+pub mod viewing;

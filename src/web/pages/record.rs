@@ -90,7 +90,7 @@ fn page(call: &Call, opened: &Opened, revealed: Option<&Record>, problem: Option
         @if kind.owned { (head(kind, record, &directory)) }
         (groups(kind, record, &directory))
         (identity(call, kind, opened, revealed, &directory)?)
-        (files(kind, record))
+        (files(kind, opened))
         (moves(call, kind, opened)?)
         (voiding(call, kind, opened)?)
         (handling(kind, record, &directory))
@@ -221,7 +221,8 @@ fn identity(
     })
 }
 
-fn files(kind: &Kind, record: &Record) -> Markup {
+fn files(kind: &Kind, opened: &Opened) -> Markup {
+    let record = &opened.record;
     let Some(field) = kind.fields.iter().find(|f| matches!(f.widget, Widget::Files)) else { return html! {} };
     let files = record.fields.files(field.tag);
     html! {
@@ -229,9 +230,13 @@ fn files(kind: &Kind, record: &Record) -> Markup {
             section.section {
                 h2 { (field.label) span.count { (files.len()) } }
                 ul.files { @for (place, file) in files.iter().enumerate() { li {
+                    @let address = format!("/{}/{}/files/{place}", kind.name, record.id);
+                    @let looked = opened.looks.get(place).is_some_and(Option::is_some);
                     (Icon::File.svg())
-                    a href=(format!("/{}/{}/files/{place}", kind.name, record.id)) download { (file.name) }
+                    @if looked { a href=(format!("{address}/view")) { (file.name) } }
+                    @else { a href=(address) download { (file.name) } }
                     span.size { (view::size(file.size)) }
+                    @if looked { span.end.no-print { a href=(address) download { "下载" } } }
                 } } }
             }
         }

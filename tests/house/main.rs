@@ -27,4 +27,5 @@ mod rights;
 mod twice;
 mod viewing;
 mod void;
+mod watermark;
 mod wire;

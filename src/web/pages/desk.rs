@@ -28,6 +28,7 @@ pub fn show(call: &Call) -> Result<Reply> {
     let outline = Outline {
         title: "工作台".into(),
         current: "/".into(),
+        watermark: records::ALL.iter().any(|k| k.sensitive && sees(k)),
         actions: Some(actions),
         notice: done(&call.asked("done")).map(|text| (NoticeKind::Ok, text.to_owned())),
         ..Outline::default()

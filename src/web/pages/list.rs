@@ -32,6 +32,7 @@ pub fn show(call: &Call) -> Result<Reply> {
         current: format!("/{}", kind.name),
         crumbs: vec![("工作台".into(), "/".into()), (kind.label.into(), String::new())],
         actions: Some(actions(call, kind)),
+        watermark: kind.sensitive,
         notice: bad_date.then(|| (NoticeKind::Warn, "日期请写成 2026-03-05 这样的形式，已忽略不能识别的日期。".into())),
         ..Outline::default()
     };

@@ -7,6 +7,7 @@ pub mod access;
 pub mod audit;
 pub mod backup;
 pub mod change;
+pub mod choice;
 pub mod demo;
 pub mod doctor;
 pub mod draft;

@@ -25,7 +25,6 @@ struct Session {
     began: Moment,
     seen: Moment,
     searches: VecDeque<(String, Query)>,
-    filters: HashMap<&'static str, String>,
 }
 
 /// A form that arrived without a session, kept in memory until its owner logs in again.
@@ -64,7 +63,6 @@ impl App {
             began: now,
             seen: now,
             searches: VecDeque::new(),
-            filters: HashMap::new(),
         };
         let mut inner = lock(&self.sessions.0);
         inner.live.retain(|_, s| s.account != account && !ended(s, now));
@@ -125,18 +123,6 @@ impl App {
             }
         }
         Ok(id)
-    }
-
-    /// Keeps the filters a person last used on a list.
-    pub fn remember_filters(&self, live: &Live, list: &'static str, filters: &str) {
-        if let Some(session) = lock(&self.sessions.0).live.get_mut(&live.key) {
-            session.filters.insert(list, filters.to_owned());
-        }
-    }
-
-    /// The filters a person last used on a list.
-    pub fn recall_filters(&self, live: &Live, list: &str) -> Option<String> {
-        lock(&self.sessions.0).live.get(&live.key)?.filters.get(list).cloned()
     }
 
     /// A mark for the browser that says who used it last; only this store can make it.

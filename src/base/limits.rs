@@ -83,6 +83,8 @@ pub const STORE_CACHE_BYTES: usize = 128 << 20;
 pub const PAGE_ROWS: u64 = 20;
 /// Rows of a list page at most.
 pub const PAGE_ROWS_MAX: u64 = 100;
+/// Characters of one filter that a list remembers.
+pub const FILTER_CHARS: usize = 40;
 /// Rows below a record on one page (articles of a regulation).
 pub const CHILD_ROWS: usize = 100;
 /// Records the index may lag behind and still be complete by scanning.

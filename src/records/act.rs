@@ -54,6 +54,8 @@ actions! {
     LOGOUT = 32, "退出";
     /// A password was set.
     PASSWORD = 33, "设置口令";
+    /// Somebody chose the filters or columns of a list.
+    CHOICE = 34, "设置列表";
     /// Article 16 refused a person; nothing else was kept.
     GATE = 40, "科级限制拦截";
     /// Something was asked for without the right to it.

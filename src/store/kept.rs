@@ -8,7 +8,7 @@ use crate::base::{Error, Result};
 use crate::records::{Fields, FileRef, Value};
 
 /// Names below which facts of this form lie.
-pub(super) const PREFIXES: &[&str] = &[fact::DRAFT];
+pub(super) const PREFIXES: &[&str] = &[fact::DRAFT, fact::CHOICE];
 
 impl Snapshot {
     /// What is kept under a name.

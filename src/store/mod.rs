@@ -73,6 +73,8 @@ pub mod fact {
     pub const LAST_BACKUP: &str = "last_backup";
     /// Drafts lie under this prefix: `draft.<account>.<id>`, sealed.
     pub const DRAFT: &str = "draft.";
+    /// What people chose for their lists: `choice.<account>.<kind>`, sealed.
+    pub const CHOICE: &str = "choice.";
     /// Sealed: key of keyed hashes.
     pub const LOOKUP_KEY: &str = "secret.lookup";
     /// Sealed: key of names of attachments.

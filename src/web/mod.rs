@@ -75,6 +75,7 @@ pub static ROUTES: &[Route] = &[
     get("/search/{id}", Access::Account, pages::search::show),
     post("/drafts/{id}", Access::Account, pages::draft::throw),
     get("/{kind}", Access::Account, pages::list::show),
+    post("/{kind}/columns", Access::Account, pages::columns::choose),
     get("/{kind}/new", Access::Account, pages::edit::new),
     post("/{kind}/new", Access::Account, pages::edit::create),
     get("/{kind}/{id}", Access::Account, pages::record::show),

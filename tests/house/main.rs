@@ -9,6 +9,7 @@
 #![allow(clippy::needless_pass_by_value, clippy::type_complexity, reason = "a story reads better without either")]
 
 mod canaries;
+mod choices;
 mod county;
 mod crash;
 mod doors;

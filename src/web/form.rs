@@ -43,7 +43,8 @@ pub fn form(live: &Live, directory: &Directory, f: &Form<'_>) -> Markup {
     let mut groups: Vec<&str> = shown.iter().map(|x| x.group).collect();
     groups.dedup();
     let first = f.problems.first().map(|(n, _)| n.as_str());
-    let focus = first.unwrap_or_else(|| shown.first().map_or("", |x| x.name));
+    let added = added_row(f);
+    let focus = first.or(added.as_deref()).unwrap_or_else(|| shown.first().map_or("", |x| x.name));
     html! {
         @if !f.problems.is_empty() { (summary(f)) }
         form.form method="post" action=(f.action) enctype="multipart/form-data" autocomplete="off" novalidate {
@@ -78,15 +79,23 @@ pub fn form(live: &Live, directory: &Directory, f: &Form<'_>) -> Markup {
                 }
             }
             div.form-bar {
-                button.btn.btn-primary type="submit" accesskey="s" { "保存" }
+                button.btn.btn-primary type="submit" accesskey="s" data-key="save" { "保存" }
                 @if f.version.is_none() {
                     button.btn type="submit" name="keep" value="draft" accesskey="d" { "存为草稿" }
                 }
                 a.btn.btn-link href=(f.cancel) { "取消" }
-                span.help { "快捷键 Alt+S 保存；带 " em.req { "*" } " 的为必填项" }
+                span.help { "快捷键 Ctrl+S 保存（停用脚本时用 Alt+S）；带 " em.req { "*" } " 的为必填项" }
             }
         }
     }
+}
+
+/// The first input of the row that was just asked for.
+fn added_row(f: &Form<'_>) -> Option<String> {
+    let field = f.kind.fields.iter().find(|x| x.name == field::first(f.raw, "rows.add"))?;
+    let Widget::Rows(columns) = field.widget else { return None };
+    let next = field::row_numbers(f.raw, field.name).last().map_or(0, |n| n + 1);
+    Some(format!("{}.{next}.{}", field.name, columns.first()?.name))
 }
 
 fn is_files(field: &Field) -> bool {

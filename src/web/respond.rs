@@ -46,13 +46,14 @@ impl Reply {
     }
 }
 
-/// Content policy: nothing but our own style sheet, forms to ourselves, no frames.
-const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; \
+/// Content policy: nothing but our own style sheet and keys, forms to ourselves, no frames. An attachment is no script:
+/// none is sent with a type of script, and `nosniff` keeps browsers from guessing.
+const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; form-action 'self'; \
 base-uri 'none'; frame-ancestors 'none'";
 
 /// The same for a page that holds a document: it may be an attachment of ours.
-const VIEWER_POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; object-src 'self'; \
-frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+const VIEWER_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; \
+object-src 'self'; frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 /// A picture needs nothing and may do nothing, wherever it is opened.
 const PICTURE_POLICY: &str =

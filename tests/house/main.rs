@@ -19,6 +19,7 @@ mod form;
 mod gate;
 mod hostile;
 mod identity;
+mod keys;
 mod matrix;
 mod mending;
 mod passwords;

@@ -1,6 +1,7 @@
 //! Entering, changing and moving records of any kind: check and act in one transaction, the same submit id gives the
 //! same record, a stale version gives both texts, and article 16 is asked before anything is kept.
 
+use super::stage::Owner;
 use super::record::{authorise, before_files, files_tag, live};
 use super::{Actor, App, Right, Scope};
 use crate::base::{Error, ErrorKind, RecordId, Result};
@@ -18,12 +19,16 @@ pub struct Typed {
     pub raw: Raw,
     /// New attachments, sealed already.
     pub files: Vec<FileRef>,
+    /// Tokens of attachments that waited from an earlier try.
+    pub staged: Vec<String>,
     /// Names of sealed files to leave out.
     pub dropped: Vec<String>,
     /// One-time id of the form.
     pub submit: String,
     /// The identity was opened for this change, with a reason; otherwise it stays as it is.
     pub revealed: bool,
+    /// Id of the draft the form came from, empty for none; it goes with the registration.
+    pub draft: String,
 }
 
 /// Name of the hidden input of forms in which the identity can be typed: what is empty there is to be empty.
@@ -36,10 +41,10 @@ pub const IDENTITY_SHOW: &str = "identity.show";
 impl Typed {
     /// The form's id with a digest of what it says: the same form sent twice has the same mark, a form that was gone
     /// back to and mended has another.
-    fn mark(&self) -> String {
-        let kept = ["csrf", "submit", "version", "staged", IDENTITY_REASON];
+    fn mark(&self, brought: &[FileRef]) -> String {
+        let kept = ["csrf", "submit", "version", "staged", "draft", IDENTITY_REASON];
         let texts = self.raw.iter().filter(|(n, _)| !kept.contains(&n.as_str()));
-        let files = self.files.iter().map(|f| format!("{}\0{}", f.name, f.size));
+        let files = brought.iter().map(|f| format!("{}\0{}", f.name, f.size));
         let all: Vec<String> = texts.map(|(n, v)| format!("{n}\0{v}")).chain(files).collect();
         mark(&self.submit, &all.join("\u{1}"))
     }
@@ -76,7 +81,7 @@ impl App {
     pub fn create(&self, actor: &Actor, kind: &'static Kind, typed: Typed) -> Result<RecordId, SaveError> {
         let (fields, problems) = field::parse(kind.fields, &typed.raw);
         if decide::gate_refuses(kind, &fields) {
-            return Err(self.gate(actor, &typed.files));
+            return Err(self.gate(actor, &typed));
         }
         if !problems.is_empty() {
             return Err(SaveError::Problems(problems));
@@ -88,17 +93,19 @@ impl App {
             .iter()
             .filter(|(tag, _)| kind.field(*tag).is_some_and(|f| actor.may_type(kind, f, None)))
             .collect();
-        let fields = with_files(kind, fields, &[], &typed);
-        let files = typed.files.clone();
-        let actor = actor.clone();
+        let brought = self.brought(actor, &typed);
+        let fields = with_files(kind, fields, &[], &brought, &typed.dropped);
+        let (mark, files) = (typed.mark(&brought), typed.files);
+        let (submit, actor) = (typed.submit, actor.clone());
+        let (author, draft) = (actor.clone(), typed.draft.clone());
         let outcome = self.store.submit(move |txn| {
             let live = live(txn, &actor)?;
             if live.scope(kind, Right::Create) == Scope::Nothing {
                 return Err(Error::denied());
             }
-            if let Some(done) = already(txn, kind, actor.account, &typed.submit)? {
+            if let Some(done) = already(txn, kind, actor.account, &submit)? {
                 txn.act(Act::new(actor.doer(), act::CREATE).note("repeat").refused());
-                let same = done.fields.text(MADE_BY) == typed.mark();
+                let same = done.fields.text(MADE_BY) == mark;
                 return Ok(if same { Ok((done.id, false)) } else { Err(Changed::Stale(Box::new(done))) });
             }
             let mut taken = taken_keys(txn, kind, &fields, None)?;
@@ -107,18 +114,21 @@ impl App {
                 txn.act(Act::new(actor.doer(), act::CREATE).note("taken").refused());
                 return Ok(Err(Changed::Refused(Refusal::Problems(taken))));
             }
-            let made = decide::create(kind, fields.with_text(MADE_BY, typed.mark()), live.author(), txn.now());
+            let made = decide::create(kind, fields.with_text(MADE_BY, mark), live.author(), txn.now());
             txn.act(Act::new(actor.doer(), act::CREATE));
             match made {
-                Ok(record) => txn.create(record).map(|id| Ok((id, true))),
+                Ok(record) => {
+                    if !draft.is_empty() {
+                        txn.forget(&super::draft::name(actor.account, &draft));
+                    }
+                    txn.create(record).map(|id| Ok((id, true)))
+                }
                 Err(refusal) => Ok(Err(Changed::Refused(refusal))),
             }
         })?;
         let (id, fresh) = outcome.map_err(|changed| self.not_saved(changed))?;
-        if !fresh {
-            // The first time brought the same files.
-            files.iter().try_for_each(|file| self.store.discard_blob(file))?;
-        }
+        self.settle_files(fresh, &brought, &files)?;
+        self.forget_draft(&author, &typed.draft);
         Ok(id)
     }
 
@@ -138,7 +148,7 @@ impl App {
         let may = |f: &Field| actor.may_type(kind, f, Some(&existing));
         let (fields, mut problems) = field::parse(kind.fields, &typed.raw);
         if decide::gate_refuses(kind, &fields) {
-            return Err(self.gate(actor, &typed.files));
+            return Err(self.gate(actor, &typed));
         }
         problems.retain(|(name, _)| {
             let own = kind.fields.iter().find(|f| name == f.name || name.starts_with(&format!("{}.", f.name)));
@@ -152,11 +162,11 @@ impl App {
         if !problems.is_empty() {
             return Err(SaveError::Problems(problems));
         }
-        let files = typed.files.clone();
-        let actor = actor.clone();
+        let brought = self.brought(actor, &typed);
+        let (mark, files, dropped) = (typed.mark(&brought), typed.files, typed.dropped);
+        let (saved, actor) = (brought.clone(), actor.clone());
         let outcome = self.store.submit(move |txn| {
             let before = authorise(txn, &actor, kind, Right::Edit, id)?;
-            let mark = typed.mark();
             if before.fields.text(CHANGED_BY) == mark && !mark.is_empty() {
                 txn.act(Act::new(actor.doer(), act::UPDATE).note("repeat").refused());
                 return Ok(Ok(false));
@@ -188,16 +198,14 @@ impl App {
                     if moves_person(kind, &before.fields, &after.fields) {
                         after.fields.remove(account::tag::ROLES);
                     }
-                    after.fields = with_files(kind, after.fields, &before_files(kind, &before), &typed);
+                    after.fields = with_files(kind, after.fields, &before_files(kind, &before), &brought, &dropped);
                     after.fields.insert(CHANGED_BY, Value::Text(mark));
                     txn.update(after).map(|()| Ok(true))
                 }
             }
         })?;
         let fresh = outcome.map_err(|changed| self.not_saved(changed))?;
-        if !fresh {
-            files.iter().try_for_each(|file| self.store.discard_blob(file))?;
-        }
+        self.settle_files(fresh, &saved, &files)?;
         Ok(id)
     }
 
@@ -245,11 +253,10 @@ impl App {
     }
 
     /// Article 16: nothing of the input stays; that something was refused is entered without a word of it.
-    fn gate(&self, actor: &Actor, files: &[FileRef]) -> SaveError {
-        for file in files {
-            if let Err(e) = self.store.discard_blob(file) {
-                return e.into();
-            }
+    fn gate(&self, actor: &Actor, typed: &Typed) -> SaveError {
+        let new = typed.files.iter().try_for_each(|file| self.store.discard_blob(file));
+        if let Err(e) = new.and_then(|()| self.drop_staged(actor, &typed.staged)) {
+            return e.into();
         }
         let act = Act::new(actor.doer(), act::GATE).refused();
         let entered = self.store.submit(move |txn| {
@@ -257,6 +264,21 @@ impl App {
             Ok(())
         });
         entered.map_or_else(SaveError::Failed, |()| SaveError::Gate)
+    }
+
+    /// Every attachment a form brings: those that waited, then the new ones.
+    fn brought(&self, actor: &Actor, typed: &Typed) -> Vec<FileRef> {
+        let staged = self.staged(actor, &typed.draft, &typed.staged);
+        staged.into_iter().map(|(file, _)| file).chain(typed.files.iter().cloned()).collect()
+    }
+
+    /// After a form was accepted: the record names its files, or an earlier time brought the same ones.
+    fn settle_files(&self, fresh: bool, brought: &[FileRef], new: &[FileRef]) -> Result<()> {
+        if fresh {
+            self.own_staged(brought, &Owner::Record);
+            return Ok(());
+        }
+        new.iter().try_for_each(|file| self.store.discard_blob(file))
     }
 
     fn not_saved(&self, changed: Changed) -> SaveError {
@@ -268,6 +290,8 @@ impl App {
             Refusal::Problems(problems) => SaveError::Problems(problems),
             Refusal::Gate => SaveError::Gate,
             Refusal::NotNow => Error::new(ErrorKind::Stale, "记录的状态已变，这一步现在不能做。请刷新后再看。").into(),
+            Refusal::NotOwn => Error::invalid("只能作废自己登记的记录。不是本人登记的，请由负责人作废。").into(),
+            Refusal::Void => Error::invalid("这条记录已作废，只能查看，不能修改。").into(),
             Refusal::OwnWork => Error::invalid("经办和审批不能是同一个人，请由另一位负责人审批。").into(),
         }
     }
@@ -344,10 +368,19 @@ fn not_alone(input: &str) -> Refusal {
     Refusal::Problems(vec![(input.to_owned(), text.to_owned())])
 }
 
-fn with_files(kind: &Kind, mut fields: Fields, before: &[FileRef], typed: &Typed) -> Fields {
+/// Attachments after a change. What the record had already stays or goes as the form says; a token of it that still
+/// stands in the form adds nothing.
+fn with_files(
+    kind: &Kind,
+    mut fields: Fields,
+    before: &[FileRef],
+    brought: &[FileRef],
+    dropped: &[String],
+) -> Fields {
     let Some(tag) = files_tag(kind) else { return fields };
-    let kept = before.iter().filter(|f| !typed.dropped.contains(&f.blob));
-    let files: Vec<FileRef> = kept.chain(&typed.files).cloned().collect();
+    let kept = before.iter().filter(|f| !dropped.contains(&f.blob));
+    let new = brought.iter().filter(|f| !before.iter().any(|b| b.blob == f.blob));
+    let files: Vec<FileRef> = kept.chain(new).cloned().collect();
     fields.remove(tag);
     if files.is_empty() { fields } else { fields.with(tag, Value::Files(files)) }
 }

@@ -7,8 +7,10 @@ pub mod access;
 pub mod audit;
 pub mod backup;
 pub mod change;
+pub mod choice;
 pub mod demo;
 pub mod doctor;
+pub mod draft;
 pub mod follower;
 pub mod import;
 pub mod login;
@@ -18,6 +20,7 @@ pub mod search;
 pub mod session;
 pub mod setup;
 pub mod stage;
+pub mod viewing;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -35,6 +38,7 @@ pub struct App {
     sessions: session::Sessions,
     throttle: login::Throttle,
     staged: stage::Staged,
+    drafts: draft::Drafts,
     names: names::Names,
     desk: import::desk::Desk,
 }
@@ -54,6 +58,7 @@ impl App {
             sessions: session::Sessions::default(),
             throttle: login::Throttle::default(),
             staged: stage::Staged::default(),
+            drafts: draft::Drafts::default(),
             names: names::Names::default(),
             desk: import::desk::Desk::default(),
         });

@@ -2,6 +2,7 @@
 //! kind; absent and forbidden look the same; a look at something sensitive is entered before it is shown.
 
 use super::session::Live;
+use super::viewing::Look;
 use super::{Actor, App, Right, Scope};
 use crate::base::{Error, RecordId, Result, limits};
 use crate::records::decide;
@@ -14,7 +15,7 @@ use crate::store::{Act, BlobReader, Header, ListQuery, Snapshot, Txn};
 pub struct ListInput {
     /// Only these units.
     pub units: Vec<RecordId>,
-    /// Only this state.
+    /// Only this state; otherwise all but void ones.
     pub state: Option<u8>,
     /// First day `yyyymmdd`, 0 for no bound.
     pub from: i32,
@@ -34,7 +35,7 @@ pub struct ListPage {
     pub rows: Vec<Record>,
     /// Records in the chosen state.
     pub total: u64,
-    /// Records in every state.
+    /// Records in every state, void ones too.
     pub tallies: Vec<(u8, u64)>,
     /// Units the actor may see records of.
     pub units: Vec<RecordId>,
@@ -46,8 +47,12 @@ pub struct Opened {
     pub record: Record,
     /// There is an identity part.
     pub has_identity: bool,
+    /// What each attachment is, where it can be looked at in the page.
+    pub looks: Vec<Option<Look>>,
     /// Moves the actor may make now.
     pub moves: Vec<&'static Move>,
+    /// Moves by which the actor may take the entry out of the flow now.
+    pub voiding: Vec<&'static Move>,
     /// There are moves only another person may make, because this one prepared what is to be approved.
     pub own_work: bool,
     /// The actor may change it.
@@ -83,20 +88,21 @@ impl App {
         } else {
             units.iter().copied().filter(|u| input.units.contains(u)).collect()
         };
-        let all_states: Vec<u8> = kind.flow.states.iter().map(|s| s.tag).collect();
+        let every = kind.flow.states.iter().map(|s| s.tag).collect();
         let mut query = ListQuery {
             kind,
             units: chosen,
-            states: all_states,
+            states: every,
             from: input.from,
             to: input.to,
             oldest_first: input.oldest_first,
         };
         let snapshot = self.store.read()?;
         let tallies = snapshot.tally(&query)?;
-        if let Some(state) = input.state {
-            query.states = vec![state];
-        }
+        query.states = match input.state {
+            Some(state) => vec![state],
+            None => kind.flow.counted().map(|s| s.tag).collect(),
+        };
         let total = tallies.iter().filter(|(s, _)| query.states.contains(s)).map(|(_, n)| n).sum();
         let ids = snapshot.list(&query, input.page.saturating_mul(input.size), input.size)?;
         let rows = ids.into_iter().filter_map(|id| snapshot.get(id, false).transpose());
@@ -124,7 +130,7 @@ impl App {
         let snapshot = self.store.read()?;
         let mut all = Vec::new();
         for state in kind.flow.states.iter().filter(|s| matches!(s.tone, Tone::Open | Tone::Waiting)) {
-            let moves = kind.flow.moves.iter().filter(|m| m.from.contains(&state.tag));
+            let moves = kind.flow.onward(state.tag);
             let reach = moves.map(|m| actor.scope(kind, Right::Move(m.duty))).max();
             let reach = reach.unwrap_or_else(|| actor.scope(kind, Right::Edit));
             let units = self.units_of(actor, kind, reach)?;
@@ -149,19 +155,25 @@ impl App {
         let record = self.visible(&snapshot, actor, kind, id)?;
         self.answer_for(actor, act::READ, kind, std::slice::from_ref(&record))?;
         let may = |right| actor.may(kind, right, record.unit);
-        let moves: Vec<_> = kind.flow.open_moves(&record).filter(|m| may(Right::Move(m.duty))).collect();
+        let open = kind.flow.open_moves(&record).filter(|m| may(Right::Move(m.duty)));
+        let moves = open.filter(|m| !decide::is_others_entry(&record, m, actor.account));
         let own = |m: &&'static Move| decide::is_own_work(kind, &record, m, actor.account);
-        let (own_work, moves) = moves.into_iter().partition::<Vec<_>, _>(own);
+        let (own_work, moves) = moves.partition::<Vec<_>, _>(own);
+        let (voiding, moves) = moves.into_iter().partition(|m| kind.flow.voids(m));
         let (children, children_total) = children(&snapshot, actor, &record, page)?;
         Ok(Opened {
             has_identity: snapshot.has_identity(id)?,
             moves,
-            own_work: !own_work.is_empty(),
-            may_edit: may(Right::Edit) && !kind.flow.awaits_approval(record.state),
+            voiding,
+            own_work: own_work.iter().any(|m| !kind.flow.voids(m)),
+            may_edit: may(Right::Edit)
+                && !kind.flow.awaits_approval(record.state)
+                && !kind.flow.is_void(record.state),
             may_identify: actor.may_identify(kind, record.unit),
             children,
             children_total,
             versions: versions(&snapshot, kind, &record)?,
+            looks: self.looks(&before_files(kind, &record)),
             record,
         })
     }

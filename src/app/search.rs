@@ -42,6 +42,8 @@ pub struct Hit {
     pub title: Vec<Piece>,
     /// The piece of text around what matched.
     pub snippet: Vec<Piece>,
+    /// What it belongs to was entered by mistake: the label of that state.
+    pub parent_void: Option<&'static str>,
 }
 
 /// Results of a search.
@@ -113,7 +115,8 @@ impl App {
                 let title = search::highlight(&kind.title_of(&record), text);
                 let body = texts(kind, &record.fields, Search::Body);
                 let snippet = search::snippet(&body, text, limits::SNIPPET_CHARS);
-                hits.push(Hit { record, kind, title, snippet });
+                let parent_void = parent_void(snapshot, kind, &record)?;
+                hits.push(Hit { record, kind, title, snippet, parent_void });
             }
         }
         Ok(hits)
@@ -138,6 +141,14 @@ impl App {
         let position = index.position().unwrap_or_default();
         Ok((self.follower.lag(), index.doc_count(), index.size_bytes()?, position))
     }
+}
+
+/// The state of the record this one is a row of, where that was entered by mistake.
+fn parent_void(snapshot: &Snapshot, kind: &Kind, record: &Record) -> Result<Option<&'static str>> {
+    let Some((id, _)) = kind.parent_of(record) else { return Ok(None) };
+    let parent = snapshot.get(id, false)?;
+    let flow = parent.and_then(|p| Some((records::by_tag(p.kind)?.flow, p.state)));
+    Ok(flow.filter(|(flow, state)| flow.is_void(*state)).map(|(flow, state)| flow.label(state)))
 }
 
 /// What the actor may find.

@@ -25,7 +25,6 @@ struct Session {
     began: Moment,
     seen: Moment,
     searches: VecDeque<(String, Query)>,
-    filters: HashMap<&'static str, String>,
     revealed: VecDeque<RecordId>,
 }
 
@@ -65,7 +64,6 @@ impl App {
             began: now,
             seen: now,
             searches: VecDeque::new(),
-            filters: HashMap::new(),
             revealed: VecDeque::new(),
         };
         let mut inner = lock(&self.sessions.0);
@@ -127,18 +125,6 @@ impl App {
             }
         }
         Ok(id)
-    }
-
-    /// Keeps the filters a person last used on a list.
-    pub fn remember_filters(&self, live: &Live, list: &'static str, filters: &str) {
-        if let Some(session) = lock(&self.sessions.0).live.get_mut(&live.key) {
-            session.filters.insert(list, filters.to_owned());
-        }
-    }
-
-    /// The filters a person last used on a list.
-    pub fn recall_filters(&self, live: &Live, list: &str) -> Option<String> {
-        lock(&self.sessions.0).live.get(&live.key)?.filters.get(list).cloned()
     }
 
     /// Keeps that the identity of a record was opened for a change, with its reason in the journal.

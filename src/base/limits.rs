@@ -44,6 +44,10 @@ pub const SESSION_MAX_S: i64 = 10 * 3600;
 pub const PARKED_PER_LOGIN: usize = 1;
 /// Submissions kept for all users, bytes.
 pub const PARKED_BYTES: usize = 16 << 20;
+/// Drafts of one account.
+pub const DRAFTS_PER_ACCOUNT: usize = 20;
+/// Drafts that may not be stored, of all accounts, bytes.
+pub const DRAFT_MEMORY_BYTES: usize = 16 << 20;
 /// Remembered results of one-time submit ids.
 pub const SUBMIT_IDS: usize = 10_000;
 /// Remembered searches of one session.
@@ -93,6 +97,8 @@ pub const STORE_CACHE_BYTES: usize = 128 << 20;
 pub const PAGE_ROWS: u64 = 20;
 /// Rows of a list page at most.
 pub const PAGE_ROWS_MAX: u64 = 100;
+/// Characters of one filter that a list remembers.
+pub const FILTER_CHARS: usize = 40;
 /// Rows below a record on one page (articles of a regulation).
 pub const CHILD_ROWS: usize = 100;
 /// Records the index may lag behind and still be complete by scanning.

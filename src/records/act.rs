@@ -30,6 +30,10 @@ actions! {
     ADVANCE = 12, "办理";
     /// A chunk of records came in from a file.
     IMPORT = 13, "导入";
+    /// A form was kept as a draft; the note says in what, and nothing of what it says.
+    DRAFT = 14, "存草稿";
+    /// A draft was thrown away.
+    DRAFT_GONE = 15, "删除草稿";
     /// A record was opened.
     READ = 20, "查看";
     /// A list was shown.
@@ -40,6 +44,8 @@ actions! {
     REVEAL = 23, "查看检举控告人";
     /// An attachment was fetched.
     DOWNLOAD = 24, "下载附件";
+    /// An attachment was looked at in the page.
+    VIEW = 25, "查看附件";
     /// Somebody logged in.
     LOGIN = 30, "登录";
     /// A log-in failed.
@@ -48,6 +54,8 @@ actions! {
     LOGOUT = 32, "退出";
     /// A password was set.
     PASSWORD = 33, "设置口令";
+    /// Somebody chose the filters or columns of a list.
+    CHOICE = 34, "设置列表";
     /// Article 16 refused a person; nothing else was kept.
     GATE = 40, "科级限制拦截";
     /// Something was asked for without the right to it.

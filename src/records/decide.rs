@@ -2,7 +2,7 @@
 //! mended. Pure: time, numbers and the actor's rights come from outside.
 
 use super::field::{self, Problem};
-use super::flow::{Duty, Move};
+use super::flow::{Duty, Move, Tone};
 use super::{Author, Field, Fields, Kind, Record, Value, rank};
 use crate::base::{Moment, RecordId, limits};
 
@@ -17,6 +17,10 @@ pub enum Refusal {
     NotNow,
     /// Who prepared may not approve.
     OwnWork,
+    /// An entry is taken back by whoever made it, and nobody else.
+    NotOwn,
+    /// What was entered by mistake stays as it is.
+    Void,
 }
 
 /// A new record; its id and register number are given by the store.
@@ -45,6 +49,9 @@ pub fn amend(
     editable: &dyn Fn(&Field) -> bool,
     now: Moment,
 ) -> Result<Record, Refusal> {
+    if kind.flow.is_void(record.state) {
+        return Err(Refusal::Void);
+    }
     let may = |tag: u16| kind.field(tag).is_some_and(|f| f.typed() && editable(f));
     let kept = record.fields.iter().filter(|(tag, _)| !may(*tag));
     let mut fields: Fields = kept.chain(typed.iter().filter(|(tag, _)| may(*tag))).collect();
@@ -66,10 +73,14 @@ pub fn advance(
     if !mv.from.contains(&record.state) {
         return Err(Refusal::NotNow);
     }
-    let opinion = field::remark(&format!("{}意见", mv.label), opinion, limits::OPINION_CHARS)
+    let asked = if kind.flow.voids(mv) { "理由" } else { "意见" };
+    let opinion = field::remark(&format!("{}{asked}", mv.label), opinion, limits::OPINION_CHARS)
         .map_err(|problem| Refusal::Problems(vec![("opinion".into(), problem)]))?;
     if is_own_work(kind, record, mv, author.account) {
         return Err(Refusal::OwnWork);
+    }
+    if is_others_entry(record, mv, author.account) {
+        return Err(Refusal::NotOwn);
     }
     let mut fields = record.fields.clone();
     if let Some(tag) = kind.flow.trail {
@@ -105,6 +116,11 @@ pub fn is_own_work(kind: &Kind, record: &Record, mv: &Move, account: RecordId) -
     mv.duty == Duty::Approve && last_hand(kind, record) == Some(account)
 }
 
+/// The move takes back an entry, and this account did not make it.
+pub fn is_others_entry(record: &Record, mv: &Move, account: RecordId) -> bool {
+    mv.duty == Duty::Enter && record.creator != account
+}
+
 /// Who prepared what is now to be approved: the last to make a move that prepares, or whoever entered the record.
 fn last_hand(kind: &Kind, record: &Record) -> Option<RecordId> {
     let prepares = |label: &str| kind.flow.moves.iter().any(|m| m.duty == Duty::Handle && m.label == label);
@@ -121,12 +137,32 @@ fn check(kind: &Kind, fields: &Fields) -> Result<(), Refusal> {
     if problems.is_empty() { Ok(()) } else { Err(Refusal::Problems(problems)) }
 }
 
+/// A form that is not finished may be stored: every person in it has a rank that passes, and it is about somebody.
+/// Content about persons whose rank is not known, or about nobody yet, is kept off the disk until that is answered.
+pub fn may_rest(kind: &Kind, fields: &Fields) -> bool {
+    let mut ranks = kind.fields.iter().flat_map(|field| {
+        let columns = match field.widget {
+            super::Widget::Rows(columns) => columns,
+            _ => &[],
+        };
+        let ranked = columns.iter().filter(|c| is_rank(c));
+        ranked.flat_map(|c| fields.rows(field.tag).iter().map(|row| row.text(c.tag)))
+    });
+    let known = ranks.all(|code| !code.is_empty() && code != rank::UNKNOWN && !rank::is_blocked(code));
+    let incomplete = kind.flow.state((kind.flow.settle)(None, fields)).is_some_and(|s| s.tone == Tone::Waiting);
+    known && !incomplete
+}
+
+fn is_rank(column: &Field) -> bool {
+    matches!(column.widget, super::Widget::Choice(d) if std::ptr::eq(d, &rank::RANKS))
+}
+
 /// A row of persons holds a rank the gate refuses; asked before anything else looks at the input.
 pub fn gate_refuses(kind: &Kind, fields: &Fields) -> bool {
     kind.fields.iter().any(|field| match field.widget {
         super::Widget::Rows(columns) => columns
             .iter()
-            .filter(|c| matches!(c.widget, super::Widget::Choice(d) if std::ptr::eq(d, &rank::RANKS)))
+            .filter(|c| is_rank(c))
             .any(|c| fields.rows(field.tag).iter().any(|row| rank::is_blocked(row.text(c.tag)))),
         _ => false,
     })

@@ -195,6 +195,35 @@ pub fn to_raw(fields: &'static [Field], values: &Fields) -> Raw {
     raw
 }
 
+/// The pairs that [`parse`] reads, as they were typed, and no others: rows that are to go, names that are none of the
+/// form's, and empty texts are left out.
+pub fn read_pairs(fields: &'static [Field], raw: &Raw) -> Raw {
+    let mut out = Raw::new();
+    for field in fields.iter().filter(|f| f.typed()) {
+        match field.widget {
+            Widget::Rows(columns) => {
+                for n in row_numbers(raw, field.name) {
+                    let prefix = format!("{}.{n}.", field.name);
+                    let own = own_row(&prefix, raw);
+                    if !is_removed(&own) {
+                        let inner = read_pairs(columns, &own).into_iter();
+                        out.extend(inner.map(|(name, text)| (format!("{prefix}{name}"), text)));
+                    }
+                }
+            }
+            Widget::Choices(_) => {
+                let all = raw.iter().filter(|(n, v)| n == field.name && !v.trim().is_empty());
+                out.extend(all.cloned());
+            }
+            _ => {
+                let first = raw.iter().find(|(n, _)| n == field.name);
+                out.extend(first.filter(|(_, v)| !v.trim().is_empty()).cloned());
+            }
+        }
+    }
+    out
+}
+
 /// The first text of a name, trimmed.
 pub fn first<'a>(raw: &'a Raw, name: &str) -> &'a str {
     raw.iter().find(|(n, _)| n == name).map_or("", |(_, v)| v.trim())
@@ -295,6 +324,15 @@ fn codes(dict: &Dict, name: &str, raw: &Raw, problems: &mut Vec<Problem>) -> Opt
     (!codes.is_empty()).then_some(Value::Codes(codes))
 }
 
+/// The pairs of one row, by the names of its columns.
+fn own_row(prefix: &str, raw: &Raw) -> Raw {
+    raw.iter().filter_map(|(k, v)| Some((k.strip_prefix(prefix)?.to_owned(), v.clone()))).collect()
+}
+
+fn is_removed(row: &Raw) -> bool {
+    !first(row, "remove").is_empty()
+}
+
 fn rows(
     field: &'static Field,
     columns: &'static [Field],
@@ -304,12 +342,8 @@ fn rows(
     let mut rows = Vec::new();
     for n in row_numbers(raw, field.name) {
         let prefix = format!("{}.{n}.", field.name);
-        let own: Raw = raw
-            .iter()
-            .filter_map(|(k, v)| Some((k.strip_prefix(&prefix)?.to_owned(), v.clone())))
-            .collect();
-        let removed = !first(&own, "remove").is_empty();
-        if removed || own.iter().all(|(_, v)| v.trim().is_empty()) {
+        let own = own_row(&prefix, raw);
+        if is_removed(&own) || own.iter().all(|(_, v)| v.trim().is_empty()) {
             continue;
         }
         let (values, wrong) = parse(columns, &own);
@@ -351,6 +385,24 @@ mod tests {
         assert!(parse(FIELDS, &raw(&[("title", "一二三四五")])).1.is_empty());
         assert_eq!(parse(FIELDS, &raw(&[("title", "一二三四五六")])).1.len(), 1);
         assert_eq!(parse(FIELDS, &raw(&[("title", "a\u{7}b")])).1.len(), 1);
+    }
+
+    #[test]
+    fn what_is_read_is_all_that_is_kept_of_what_was_sent() {
+        let typed = raw(&[
+            ("title", "一"),
+            ("title", "二"),
+            ("csrf", "x"),
+            ("day", " "),
+            ("who.0.name", "甲"),
+            ("who.0.other", "x"),
+            ("who.1.name", "乙"),
+            ("who.1.remove", "1"),
+            ("who.900.name", "丙"),
+        ]);
+        let kept = read_pairs(FIELDS, &typed);
+        assert_eq!(kept, raw(&[("title", "一"), ("who.0.name", "甲")]));
+        assert_eq!(parse(FIELDS, &kept).0, parse(FIELDS, &typed).0);
     }
 
     #[test]

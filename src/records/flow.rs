@@ -14,6 +14,8 @@ pub enum Tone {
     Done,
     /// Set aside.
     Quiet,
+    /// Entered by mistake (作废): kept for its number, read-only, and left out of counts and lists by default.
+    Void,
 }
 
 /// One state.
@@ -36,6 +38,8 @@ pub enum Duty {
     Approve,
     /// The program itself; no role holds it.
     Machine,
+    /// 登记: takes back an entry of one's own; nobody else's.
+    Enter,
 }
 
 /// One move.
@@ -79,9 +83,29 @@ impl Flow {
         self.state(tag).map_or("未知状态", |s| s.label)
     }
 
+    /// The state is that of an entry made by mistake.
+    pub fn is_void(&self, state: u8) -> bool {
+        self.state(state).is_some_and(|s| s.tone == Tone::Void)
+    }
+
+    /// The move takes the record out of the flow instead of on: nobody waits for it.
+    pub fn voids(&self, mv: &Move) -> bool {
+        self.is_void(mv.to)
+    }
+
+    /// States that lists and counts show unless another is asked for.
+    pub fn counted(&self) -> impl Iterator<Item = &'static State> + use<> {
+        self.states.iter().filter(|s| s.tone != Tone::Void)
+    }
+
+    /// Moves that lead on from a state.
+    pub fn onward(&self, state: u8) -> impl Iterator<Item = &'static Move> {
+        self.moves.iter().filter(move |m| m.from.contains(&state) && !self.voids(m))
+    }
+
     /// Somebody else has it on the table: what is to be approved is not changed under their eyes.
     pub fn awaits_approval(&self, state: u8) -> bool {
-        let mut moves = self.moves.iter().filter(|m| m.from.contains(&state)).peekable();
+        let mut moves = self.onward(state).peekable();
         moves.peek().is_some() && moves.all(|m| m.duty == Duty::Approve)
     }
 

@@ -34,5 +34,6 @@ pub struct Grant(pub &'static str, pub &'static [Right], pub Scope);
 
 /// To look only.
 pub const SEE: &[Right] = &[Right::See];
-/// To keep: see, enter, change, prepare.
-pub const KEEP: &[Right] = &[Right::See, Right::Create, Right::Edit, Right::Move(Duty::Handle)];
+/// To keep: see, enter, change, prepare, take one's own entry back.
+pub const KEEP: &[Right] =
+    &[Right::See, Right::Create, Right::Edit, Right::Move(Duty::Handle), Right::Move(Duty::Enter)];

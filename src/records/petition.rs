@@ -242,8 +242,12 @@ pub mod state {
     pub const TO_CONCLUDE: u8 = 6;
     pub const CONCLUDED: u8 = 7;
     pub const ARCHIVED: u8 = 8;
+    pub const VOID: u8 = 9;
 }
 use state::*;
+
+const EVERY_OTHER: &[u8] =
+    &[INCOMPLETE, TO_PROPOSE, TO_DECIDE, ACCEPTED, REJECTED, TO_CONCLUDE, CONCLUDED, ARCHIVED];
 
 const fn step(name: &'static str, label: &'static str, from: &'static [u8], to: u8, duty: Duty) -> Move {
     Move { name, label, from, to, duty, opinion: true }
@@ -259,6 +263,7 @@ static FLOW: Flow = Flow {
         State { tag: TO_CONCLUDE, label: "待审核办结", tone: Tone::Waiting },
         State { tag: CONCLUDED, label: "已办结", tone: Tone::Done },
         State { tag: ARCHIVED, label: "已归档", tone: Tone::Quiet },
+        State { tag: VOID, label: "已作废", tone: Tone::Void },
     ],
     moves: &[
         step("propose", "提交拟办", &[TO_PROPOSE], TO_DECIDE, Duty::Handle),
@@ -270,6 +275,9 @@ static FLOW: Flow = Flow {
         step("supplement", "退回补充", &[TO_CONCLUDE], ACCEPTED, Duty::Approve),
         step("reopen", "重新办理", &[CONCLUDED], ACCEPTED, Duty::Approve),
         step("archive", "归档", &[CONCLUDED, REJECTED], ARCHIVED, Duty::Handle),
+        // Entered by mistake: the clerk takes back an own entry nobody has decided on; later the head does.
+        step("void", "作废", &[INCOMPLETE, TO_PROPOSE], VOID, Duty::Enter),
+        step("annul", "作废", EVERY_OTHER, VOID, Duty::Approve),
     ],
     settle,
     trail: Some(TRAIL),
@@ -287,6 +295,10 @@ fn settle(state: Option<u8>, fields: &Fields) -> u8 {
         Some(other) => other,
     }
 }
+
+/// What the petition office (信访室) does for every unit.
+const OFFICE: &[Right] =
+    &[Right::See, Right::Create, Right::Move(Duty::Approve), Right::Move(Duty::Enter)];
 
 /// The kind.
 pub static KIND: Kind = Kind {
@@ -306,7 +318,7 @@ pub static KIND: Kind = Kind {
     grants: &[
         Grant("handler", KEEP, Scope::Own),
         Grant("approver", &[Right::See, Right::Move(Duty::Approve)], Scope::Own),
-        Grant("petition-office", &[Right::See, Right::Create, Right::Move(Duty::Approve)], Scope::County),
+        Grant("petition-office", OFFICE, Scope::County),
         Grant("identity", &[Right::Identity], Scope::County),
     ],
     indexed: true,
@@ -320,7 +332,7 @@ pub static KIND: Kind = Kind {
             .with_text(CHANNEL, "letter")
             .with_text(ORIGIN, "own")
     },
-    weight: |_| 1.0,
+    weight: |record| if record.state == VOID { 0.6 } else { 1.0 },
     sample,
 };
 

@@ -2,7 +2,7 @@
 //! of their own (`article`), and versions of one regulation point at each other.
 
 use super::dict::{Dict, entry};
-use super::flow::IN_USE;
+use super::flow::{Duty, Flow, Move, State, Tone};
 use super::grant::{KEEP, SEE};
 use super::{Field, Fields, Grant, Kind, Record, Scope, Search, Value, Widget};
 use crate::base::{Day, limits};
@@ -19,6 +19,7 @@ pub mod tag {
     pub const REF: u16 = 25;
     pub const VERSION_KEY: u16 = 27;
     pub const REMARKS: u16 = 28;
+    pub const TRAIL: u16 = 29;
 }
 use tag::*;
 
@@ -73,9 +74,29 @@ static FIELDS: &[Field] = &[
         .help("前一版本的记录号（其页面地址末尾的数字）；同名法规会自动列为其他版本"),
     Field::new(TEXT, "text", "题注与前言", Widget::Area).group(BODY).search(Search::Body).max(limits::TEXT_CHARS),
     Field::new(VERSION_KEY, "version_key", "版本组", Widget::Hidden),
+    Field::new(TRAIL, "trail", "办理过程", Widget::Hidden),
     Field::new(REMARKS, "remarks", "备注", Widget::Area).group(BODY).max(limits::REMARK_CHARS),
     Field::new(REF, "ref", "外部编号", Widget::Line).group(BODY).search(Search::Reference),
 ];
+
+/// In use, closed, or entered by mistake; whoever keeps regulations decides alone, and says why.
+static FLOW: Flow = Flow {
+    states: &[
+        State { tag: 1, label: "在用", tone: Tone::Done },
+        State { tag: 2, label: "已停用", tone: Tone::Quiet },
+        State { tag: VOID, label: "已作废", tone: Tone::Void },
+    ],
+    moves: &[
+        Move { name: "close", label: "停用", from: &[1], to: 2, duty: Duty::Handle, opinion: true },
+        Move { name: "reopen", label: "恢复使用", from: &[2], to: 1, duty: Duty::Handle, opinion: true },
+        Move { name: "void", label: "作废", from: &[1, 2], to: VOID, duty: Duty::Handle, opinion: true },
+    ],
+    settle: |state, _| state.unwrap_or(1),
+    trail: Some(TRAIL),
+};
+
+/// State of a regulation that was entered by mistake.
+pub const VOID: u8 = 3;
 
 /// Everybody who does business reads regulations; 调研法规室 keeps them.
 pub(super) const READERS: &[Grant] = &[
@@ -92,7 +113,7 @@ pub static KIND: Kind = Kind {
     label: "法律法规",
     group: Some("资料"),
     fields: FIELDS,
-    flow: &IN_USE,
+    flow: &FLOW,
     title: TITLE,
     day: PUBLISHED,
     number: None,
@@ -127,6 +148,7 @@ pub static KIND: Kind = Kind {
 /// Superseded and repealed texts stand below the one in force.
 fn weight(record: &Record) -> f32 {
     match record.fields.text(STATUS) {
+        _ if record.state == VOID => 0.6,
         "amended" | "repealed" => 0.6,
         _ => 1.0,
     }

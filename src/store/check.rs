@@ -8,9 +8,9 @@ use redb::{ReadableDatabase, ReadableTable};
 use super::journal::{self, Head};
 use super::seal::sha256;
 use super::tables::{self, CHILDREN, COUNTERS, HIDDEN, JOURNAL, LISTS, LOOKUPS, META, RECORD_KEYS, RECORDS, TALLIES, TOUCHES};
-use super::{Shared, blob, damage, fact, view};
+use super::{Shared, blob, damage, fact, kept, view};
 use crate::base::{RecordId, Result, Seq};
-use crate::records::{self, Value, act};
+use crate::records::{self, FileRef, Value, act};
 
 /// What a check saw.
 #[derive(Clone, Debug, Default)]
@@ -47,7 +47,8 @@ pub(super) fn run(shared: &Shared) -> Result<Report> {
     let mut expected = Expected::default();
     let named = values(&txn, shared, &newest, &mut expected, &mut report)?;
     derived(&txn, &expected, &mut report)?;
-    files(shared, &named, &mut report)?;
+    let kept = kept(&txn, shared, &mut report)?;
+    files(shared, &named, &kept, &mut report)?;
     Ok(report)
 }
 
@@ -115,7 +116,7 @@ fn values(
     newest: &Newest,
     expected: &mut Expected,
     report: &mut Report,
-) -> Result<Vec<(RecordId, records::FileRef)>> {
+) -> Result<Vec<(RecordId, FileRef)>> {
     let table = txn.open_table(RECORDS).map_err(damage)?;
     let keys = txn.open_table(RECORD_KEYS).map_err(damage)?;
     let mut named = Vec::new();
@@ -258,21 +259,49 @@ fn derived(txn: &redb::ReadTransaction, expected: &Expected, report: &mut Report
     Ok(())
 }
 
-fn files(shared: &Shared, named: &[(RecordId, records::FileRef)], report: &mut Report) -> Result<()> {
-    for (id, file) in named {
-        let whole = blob::BlobReader::open(&shared.dir, file).and_then(|mut reader| {
+/// What accounts keep opens in its place; the attachments it names.
+fn kept(txn: &redb::ReadTransaction, shared: &Shared, report: &mut Report) -> Result<Vec<FileRef>> {
+    let meta = txn.open_table(META).map_err(damage)?;
+    let mut named = Vec::new();
+    for row in meta.iter().map_err(damage)? {
+        let (name, sealed) = row.map_err(damage)?;
+        let name = String::from_utf8_lossy(name.value()).into_owned();
+        if kept::PREFIXES.iter().any(|p| name.starts_with(p)) {
+            match kept::open(shared, &name, sealed.value()) {
+                Ok(fields) => named.extend(kept::files(&fields)),
+                Err(e) => report.problem(e.public().to_owned()),
+            }
+        }
+    }
+    Ok(named)
+}
+
+/// Attachments that records name are counted, those of drafts only read.
+fn files(
+    shared: &Shared,
+    named: &[(RecordId, FileRef)],
+    kept: &[FileRef],
+    report: &mut Report,
+) -> Result<()> {
+    let whole = |file: &FileRef| {
+        let read = blob::BlobReader::open(&shared.dir, file).and_then(|mut reader| {
             let mut size = 0;
             while let Some(chunk) = reader.next_chunk()? {
                 size += chunk.len() as u64;
             }
             Ok(size == file.size)
         });
-        match whole {
-            Ok(true) => report.files += 1,
-            _ => report.problem(format!("记录 {id} 的一个附件缺失或损坏")),
+        read.unwrap_or(false)
+    };
+    for (id, file) in named {
+        if whole(file) {
+            report.files += 1;
+        } else {
+            report.problem(format!("记录 {id} 的一个附件缺失或损坏"));
         }
     }
-    let known: HashSet<&str> = named.iter().map(|(_, f)| f.blob.as_str()).collect();
+    kept.iter().filter(|f| !whole(f)).for_each(|_| report.problem("一份草稿的附件缺失或损坏"));
+    let known: HashSet<&str> = named.iter().map(|(_, f)| f).chain(kept).map(|f| f.blob.as_str()).collect();
     report.orphans = blob::all(&shared.dir)?.iter().filter(|b| !known.contains(b.as_str())).count() as u64;
     Ok(())
 }

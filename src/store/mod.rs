@@ -11,6 +11,7 @@ mod archive;
 mod blob;
 mod check;
 mod journal;
+mod kept;
 mod keyslot;
 mod pending;
 pub mod seal;
@@ -70,6 +71,10 @@ pub mod fact {
     pub const READY: &str = "ready";
     /// When the last verified backup was written, in milliseconds.
     pub const LAST_BACKUP: &str = "last_backup";
+    /// Drafts lie under this prefix: `draft.<account>.<id>`, sealed.
+    pub const DRAFT: &str = "draft.";
+    /// What people chose for their lists: `choice.<account>.<kind>`, sealed.
+    pub const CHOICE: &str = "choice.";
     /// Sealed: key of keyed hashes.
     pub const LOOKUP_KEY: &str = "secret.lookup";
     /// Sealed: key of names of attachments.

@@ -29,7 +29,8 @@ pub(super) struct Pending {
     pub(super) parts: Vec<Part>,
     pub(super) puts: Vec<Put>,
     pub(super) counters: BTreeMap<Vec<u8>, u64>,
-    pub(super) facts: Vec<(String, Vec<u8>)>,
+    /// Facts to set, or to take away.
+    pub(super) facts: Vec<(String, Option<Vec<u8>>)>,
 }
 
 /// All tables, open for writing.
@@ -108,7 +109,10 @@ impl<'t> WriteTables<'t> {
             self.counters.insert(name.as_slice(), value).map_err(damage)?;
         }
         for (name, value) in &pending.facts {
-            self.meta.insert(name.as_bytes(), value.as_slice()).map_err(damage)?;
+            match value {
+                Some(value) => self.meta.insert(name.as_bytes(), value.as_slice()).map_err(damage)?,
+                None => self.meta.remove(name.as_bytes()).map_err(damage)?,
+            };
         }
         let (bytes, head) = journal::chain(&pending.head, &pending.header, &pending.parts);
         self.journal.insert(head.seq.0, bytes.as_slice()).map_err(damage)?;

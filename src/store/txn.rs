@@ -7,11 +7,11 @@ use super::journal::{Doer, Head, Header, Part, Subject};
 use super::pending::{Pending, Put, WriteTables};
 use super::seal::{Secret, sha256};
 use super::tables::{self, Rows};
-use super::{Shared, fact, view, wrap_record_key};
+use super::{Shared, fact, kept, view, wrap_record_key};
 use crate::base::{Error, ErrorKind, Moment, RecordId, Result, Seq};
 use crate::records::act::Action;
 use crate::records::record::BATCH;
-use crate::records::{self, Kind, Record, Value};
+use crate::records::{self, Fields, Kind, Record, Value};
 
 /// An act that is to be answered for.
 #[derive(Clone, Debug)]
@@ -74,7 +74,7 @@ pub struct Txn<'a> {
     next_id: u64,
     puts: BTreeMap<u64, Put>,
     counters: BTreeMap<Vec<u8>, u64>,
-    facts: Vec<(String, Vec<u8>)>,
+    facts: Vec<(String, Option<Vec<u8>>)>,
     act: Option<Act>,
     within: Option<RecordId>,
 }
@@ -203,14 +203,31 @@ impl<'a> Txn<'a> {
     /// A fact of the store.
     pub fn fact(&self, name: &str) -> Result<Option<Vec<u8>>> {
         match self.facts.iter().rev().find(|(n, _)| n == name) {
-            Some((_, value)) => Ok(Some(value.clone())),
+            Some((_, value)) => Ok(value.clone()),
             None => self.base.fact(name),
         }
     }
 
     /// Sets a fact of the store.
     pub fn set_fact(&mut self, name: &str, value: impl Into<Vec<u8>>) {
-        self.facts.push((name.to_owned(), value.into()));
+        self.facts.push((name.to_owned(), Some(value.into())));
+    }
+
+    /// What an account keeps under a name.
+    pub fn kept(&self, name: &str) -> Result<Option<Fields>> {
+        self.fact(name)?.map(|sealed| kept::open(self.shared, name, &sealed)).transpose()
+    }
+
+    /// Keeps something for an account, sealed.
+    pub fn keep(&mut self, name: &str, what: &Fields) -> Result<()> {
+        let sealed = kept::seal(self.shared, name, what)?;
+        self.facts.push((name.to_owned(), Some(sealed)));
+        Ok(())
+    }
+
+    /// Takes away what was kept; nothing happens when there is none.
+    pub fn forget(&mut self, name: &str) {
+        self.facts.push((name.to_owned(), None));
     }
 
     fn put(
@@ -260,7 +277,7 @@ impl<'a> Txn<'a> {
         });
         // The entry of a restore already belongs to the epoch it begins.
         let raised = self.facts.iter().rev().find(|(name, _)| name == fact::EPOCH);
-        let raised = raised.and_then(|(_, value)| String::from_utf8_lossy(value).parse().ok());
+        let raised = raised.and_then(|(_, value)| String::from_utf8_lossy(value.as_ref()?).parse().ok());
         let header = Header {
             seq,
             epoch: raised.unwrap_or(self.shared.facts.epoch),
@@ -272,7 +289,7 @@ impl<'a> Txn<'a> {
             subjects: changed.chain(read).collect(),
         };
         let mut facts = self.facts;
-        facts.push((fact::NEXT_ID.to_owned(), self.next_id.to_string().into_bytes()));
+        facts.push((fact::NEXT_ID.to_owned(), Some(self.next_id.to_string().into_bytes())));
         let puts: Vec<Put> = self.puts.into_values().collect();
         parts.extend(puts.iter().flat_map(|p| p.parts.iter().cloned()));
         Ok(Pending { head: self.head, header, parts, puts, counters: self.counters, facts })

@@ -3,6 +3,8 @@
 use std::io::Write;
 use std::sync::LazyLock;
 
+use maud::{Markup, html};
+
 use super::guard::Call;
 use super::respond::Reply;
 use crate::base::{Error, Result};
@@ -26,10 +28,17 @@ static STYLE: LazyLock<Asset> =
 static ICON: LazyLock<Asset> =
     LazyLock::new(|| asset("icon", "svg", "image/svg+xml", include_bytes!("../../web/icon.svg")));
 
-/// Address of the icon that browsers show beside the title.
-pub fn icon_href() -> &'static str {
-    static HREF: LazyLock<String> = LazyLock::new(|| format!("/assets/{}", ICON.name));
-    &HREF
+/// The one script: keys for who types all day. Pages work without it.
+static KEYS: LazyLock<Asset> =
+    LazyLock::new(|| asset("keys", "js", "text/javascript; charset=utf-8", include_bytes!("../../web/keys.js")));
+
+/// What the head of a page links to; pages without a menu have no use for keys.
+pub fn links(style_href: &str, keys: bool) -> Markup {
+    html! {
+        link rel="stylesheet" href=(style_href);
+        link rel="icon" type="image/svg+xml" href={ "/assets/" (ICON.name) };
+        @if keys { script src={ "/assets/" (KEYS.name) } defer {} }
+    }
 }
 
 /// Address of the style sheet.
@@ -40,7 +49,7 @@ pub fn style_href() -> &'static str {
 
 /// Answers for an asset.
 pub(super) fn serve(call: &Call) -> Result<Reply> {
-    let asked = [&*STYLE, &*ICON].into_iter().find(|a| a.name == call.param("name"));
+    let asked = [&*STYLE, &*ICON, &*KEYS].into_iter().find(|a| a.name == call.param("name"));
     asked.map(Reply::Asset).ok_or_else(Error::denied)
 }
 

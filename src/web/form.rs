@@ -5,10 +5,12 @@ use maud::{Markup, html};
 use super::icons::Icon;
 use super::layout;
 use super::multipart::TEXT_ENDS;
+use super::pages::draft;
 use super::view;
 use crate::app::change::{IDENTITY_OPEN, IDENTITY_REASON, IDENTITY_SHOW};
 use crate::app::names::Directory;
 use crate::app::session::Live;
+use crate::app::stage::Waiting;
 use crate::records::field::{self, Problem, Raw};
 use crate::records::{Field, FileRef, Kind, Part, Widget};
 
@@ -45,8 +47,8 @@ pub struct Form<'a> {
     pub submit: String,
     /// Attachments the record has.
     pub files: &'a [FileRef],
-    /// Uploads that wait for the form to be accepted: token, name, size.
-    pub staged: &'a [(String, String, u64)],
+    /// Uploads that wait for the form to be accepted.
+    pub staged: &'a [Waiting],
 }
 
 /// The form.
@@ -56,7 +58,8 @@ pub fn form(live: &Live, directory: &Directory, f: &Form<'_>) -> Markup {
     let mut groups: Vec<&str> = shown.iter().map(|x| x.group).collect();
     groups.dedup();
     let first = f.problems.first().map(|(n, _)| n.as_str());
-    let focus = first.unwrap_or_else(|| shown.first().map_or("", |x| x.name));
+    let added = added_row(f);
+    let focus = first.or(added.as_deref()).unwrap_or_else(|| shown.first().map_or("", |x| x.name));
     html! {
         @if !f.problems.is_empty() { (summary(f)) }
         form.form method="post" action=(f.action) enctype="multipart/form-data" autocomplete="off" novalidate {
@@ -64,6 +67,8 @@ pub fn form(live: &Live, directory: &Directory, f: &Form<'_>) -> Markup {
             input type="hidden" name="submit" value=(f.submit);
             @if let Some(version) = f.version { input type="hidden" name="version" value=(version); }
             @if f.identity == Identity::Open { input type="hidden" name=(IDENTITY_OPEN) value="1"; }
+            @let draft = draft::id_of(f.raw);
+            @if !draft.is_empty() { input type="hidden" name="draft" value=(draft); }
             // Enter in any field saves: the first submit button is the one browsers press.
             button.sr type="submit" tabindex="-1" aria-hidden="true" { "保存" }
             @for group in groups {
@@ -91,9 +96,12 @@ pub fn form(live: &Live, directory: &Directory, f: &Form<'_>) -> Markup {
                 }
             }
             div.form-bar {
-                button.btn.btn-primary type="submit" accesskey="s" { "保存" }
+                button.btn.btn-primary type="submit" accesskey="s" data-key="save" { "保存" }
+                @if f.version.is_none() {
+                    button.btn type="submit" name="keep" value="draft" accesskey="d" { "存为草稿" }
+                }
                 a.btn.btn-link href=(f.cancel) { "取消" }
-                span.help { "快捷键 Alt+S 保存；带 " em.req { "*" } " 的为必填项" }
+                span.help { "快捷键 Ctrl+S 保存（停用脚本时用 Alt+S）；带 " em.req { "*" } " 的为必填项" }
             }
         }
     }
@@ -120,6 +128,14 @@ fn hidden_identity(f: &Form<'_>) -> Markup {
             button.btn.btn-small type="submit" name=(IDENTITY_SHOW) value="1" { (Icon::Lock.svg()) "显示" }
         }
     }
+}
+
+/// The first input of the row that was just asked for.
+fn added_row(f: &Form<'_>) -> Option<String> {
+    let field = f.kind.fields.iter().find(|x| x.name == field::first(f.raw, "rows.add"))?;
+    let Widget::Rows(columns) = field.widget else { return None };
+    let next = field::row_numbers(f.raw, field.name).last().map_or(0, |n| n + 1);
+    Some(format!("{}.{next}.{}", field.name, columns.first()?.name))
 }
 
 fn is_files(field: &Field) -> bool {
@@ -300,9 +316,9 @@ fn existing_files(f: &Form<'_>, field: &Field) -> Markup {
                             "删除"
                         } }
                     } }
-                    @for (token, name, size) in f.staged { li {
-                        input type="hidden" name="staged" value=(token);
-                        (Icon::File.svg()) (name) span.size { (view::size(*size)) " · 已上传，保存后生效" }
+                    @for w in f.staged { li {
+                        input type="hidden" name="staged" value=(w.token);
+                        (Icon::File.svg()) (w.name) span.size { (view::size(w.size)) " · 已上传，保存后生效" }
                     } }
                 }
             }

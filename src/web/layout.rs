@@ -355,8 +355,7 @@ fn document(title: &str, style_href: &str, class: Option<&str>, body: Markup) ->
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
                 title { (title) " · " (PRODUCT) }
-                link rel="stylesheet" href=(style_href);
-                link rel="icon" type="image/svg+xml" href=(super::assets::icon_href());
+                (super::assets::links(style_href, class.is_none()))
             }
             body class=[class] { (PreEscaped(body)) }
         }
@@ -414,7 +413,7 @@ fn find(token: &str) -> Markup {
             input type="hidden" name="csrf" value=(token);
             label.sr for="find-text" { "全文检索" }
             input #find-text type="search" name="text" maxlength="200" autocomplete="off" spellcheck="false"
-                accesskey="/" placeholder="搜索编号、姓名、单位、内容或法规条文";
+                accesskey="/" data-key="find" placeholder="搜索编号、姓名、单位、内容或法规条文";
             kbd.kbd aria-hidden="true" { "/" }
             button type="submit" { (Icon::Search.svg()) "搜索" }
         }

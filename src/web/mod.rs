@@ -78,7 +78,9 @@ pub static ROUTES: &[Route] = &[
     get("/search", Access::Account, pages::search::form),
     post("/search", Access::Account, pages::search::ask),
     get("/search/{id}", Access::Account, pages::search::show),
+    post("/drafts/{id}", Access::Account, pages::draft::throw),
     get("/{kind}", Access::Account, pages::list::show),
+    post("/{kind}/columns", Access::Account, pages::columns::choose),
     get("/{kind}/new", Access::Account, pages::edit::new),
     post("/{kind}/new", Access::Account, pages::edit::create),
     get("/{kind}/{id}", Access::Account, pages::record::show),
@@ -89,4 +91,6 @@ pub static ROUTES: &[Route] = &[
     post("/{kind}/{id}/identity", Access::Account, pages::record::reveal),
     post("/{kind}/{id}/password", Access::Account, pages::password::reset),
     get("/{kind}/{id}/files/{place}", Access::Account, pages::record::download),
+    get("/{kind}/{id}/files/{place}/view", Access::Account, pages::viewing::show),
+    get("/{kind}/{id}/files/{place}/inline", Access::Account, pages::viewing::inline),
 ];

@@ -9,6 +9,7 @@ use hyper::body::Frame;
 use maud::Markup;
 
 use super::assets::Asset;
+use crate::app::viewing::Shown;
 use crate::base::{Error, ErrorKind};
 use crate::records::FileRef;
 use crate::store::BlobReader;
@@ -29,6 +30,10 @@ pub enum Reply {
     Bytes(String, Vec<u8>),
     /// An attachment, streamed.
     File(FileRef, Box<BlobReader>),
+    /// A page that holds a document of ours.
+    Viewer(Markup),
+    /// An attachment to be shown in such a page, streamed.
+    Inline(Box<Shown>),
 }
 
 impl Reply {
@@ -43,27 +48,55 @@ impl Reply {
     }
 }
 
-/// Content policy: nothing but our own style sheet, forms to ourselves, no frames.
-const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; \
+/// Content policy: nothing but our own style sheet and keys, forms to ourselves, no frames. An attachment is no script:
+/// none is sent with a type of script, and `nosniff` keeps browsers from guessing.
+const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; form-action 'self'; \
 base-uri 'none'; frame-ancestors 'none'";
+
+/// The same for a page that holds a document: it may be an attachment of ours.
+const VIEWER_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; \
+object-src 'self'; frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+/// A picture needs nothing and may do nothing, wherever it is opened.
+const PICTURE_POLICY: &str =
+    "default-src 'none'; sandbox; form-action 'none'; base-uri 'none'; frame-ancestors 'none'";
+
+/// A document is shown by the browser's own viewer, which a sandbox would keep from starting, in a page of ours.
+const DOCUMENT_POLICY: &str =
+    "default-src 'none'; object-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'self'";
+
+/// Content policy of a reply, and who may frame it.
+fn policy(reply: &Reply) -> (&'static str, &'static str) {
+    match reply {
+        Reply::Viewer(_) => (VIEWER_POLICY, "DENY"),
+        Reply::Inline(shown) if shown.look.is_picture() => (PICTURE_POLICY, "DENY"),
+        Reply::Inline(_) => (DOCUMENT_POLICY, "SAMEORIGIN"),
+        _ => (POLICY, "DENY"),
+    }
+}
 
 /// The response for a reply. `packed` says the client takes gzip.
 pub(super) fn response(reply: Reply, packed: bool) -> Response<Body> {
+    let (policy, framed) = policy(&reply);
     let mut response = match reply {
         Reply::Html(status, markup) => html(status, markup),
         Reply::Redirect(to) => redirect(&to, &[]),
         Reply::Cookies(to, cookies) => redirect(&to, &cookies),
         Reply::Text(text) => with_type(Body::from(text), "text/plain; charset=utf-8"),
         Reply::Asset(asset) => static_asset(asset, packed),
-        Reply::Bytes(name, bytes) => named(with_type(Body::from(bytes), "application/octet-stream"), &name),
-        Reply::File(file, reader) => attachment(&file, reader),
+        Reply::Bytes(name, bytes) => {
+            named(with_type(Body::from(bytes), "application/octet-stream"), "attachment", &name)
+        }
+        Reply::File(file, reader) => attachment(&file, *reader),
+        Reply::Viewer(markup) => html(StatusCode::OK, markup),
+        Reply::Inline(shown) => inline(*shown),
     };
     let headers = response.headers_mut();
     let fixed = [
-        ("content-security-policy", POLICY),
+        ("content-security-policy", policy),
         ("strict-transport-security", "max-age=63072000"),
         ("x-content-type-options", "nosniff"),
-        ("x-frame-options", "DENY"),
+        ("x-frame-options", framed),
         ("referrer-policy", "same-origin"),
         ("cross-origin-opener-policy", "same-origin"),
         ("cross-origin-resource-policy", "same-origin"),
@@ -116,8 +149,17 @@ fn static_asset(asset: &'static Asset, packed: bool) -> Response<Body> {
     response
 }
 
-/// Attachments are never opened in the page: a neutral type, a name, and the sandbox of `nosniff`.
-fn attachment(file: &FileRef, mut reader: Box<BlobReader>) -> Response<Body> {
+/// A download is never opened in the page: a neutral type, a name, and the sandbox of `nosniff`.
+fn attachment(file: &FileRef, reader: BlobReader) -> Response<Body> {
+    streamed(file, reader, "application/octet-stream", "attachment")
+}
+
+/// An attachment in the page: the type that its own bytes say, from a fixed list.
+fn inline(shown: Shown) -> Response<Body> {
+    streamed(&shown.file, shown.reader, shown.look.media_type(), "inline")
+}
+
+fn streamed(file: &FileRef, mut reader: BlobReader, kind: &'static str, how: &str) -> Response<Body> {
     let (sender, receiver) = tokio::sync::mpsc::channel::<Result<Bytes, Error>>(4);
     tokio::task::spawn_blocking(move || {
         while let Some(chunk) = reader.next_chunk().transpose() {
@@ -128,15 +170,15 @@ fn attachment(file: &FileRef, mut reader: Box<BlobReader>) -> Response<Body> {
         }
     });
     let stream = Stream(receiver);
-    let mut response = named(with_type(Body::new(stream), "application/octet-stream"), &file.name);
+    let mut response = named(with_type(Body::new(stream), kind), how, &file.name);
     response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(file.size));
     response
 }
 
-/// The response as a file to be kept under a name.
-fn named(mut response: Response<Body>, name: &str) -> Response<Body> {
+/// The response as a file with a name, to be kept or to be shown.
+fn named(mut response: Response<Body>, how: &str, name: &str) -> Response<Body> {
     let name = percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC);
-    if let Ok(value) = HeaderValue::from_str(&format!("attachment; filename*=UTF-8''{name}")) {
+    if let Ok(value) = HeaderValue::from_str(&format!("{how}; filename*=UTF-8''{name}")) {
         response.headers_mut().insert(header::CONTENT_DISPOSITION, value);
     }
     response

@@ -168,6 +168,7 @@ pub fn state_chip(kind: &Kind, state: u8) -> Markup {
         Tone::Waiting => ChipKind::Warn,
         Tone::Done => ChipKind::Ok,
         Tone::Quiet => ChipKind::Plain,
+        Tone::Void => ChipKind::Bad,
     };
     layout::chip(chip, kind.flow.label(state))
 }

@@ -11,7 +11,7 @@ use jiceng::base::clock::ManualClock;
 use jiceng::base::{RecordId, Seq};
 use jiceng::records::decide::{self, trail};
 use jiceng::records::record::{Delta, MADE_BY};
-use jiceng::records::{Record, Value, act, petition};
+use jiceng::records::{Fields, Record, Value, act, petition};
 use jiceng::store::seal::{Secret, sha256};
 use jiceng::store::{Act, ArchiveRow, Doer, Store, fact};
 use serde_json::{Value as Json, json};
@@ -99,6 +99,43 @@ fn master(slots: &Json, line: &str) -> Secret {
         .unwrap()
 }
 
+/// What accounts keep opens under the own key in the place its name gives and in no other, until it is forgotten.
+fn kept_facts_open(store: &Store, own: &Secret) {
+    let name = format!("{}7.{}", fact::DRAFT, "9f3c".repeat(8));
+    let doer = || Doer { account: RecordId(7), unit: RecordId(2), via: "web".into() };
+    let fields = Fields::default().with_text(16, "petition").with(17, Value::Int(NOW.0));
+    let (kept, under) = (fields.clone(), name.clone());
+    let keep = store.submit(move |txn| {
+        txn.act(Act::new(doer(), act::DRAFT));
+        txn.keep(&under, &kept)
+    });
+    keep.unwrap();
+    let sealed = value_of(&dump(store), 1, name.as_bytes());
+    let place = |name: &str| format!("jiceng-kept-1 {} {name}", store.facts().store).into_bytes();
+    assert_eq!(own.open(&place(&name), &sealed).unwrap(), fields.encode());
+    assert!(own.open(&place("draft.8"), &sealed).is_none());
+    assert_eq!(store.read().unwrap().kept(&name).unwrap(), Some(fields.clone()));
+    assert!(store.check().unwrap().problems.is_empty());
+    // Another draft's bytes under this name: found by a look and by a full check.
+    let (other, bytes) = (format!("{}7.{}", fact::DRAFT, "0".repeat(32)), sealed.clone());
+    let planted = other.clone();
+    let plant = store.submit(move |txn| {
+        txn.act(Act::new(doer(), act::DRAFT));
+        txn.set_fact(&planted, bytes);
+        Ok(())
+    });
+    plant.unwrap();
+    assert!(store.read().unwrap().kept(&other).is_err());
+    assert_eq!(store.check().unwrap().problems.len(), 1);
+    let gone = store.submit(move |txn| {
+        txn.act(Act::new(doer(), act::DRAFT_GONE));
+        txn.forget(&other);
+        Ok(())
+    });
+    gone.unwrap();
+    assert!(store.check().unwrap().problems.is_empty());
+}
+
 #[test]
 fn keys_open_where_the_description_says() {
     let home = tempfile::tempdir().unwrap();
@@ -118,6 +155,7 @@ fn keys_open_where_the_description_says() {
         let place = format!("jiceng-secret-1 {id} {name}");
         assert_eq!(own.open(place.as_bytes(), &value_of(&rows, 1, name.as_bytes())).unwrap().len(), 32);
     }
+    kept_facts_open(&store, &own);
 }
 
 #[test]

@@ -84,6 +84,13 @@ fn plant(clerk: &Person, words: &[String]) {
         // A form that is refused, one that breaks off, and one of somebody who is logged out.
         let wrong = clerk.form("/petition/new").set("title", "").set("text", &four[2]);
         clerk.submit(&wrong.attach("x.txt", four[7].as_bytes())).expect(422);
+        let half = clerk.form("/petition/new").fill(&[
+            ("title", &four[0]),
+            ("accused.0.name", &four[3]),
+            ("accused.0.rank", "village"),
+            ("petitioner.name", &four[4]),
+        ]);
+        clerk.submit(&half.set("keep", "draft").attach("草稿.txt", four[7].as_bytes())).expect(303);
         clerk.get(&format!("{path}/history")).expect(200);
         clerk.get(&format!("{path}/files/0")).expect(200);
     }

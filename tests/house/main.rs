@@ -9,14 +9,17 @@
 #![allow(clippy::needless_pass_by_value, clippy::type_complexity, reason = "a story reads better without either")]
 
 mod canaries;
+mod choices;
 mod county;
 mod crash;
 mod doors;
+mod draft;
 mod flow;
 mod form;
 mod gate;
 mod hostile;
 mod identity;
+mod keys;
 mod matrix;
 mod mending;
 mod passwords;
@@ -24,4 +27,7 @@ mod register;
 mod resume;
 mod rights;
 mod twice;
+mod viewing;
+mod void;
+mod watermark;
 mod wire;

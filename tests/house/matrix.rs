@@ -30,12 +30,16 @@ const TABLE: &[(&str, &str, &str, [u16; 8])] = &[
     ("GET", "/search", "/search", [303, 200, 200, 200, 200, 200, 200, 200]),
     ("POST", "/search", "/search", [303; 8]),
     ("GET", "/search/{id}", "/search/0123", [303; 8]),
+    ("POST", "/drafts/{id}", "/drafts/0123", [303; 8]),
     ("GET", "/{kind}", "/petition?all=1", [303, 200, 200, 200, 404, 404, 404, 404]),
     ("GET", "/{kind}", "/regulation?all=1", [303, 200, 200, 200, 404, 404, 404, 200]),
     ("GET", "/{kind}", "/article?all=1", [303, 404, 404, 404, 404, 404, 404, 404]),
     ("GET", "/{kind}", "/org?all=1", [303, 404, 404, 404, 200, 200, 200, 404]),
     ("GET", "/{kind}", "/account?all=1", [303, 404, 404, 404, 200, 200, 200, 404]),
     ("GET", "/{kind}", "/other?all=1", [303, 404, 404, 404, 404, 404, 404, 404]),
+    ("POST", "/{kind}/columns", "/petition/columns", [303, 303, 303, 303, 404, 404, 404, 404]),
+    ("POST", "/{kind}/columns", "/regulation/columns", [303, 303, 303, 303, 404, 404, 404, 303]),
+    ("POST", "/{kind}/columns", "/article/columns", [303, 404, 404, 404, 404, 404, 404, 404]),
     ("GET", "/{kind}/new", "/petition/new", [303, 200, 200, 404, 404, 404, 404, 404]),
     ("GET", "/{kind}/new", "/regulation/new", [303, 404, 404, 404, 404, 404, 404, 200]),
     ("GET", "/{kind}/new", "/article/new", [303, 404, 404, 404, 404, 404, 404, 404]),
@@ -65,6 +69,9 @@ const TABLE: &[(&str, &str, &str, [u16; 8])] = &[
     ("POST", "/{kind}/{id}/move/{name}", "P/move/accept", [303, 404, 404, 422, 404, 404, 404, 404]),
     ("POST", "/{kind}/{id}/move/{name}", "P/move/other", [303, 404, 404, 404, 404, 404, 404, 404]),
     ("POST", "/{kind}/{id}/move/{name}", "R/move/close", [303, 404, 404, 404, 404, 404, 404, 422]),
+    ("POST", "/{kind}/{id}/move/{name}", "P/move/void", [303, 422, 404, 404, 404, 404, 404, 404]),
+    ("POST", "/{kind}/{id}/move/{name}", "P/move/annul", [303, 404, 404, 422, 404, 404, 404, 404]),
+    ("POST", "/{kind}/{id}/move/{name}", "R/move/void", [303, 404, 404, 404, 404, 404, 404, 422]),
     ("POST", "/{kind}/{id}/move/{name}", "O/move/close", [303, 404, 404, 404, 404, 422, 404, 404]),
     ("POST", "/{kind}/{id}/move/{name}", "A/move/close", [303, 404, 404, 404, 404, 422, 404, 404]),
     ("POST", "/{kind}/{id}/identity", "P/identity", [303, 422, 404, 422, 404, 404, 404, 404]),
@@ -72,6 +79,9 @@ const TABLE: &[(&str, &str, &str, [u16; 8])] = &[
     ("POST", "/{kind}/{id}/password", "P/password", [303, 404, 404, 404, 404, 404, 404, 404]),
     ("GET", "/{kind}/{id}/files/{place}", "P/files/0", [303, 200, 404, 200, 404, 404, 404, 404]),
     ("GET", "/{kind}/{id}/files/{place}", "P/files/9", [303, 404, 404, 404, 404, 404, 404, 404]),
+    ("GET", "/{kind}/{id}/files/{place}/view", "P/files/0/view", [303, 200, 404, 200, 404, 404, 404, 404]),
+    ("GET", "/{kind}/{id}/files/{place}/view", "P/files/9/view", [303, 404, 404, 404, 404, 404, 404, 404]),
+    ("GET", "/{kind}/{id}/files/{place}/inline", "P/files/0/inline", [303, 200, 404, 200, 404, 404, 404, 404]),
     ("POST", "/logout", "/logout", [303; 8]),
 ];
 
@@ -107,7 +117,7 @@ fn every_route_answers_everybody_as_the_table_says() {
     let unit = "石鼓岭镇纪委";
     let (clerk, law) = (county.clerk(unit), county.person("fagui"));
     let form = clerk.form("/petition/new").fill(PETITION).set("petitioner.name", "来信人丁");
-    let petition = path_of(&clerk.submit(&form.attach("原件.txt", b"scan")).expect(303));
+    let petition = path_of(&clerk.submit(&form.attach("原件.png", b"\x89PNG\r\n\x1a\nscan")).expect(303));
     let form = law.form("/regulation/new").fill(&[("title", "望澜县办法"), ("text", "第一条 为了规范。")]);
     let regulation = path_of(&law.submit(&form).expect(303));
     let sysadmin = county.sysadmin();

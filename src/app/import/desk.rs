@@ -144,7 +144,7 @@ impl App {
         lock(&self.desk.0).insert(token.clone(), Arc::clone(&job));
         let (app, actor) = (Arc::clone(self), actor.clone());
         self.work(&job, move |job| {
-            app.look(&actor, job)?;
+            app.look_through(&actor, job)?;
             job.set(Stage::Ready);
             Ok(())
         })?;
@@ -302,7 +302,7 @@ impl App {
         if known.is_empty() { Err(Error::invalid("请选择要导入的文件。")) } else { Ok(known) }
     }
 
-    fn look(&self, actor: &Actor, job: &Job) -> Result<()> {
+    fn look_through(&self, actor: &Actor, job: &Job) -> Result<()> {
         match (job.what, job.files.first()) {
             (_, Some((file, Format::Jsonl))) => {
                 let lines = self.store.read_blob(file)?;

@@ -60,6 +60,8 @@ fn note(text: &str) -> String {
     match text {
         "repeat" => "同一表单重复提交".to_owned(),
         "taken" => "编号已被使用".to_owned(),
+        "stored" => "加密保存".to_owned(),
+        "memory" => "仅在内存，未写入磁盘".to_owned(),
         _ => moves.find(|m| m.name == text).map_or(text, |m| m.label).to_owned(),
     }
 }

@@ -9,6 +9,7 @@ use crate::records::{self, Kind};
 use crate::web::guard::Call;
 use crate::web::icons::Icon;
 use crate::web::layout::{self, NoticeKind};
+use crate::web::pages::draft;
 use crate::web::respond::Reply;
 use crate::web::view::{self, Outline};
 
@@ -27,11 +28,13 @@ pub fn show(call: &Call) -> Result<Reply> {
     let outline = Outline {
         title: "工作台".into(),
         current: "/".into(),
+        watermark: records::ALL.iter().any(|k| k.sensitive && sees(k)),
         actions: Some(actions),
-        notice: (call.asked("done") == "password").then(|| (NoticeKind::Ok, "口令已修改。".to_owned())),
+        notice: done(&call.asked("done")).map(|text| (NoticeKind::Ok, text.to_owned())),
         ..Outline::default()
     };
     let work = todo(call)?;
+    let drafts = draft::own(call)?;
     let mut blocks = Vec::new();
     for kind in records::ALL.iter().copied().filter(|k| k.owned && sees(k)) {
         blocks.push(block(call, kind)?);
@@ -42,10 +45,19 @@ pub fn show(call: &Call) -> Result<Reply> {
             (layout::empty(Icon::Key, "您的账户还没有任何权限。请联系安全保密管理员授权。", html! {}))
         } @else {
             @if !administrator { (work) }
+            (drafts)
             @for block in blocks { (block) }
             @if administrator { (duties(call)) }
         }
     })
+}
+
+fn done(what: &str) -> Option<&'static str> {
+    match what {
+        "password" => Some("口令已修改。"),
+        "thrown" => Some("草稿已删除。"),
+        _ => None,
+    }
 }
 
 fn todo(call: &Call) -> Result<Markup> {
@@ -71,7 +83,8 @@ fn block(call: &Call, kind: &'static Kind) -> Result<Markup> {
     let input = ListInput { size: 8, ..ListInput::default() };
     let page = call.app.list(&live.actor, kind, &input)?;
     let directory = call.app.directory()?;
-    let bars: Vec<(&str, u64)> = page.tallies.iter().map(|(s, n)| (kind.flow.label(*s), *n)).collect();
+    let counted = page.tallies.iter().filter(|(s, _)| !kind.flow.is_void(*s));
+    let bars: Vec<(&str, u64)> = counted.map(|(s, n)| (kind.flow.label(*s), *n)).collect();
     Ok(html! {
         div.grid.grid-wide {
             section.card {

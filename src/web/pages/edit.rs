@@ -4,6 +4,7 @@ use maud::{Markup, html};
 
 use crate::app::change::{IDENTITY_OPEN, IDENTITY_REASON, IDENTITY_SHOW, SaveError, Typed, types_identity};
 use crate::app::record::identity_fields;
+use crate::app::stage::Waiting;
 use crate::app::{Right, Scope};
 use crate::base::{Error, ErrorKind, RecordId, Result};
 use crate::records::decide;
@@ -14,6 +15,7 @@ use crate::web::form::{self, Form, Identity};
 use crate::web::guard::Call;
 use crate::web::icons::Icon;
 use crate::web::layout::{self, NoticeKind};
+use crate::web::pages::draft;
 use crate::web::respond::Reply;
 use crate::web::view::{self, Outline};
 
@@ -29,12 +31,15 @@ pub struct Again {
     /// The record as somebody else left it.
     pub theirs: Option<Record>,
     /// Uploads that wait.
-    pub staged: Vec<(String, String, u64)>,
+    pub staged: Vec<Waiting>,
 }
 
-/// An empty form.
+/// An empty form, or a draft that is gone on with.
 pub fn new(call: &Call) -> Result<Reply> {
     let kind = creatable(call)?;
+    if !call.asked("draft").is_empty() {
+        return draft::go_on(call, kind);
+    }
     let raw = field::to_raw(kind.fields, &(kind.preset)(call.app.now().day()));
     new_page(call, kind, Again { raw, ..Again::default() }).map(Reply::page)
 }
@@ -43,12 +48,14 @@ pub fn new(call: &Call) -> Result<Reply> {
 pub fn create(call: &Call) -> Result<Reply> {
     let kind = creatable(call)?;
     let actor = &call.live()?.actor;
+    if call.typed("keep") == "draft" && call.file_problem.is_none() {
+        return draft::keep(call, kind, typed(call));
+    }
     if only_more_rows(call, kind) {
-        let staged = call.app.stage(actor, all_files(call)?)?;
+        let staged = waiting(call)?;
         return new_page(call, kind, Again { raw: call.raw.clone(), staged, ..Again::default() }).map(Reply::again);
     }
-    let typed = typed(call)?;
-    let files = typed.files.clone();
+    let typed = typed(call);
     let again = |call: &Call, again: Again| match &again.theirs {
         // The form made this record already and was gone back to: what it says now is a change of the record.
         Some(made) => edit_page(call, kind, &call.app.for_edit(actor, kind, made.id)?, again),
@@ -59,7 +66,7 @@ pub fn create(call: &Call) -> Result<Reply> {
             call.app.unpark(&actor.login);
             Ok(Reply::Redirect(format!("/{}/{id}?done=created", kind.name)))
         }
-        Err(error) => refused(call, kind, error, files, again),
+        Err(error) => refused(call, kind, error, again),
     }
 }
 
@@ -67,6 +74,9 @@ pub fn create(call: &Call) -> Result<Reply> {
 pub fn edit(call: &Call) -> Result<Reply> {
     let kind = call.kind()?;
     let record = call.app.for_edit(&call.live()?.actor, kind, call.id()?)?;
+    if kind.flow.is_void(record.state) {
+        return Ok(Reply::Redirect(format!("/{}/{}", kind.name, record.id)));
+    }
     let raw = field::to_raw(kind.fields, &record.fields);
     edit_page(call, kind, &record, Again { raw, ..Again::default() }).map(Reply::page)
 }
@@ -77,7 +87,7 @@ pub fn amend(call: &Call) -> Result<Reply> {
     let actor = &call.live()?.actor;
     let current = || call.app.for_edit(actor, kind, id);
     if only_more_rows(call, kind) {
-        let staged = call.app.stage(actor, all_files(call)?)?;
+        let staged = waiting(call)?;
         let again = Again { raw: call.raw.clone(), staged, ..Again::default() };
         return edit_page(call, kind, &at_typed_version(call, current()?), again).map(Reply::again);
     }
@@ -85,14 +95,13 @@ pub fn amend(call: &Call) -> Result<Reply> {
         return reveal(call, kind, id);
     }
     let version = call.typed("version").parse().map_err(|_| Error::invalid("表单不完整，请刷新后重试。"))?;
-    let typed = Typed { revealed: call.app.has_revealed(call.live()?, id), ..typed(call)? };
-    let files = typed.files.clone();
+    let typed = Typed { revealed: call.app.has_revealed(call.live()?, id), ..typed(call) };
     match saved(call, || call.app.amend(actor, kind, (id, version), typed)) {
         Ok(_) => {
             call.app.unpark(&actor.login);
             Ok(Reply::Redirect(format!("/{}/{id}?done=changed", kind.name)))
         }
-        Err(error) => refused(call, kind, error, files, |call, again| {
+        Err(error) => refused(call, kind, error, |call, again| {
             let shown = current()?;
             // After a conflict the form is made of the newest version: saving again is a decision.
             let shown = if again.theirs.is_some() { shown } else { at_typed_version(call, shown) };
@@ -111,7 +120,7 @@ fn wants_identity(call: &Call, kind: &'static Kind) -> bool {
 fn reveal(call: &Call, kind: &'static Kind, id: RecordId) -> Result<Reply> {
     let live = call.live()?;
     let record = at_typed_version(call, call.app.for_edit(&live.actor, kind, id)?);
-    let mut again = Again { staged: call.app.stage(&live.actor, all_files(call)?)?, ..Again::default() };
+    let mut again = Again { staged: waiting(call)?, ..Again::default() };
     again.problems.extend(call.file_problem.iter().map(|p| ("upload".to_owned(), p.clone())));
     again.raw.clone_from(&call.raw);
     if call.typed("version").is_empty() {
@@ -176,6 +185,9 @@ fn page(call: &Call, kind: &'static Kind, record: Option<&Record>, title: &str, 
         let tag = kind.fields.iter().find(|f| matches!(f.widget, crate::records::Widget::Files));
         tag.map_or(&[], |f| r.fields.files(f.tag))
     });
+    // What the record has already stands among its own files.
+    let staged: Vec<Waiting> =
+        again.staged.iter().filter(|w| !files.iter().any(|f| f.blob == w.blob)).cloned().collect();
     let mut crumbs = vec![(kind.label.to_owned(), list.clone())];
     crumbs.extend(record.map(|r| (kind.title_of(r), cancel.clone())));
     crumbs.push((title.to_owned(), String::new()));
@@ -187,6 +199,7 @@ fn page(call: &Call, kind: &'static Kind, record: Option<&Record>, title: &str, 
         watermark: kind.sensitive,
         ..Outline::default()
     };
+    let drafts = if record.is_none() { draft::others(call, kind, &again.raw)? } else { html! {} };
     let conflict = again.theirs.as_ref().map(|theirs| conflict(kind, theirs, &again.raw));
     let shown = form::form(live, &directory, &Form {
         kind,
@@ -199,9 +212,9 @@ fn page(call: &Call, kind: &'static Kind, record: Option<&Record>, title: &str, 
         version: record.map(|r| r.version),
         submit: hex::encode(seal::random::<16>()?),
         files,
-        staged: &again.staged,
+        staged: &staged,
     });
-    view::framed(&call.app, live, outline, html! { @if let Some(c) = conflict { (c) } (shown) })
+    view::framed(&call.app, live, outline, html! { (drafts) @if let Some(c) = conflict { (c) } (shown) })
 }
 
 /// Both texts side by side, for every field that differs.
@@ -232,14 +245,12 @@ fn saved<T>(call: &Call, save: impl FnOnce() -> Result<T, SaveError>) -> Result<
     }
 }
 
-fn refused(
+pub(super) fn refused(
     call: &Call,
     kind: &'static Kind,
     error: SaveError,
-    files: Vec<FileRef>,
     again: impl Fn(&Call, Again) -> Result<Markup>,
 ) -> Result<Reply> {
-    let actor = &call.live()?.actor;
     let raw = call.raw.clone();
     let mut shown = Again { raw, ..Again::default() };
     match error {
@@ -256,7 +267,7 @@ fn refused(
         SaveError::Failed(e) if e.kind() == ErrorKind::Denied => return Err(e),
         SaveError::Failed(e) => shown.notice = Some((NoticeKind::Bad, e.public().to_owned())),
     }
-    shown.staged = call.app.stage(actor, files)?;
+    shown.staged = waiting(call)?;
     again(call, shown).map(Reply::again)
 }
 
@@ -288,22 +299,25 @@ fn gated(call: &Call, kind: &'static Kind) -> bool {
     decide::gate_refuses(kind, &field::parse(kind.fields, &call.raw).0)
 }
 
-/// New uploads and those that waited from an earlier try.
-fn all_files(call: &Call) -> Result<Vec<FileRef>> {
-    let tokens: Vec<String> = call.raw.iter().filter(|(n, _)| n == "staged").map(|(_, v)| v.clone()).collect();
-    let mut files = call.app.unstage(&call.live()?.actor, &tokens);
-    files.extend(call.files.iter().cloned());
-    Ok(files)
+/// Keeps new uploads for the next try, after those that waited from an earlier one.
+fn waiting(call: &Call) -> Result<Vec<Waiting>> {
+    call.app.stage(&call.live()?.actor, &every(&call.raw, "staged"), call.files.clone())
 }
 
-fn typed(call: &Call) -> Result<Typed> {
-    Ok(Typed {
+fn every(raw: &Raw, name: &str) -> Vec<String> {
+    raw.iter().filter(|(n, _)| n == name).map(|(_, v)| v.clone()).collect()
+}
+
+fn typed(call: &Call) -> Typed {
+    Typed {
         raw: call.raw.clone(),
-        files: all_files(call)?,
-        dropped: call.raw.iter().filter(|(n, _)| n == "files.drop").map(|(_, v)| v.clone()).collect(),
+        files: call.files.clone(),
+        staged: every(&call.raw, "staged"),
+        dropped: every(&call.raw, "files.drop"),
         submit: call.submit_id().to_owned(),
         revealed: false,
-    })
+        draft: draft::id_of(&call.raw).to_owned(),
+    }
 }
 
 /// The record with the version the form was made of, so that a conflict is still noticed.

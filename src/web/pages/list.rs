@@ -1,4 +1,4 @@
-//! The list of any kind: tabs by state with counts, filters that are remembered, newest first, printable.
+//! The list of any kind: tabs by state with counts, filters and columns that are remembered, newest first, printable.
 
 use maud::{Markup, html};
 
@@ -10,6 +10,7 @@ use crate::records::{Kind, Search, batch};
 use crate::web::guard::{Call, pairs};
 use crate::web::icons::Icon;
 use crate::web::layout::{self, NoticeKind, Tab};
+use crate::web::pages::columns;
 use crate::web::respond::Reply;
 use crate::web::view::{self, Outline};
 
@@ -19,13 +20,11 @@ pub fn show(call: &Call) -> Result<Reply> {
     if live.actor.scope(kind, Right::See) == Scope::Nothing || kind.group.is_none() {
         return Err(crate::base::Error::denied());
     }
-    if call.query.is_empty()
-        && let Some(filters) = call.app.recall_filters(live, kind.name)
-    {
-        return Ok(Reply::Redirect(format!("/{}?{filters}", kind.name)));
+    let choice = call.app.choice(&live.actor, kind)?;
+    if call.query.is_empty() && !choice.filters.is_empty() {
+        return Ok(Reply::Redirect(format!("/{}?{}", kind.name, choice.filters)));
     }
-    let filters = if call.query == "all=1" { "" } else { call.query.as_str() };
-    call.app.remember_filters(live, kind.name, filters);
+    call.app.choose_filters(&live.actor, kind, &filters(call))?;
     let (input, bad_date) = read(call);
     let page = call.app.list(&live.actor, kind, &input)?;
     let outline = Outline {
@@ -33,17 +32,34 @@ pub fn show(call: &Call) -> Result<Reply> {
         current: format!("/{}", kind.name),
         crumbs: vec![("工作台".into(), "/".into()), (kind.label.into(), String::new())],
         actions: Some(actions(call, kind)),
+        watermark: kind.sensitive,
         notice: bad_date.then(|| (NoticeKind::Warn, "日期请写成 2026-03-05 这样的形式，已忽略不能识别的日期。".into())),
         ..Outline::default()
     };
     let content = html! {
         (tabs(kind, &page, &input, call))
         (filter_bar(call, kind, &page, &input)?)
-        @if page.rows.is_empty() { (nothing(call, kind, &input)) } @else { (table(call, kind, &page)?) }
+        (columns::form(call, kind, &choice.columns)?)
+        @if page.rows.is_empty() { (nothing(call, kind, &input)) }
+        @else { (table(call, kind, &page, &choice.columns)?) }
         @let pages = page.total.div_ceil(input.size).max(1);
         (layout::pager(input.page + 1, pages, page.total, |n| address(kind, call, &[("page", n.to_string())])))
     };
     view::reply(&call.app, live, outline, content)
+}
+
+/// What is remembered of an address: the filters, not the page that was turned to.
+fn filters(call: &Call) -> String {
+    let own = ["state", "unit", "from", "to", "order", "size"];
+    let kept = pairs(call.query.as_bytes()).into_iter().filter(|(n, v)| {
+        own.contains(&n.as_str()) && !v.is_empty() && v.chars().count() <= limits::FILTER_CHARS
+    });
+    encoded(kept)
+}
+
+fn encoded(pairs: impl Iterator<Item = (String, String)>) -> String {
+    let code = |v: &str| percent_encoding::utf8_percent_encode(v, percent_encoding::NON_ALPHANUMERIC).to_string();
+    pairs.map(|(n, v)| format!("{n}={}", code(&v))).collect::<Vec<_>>().join("&")
 }
 
 fn read(call: &Call) -> (ListInput, bool) {
@@ -74,15 +90,8 @@ fn address(kind: &Kind, call: &Call, changes: &[(&str, String)]) -> String {
         !["page", "all"].contains(&n.as_str()) && !changes.iter().any(|(c, _)| c == n)
     });
     let changed = changes.iter().map(|(n, v)| ((*n).to_owned(), v.clone()));
-    let all: Vec<String> = kept
-        .chain(changed)
-        .filter(|(_, v)| !v.is_empty())
-        .map(|(n, v)| {
-            let value = percent_encoding::utf8_percent_encode(&v, percent_encoding::NON_ALPHANUMERIC);
-            format!("{n}={value}")
-        })
-        .collect();
-    if all.is_empty() { format!("/{}?all=1", kind.name) } else { format!("/{}?{}", kind.name, all.join("&")) }
+    let all = encoded(kept.chain(changed).filter(|(_, v)| !v.is_empty()));
+    if all.is_empty() { format!("/{}?all=1", kind.name) } else { format!("/{}?{all}", kind.name) }
 }
 
 fn actions(call: &Call, kind: &Kind) -> Markup {
@@ -104,7 +113,7 @@ fn actions(call: &Call, kind: &Kind) -> Markup {
 }
 
 fn tabs(kind: &Kind, page: &ListPage, input: &ListInput, call: &Call) -> Markup {
-    let all = page.tallies.iter().map(|(_, n)| n).sum();
+    let all = page.tallies.iter().filter(|(s, _)| !kind.flow.is_void(*s)).map(|(_, n)| n).sum();
     let tab = |label: &str, state: Option<u8>, count| Tab {
         label: label.to_owned(),
         href: address(kind, call, &[("state", state.map_or(String::new(), |s| s.to_string()))]),
@@ -148,11 +157,12 @@ fn filter_bar(call: &Call, kind: &Kind, page: &ListPage, input: &ListInput) -> R
     })
 }
 
-fn table(call: &Call, kind: &'static Kind, page: &ListPage) -> Result<Markup> {
+fn table(call: &Call, kind: &'static Kind, page: &ListPage, chosen: &[u16]) -> Result<Markup> {
     let directory = call.app.directory()?;
-    let columns: Vec<_> = kind.columns.iter().filter_map(|t| kind.field(*t)).collect();
+    let shown = if chosen.is_empty() { kind.columns } else { chosen };
+    let columns: Vec<_> = shown.iter().filter_map(|t| kind.field(*t)).collect();
     Ok(html! {
-        div.table-wrap { table.list {
+        div.table-wrap.scrolls[columns.len() > kind.columns.len()] { table.list {
             thead { tr {
                 @for c in &columns { th scope="col" { (c.label) } }
                 @if kind.owned { th scope="col" { "单位" } }

@@ -2,7 +2,9 @@
 
 pub mod audit;
 pub mod backup;
+pub mod columns;
 pub mod desk;
+pub mod draft;
 pub mod edit;
 pub mod error;
 pub mod health;
@@ -15,3 +17,4 @@ pub mod record;
 pub mod resume;
 pub mod search;
 pub mod setup;
+pub mod viewing;

@@ -16,6 +16,9 @@ use crate::web::layout::{self, NoticeKind};
 use crate::web::respond::Reply;
 use crate::web::view::{self, Outline};
 
+/// What stands above a record that was entered by mistake.
+const VOID: &str = "这条记录已作废：编号保留、不再使用，内容只能查看，理由见下面的办理过程。";
+
 /// The page.
 pub fn show(call: &Call) -> Result<Reply> {
     let opened = open(call)?;
@@ -77,15 +80,19 @@ fn page(call: &Call, opened: &Opened, revealed: Option<&Record>, problem: Option
         current: list.clone(),
         crumbs: crumbs(kind, record, &list),
         actions: Some(actions(call, kind, opened)),
-        notice: problem.map(|p| (NoticeKind::Bad, p.to_owned())).or_else(|| done(call, kind, record)),
+        notice: problem
+            .map(|p| (NoticeKind::Bad, p.to_owned()))
+            .or_else(|| done(call, kind, record))
+            .or_else(|| kind.flow.is_void(record.state).then(|| (NoticeKind::Warn, VOID.to_owned()))),
         watermark: kind.sensitive,
     };
     let content = html! {
         @if kind.owned { (head(kind, record, &directory)) }
         (groups(kind, record, &directory))
         (identity(call, kind, opened, revealed, &directory)?)
-        (files(kind, record))
+        (files(kind, opened))
         (moves(call, kind, opened)?)
+        (voiding(call, kind, opened)?)
         (handling(kind, record, &directory))
         (versions(kind, opened))
         (children(call, opened))
@@ -214,7 +221,8 @@ fn identity(
     })
 }
 
-fn files(kind: &Kind, record: &Record) -> Markup {
+fn files(kind: &Kind, opened: &Opened) -> Markup {
+    let record = &opened.record;
     let Some(field) = kind.fields.iter().find(|f| matches!(f.widget, Widget::Files)) else { return html! {} };
     let files = record.fields.files(field.tag);
     html! {
@@ -222,9 +230,13 @@ fn files(kind: &Kind, record: &Record) -> Markup {
             section.section {
                 h2 { (field.label) span.count { (files.len()) } }
                 ul.files { @for (place, file) in files.iter().enumerate() { li {
+                    @let address = format!("/{}/{}/files/{place}", kind.name, record.id);
+                    @let looked = opened.looks.get(place).is_some_and(Option::is_some);
                     (Icon::File.svg())
-                    a href=(format!("/{}/{}/files/{place}", kind.name, record.id)) download { (file.name) }
+                    @if looked { a href=(format!("{address}/view")) { (file.name) } }
+                    @else { a href=(address) download { (file.name) } }
                     span.size { (view::size(file.size)) }
+                    @if looked { span.end.no-print { a href=(address) download { "下载" } } }
                 } } }
             }
         }
@@ -233,8 +245,9 @@ fn files(kind: &Kind, record: &Record) -> Markup {
 
 fn moves(call: &Call, kind: &Kind, opened: &Opened) -> Result<Markup> {
     if opened.moves.is_empty() {
+        let elsewhere = opened.voiding.iter().any(|m| m.name == call.param("name"));
         return Ok(html! {
-            @if !call.typed("opinion").trim().is_empty() {
+            @if !call.typed("opinion").trim().is_empty() && !elsewhere {
                 section.section.no-print {
                     h2 { "您填写的意见（没有提交）" }
                     div.prose { (call.typed("opinion")) }
@@ -251,6 +264,7 @@ fn moves(call: &Call, kind: &Kind, opened: &Opened) -> Result<Markup> {
     let live = call.live()?;
     let record = &opened.record;
     let action = |name: &str| format!("/{}/{}/move/{name}", kind.name, record.id);
+    let tried = opened.voiding.iter().any(|m| m.name == call.param("name"));
     Ok(html! {
         section.section.no-print {
             h2 { "办理" }
@@ -260,12 +274,43 @@ fn moves(call: &Call, kind: &Kind, opened: &Opened) -> Result<Markup> {
                 input type="hidden" name="submit" value=(hex::encode(seal::random::<16>()?));
                 div.field.wide {
                     label for="opinion" { "意见 " em.req title="必填" { "*" } }
-                    textarea #opinion name="opinion" rows="3" maxlength="2000" { "\n" (call.typed("opinion")) }
+                    textarea #opinion name="opinion" rows="3" maxlength="2000" {
+                        "\n" @if !tried { (call.typed("opinion")) }
+                    }
                 }
                 div.form-bar {
                     @for (n, m) in opened.moves.iter().enumerate() {
                         button.btn.btn-primary[n == 0] type="submit" formaction=(action(m.name)) { (m.label) }
                     }
+                }
+            }
+        }
+    })
+}
+
+/// Taking back what was entered by mistake stands apart from the work, behind one more click.
+fn voiding(call: &Call, kind: &Kind, opened: &Opened) -> Result<Markup> {
+    let Some(mv) = opened.voiding.first() else { return Ok(html! {}) };
+    let (live, record) = (call.live()?, &opened.record);
+    // A reason that was refused is shown again where it was typed.
+    let tried = call.param("name") == mv.name;
+    let number = if kind.number_of(record).is_empty() { "" } else { "编号保留，不再使用。" };
+    Ok(html! {
+        section.section.no-print {
+            details open[tried] {
+                summary { "登记有误？" }
+                form.form method="post" action=(format!("/{}/{}/move/{}", kind.name, record.id, mv.name)) {
+                    (view::hidden(live))
+                    input type="hidden" name="version" value=(record.version);
+                    input type="hidden" name="submit" value=(hex::encode(seal::random::<16>()?));
+                    div.field.wide {
+                        label for="void-reason" { "作废理由 " em.req title="必填" { "*" } }
+                        textarea #void-reason name="opinion" rows="2" maxlength="2000" {
+                            "\n" @if tried { (call.typed("opinion")) }
+                        }
+                        p.help { "作废后只能查看，不能恢复。" (number) }
+                    }
+                    div.form-bar { button.btn.btn-danger type="submit" { (mv.label) } }
                 }
             }
         }
@@ -298,6 +343,7 @@ fn versions(kind: &Kind, opened: &Opened) -> Markup {
                 h2 { "其他版本" span.count { (opened.versions.len()) } }
                 ul.lines { @for v in &opened.versions { li {
                     a.grow href=(format!("/{}/{}", kind.name, v.id)) { (kind.title_of(v)) }
+                    @if kind.flow.is_void(v.state) { (view::state_chip(kind, v.state)) }
                     span.muted { (v.fields.display(kind.fields, crate::records::regulation::tag::NUMBER)) }
                     span.muted { (v.fields.display(kind.fields, crate::records::regulation::tag::STATUS)) }
                     span.when { (kind.day_of(v)) }

@@ -196,7 +196,10 @@ fn hit_view(call: &Call, hit: &Hit) -> Result<Markup> {
             h3.hit-head {
                 (layout::chip(layout::ChipKind::Plain, hit.kind.label))
                 a.hit-title href=(href) { (marked(&hit.title)) }
-                @if hit.kind.owned { (view::state_chip(hit.kind, record.state)) }
+                @if hit.kind.owned || hit.kind.flow.is_void(record.state) {
+                    (view::state_chip(hit.kind, record.state))
+                }
+                @if let Some(label) = hit.parent_void { (layout::chip(layout::ChipKind::Bad, label)) }
             }
             p.hit-snip { (marked(&hit.snippet)) }
             p.hit-meta {

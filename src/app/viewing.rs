@@ -1,0 +1,153 @@
+//! Attachments looked at in the page, so that plain copies need not lie in download folders. What a file is, its first
+//! bytes say, never its name: pictures of five formats and PDF. Everything else stays a download.
+
+use super::{Actor, App};
+use crate::app::record::before_files;
+use crate::base::{Error, RecordId, Result};
+use crate::records::{FileRef, Kind, Record, act};
+use crate::store::BlobReader;
+
+/// A format that browsers show, by the first bytes of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// PNG.
+    Png,
+    /// JPEG.
+    Jpeg,
+    /// GIF.
+    Gif,
+    /// WebP.
+    Webp,
+    /// BMP.
+    Bmp,
+    /// PDF.
+    Pdf,
+}
+
+impl Look {
+    /// What a file that begins with these bytes is (<https://mimesniff.spec.whatwg.org/>); formats that can carry markup
+    /// or script of a page, like SVG and HTML, are none of them.
+    pub fn of(first: &[u8]) -> Option<Self> {
+        let starts = |magic: &[u8]| first.starts_with(magic);
+        match () {
+            () if starts(b"\x89PNG\r\n\x1a\n") => Some(Self::Png),
+            () if starts(b"\xff\xd8\xff") => Some(Self::Jpeg),
+            () if starts(b"GIF87a") || starts(b"GIF89a") => Some(Self::Gif),
+            () if starts(b"RIFF") && first.get(8..14) == Some(b"WEBPVP") => Some(Self::Webp),
+            // Two letters are little: the header behind them has one of its known lengths.
+            () if starts(b"BM") && first.get(14..18).is_some_and(is_bitmap_header) => Some(Self::Bmp),
+            () if starts(b"%PDF-") => Some(Self::Pdf),
+            () => None,
+        }
+    }
+
+    /// The media type it is sent with.
+    pub fn media_type(self) -> &'static str {
+        match self {
+            Self::Png => "image/png",
+            Self::Jpeg => "image/jpeg",
+            Self::Gif => "image/gif",
+            Self::Webp => "image/webp",
+            Self::Bmp => "image/bmp",
+            Self::Pdf => "application/pdf",
+        }
+    }
+
+    /// A picture, not a document.
+    pub fn is_picture(self) -> bool {
+        self != Self::Pdf
+    }
+}
+
+fn is_bitmap_header(length: &[u8]) -> bool {
+    matches!(length, [12 | 40 | 52 | 56 | 64 | 108 | 124, 0, 0, 0])
+}
+
+/// An attachment, and what it is where it can be looked at.
+pub type Looked = (FileRef, Option<Look>);
+
+/// An attachment as it is shown.
+pub struct Shown {
+    /// Its name and size.
+    pub file: FileRef,
+    /// What it is.
+    pub look: Look,
+    /// Its bytes.
+    pub reader: BlobReader,
+}
+
+impl App {
+    /// What each attachment is; nothing for what cannot be looked at in the page, or cannot be read.
+    pub(super) fn looks(&self, files: &[FileRef]) -> Vec<Option<Look>> {
+        files.iter().map(|file| self.look(file).ok().flatten()).collect()
+    }
+
+    fn look(&self, file: &FileRef) -> Result<Option<Look>> {
+        Ok(self.store.read_blob(file)?.next_chunk()?.and_then(|first| Look::of(&first)))
+    }
+
+    /// The attachments of a record and what each is, for the page around one of them.
+    pub fn viewing(&self, actor: &Actor, kind: &'static Kind, id: RecordId) -> Result<(Record, Vec<Looked>)> {
+        let record = self.visible(&self.store.read()?, actor, kind, id)?;
+        self.answer_for(actor, act::READ, kind, std::slice::from_ref(&record))?;
+        let files = before_files(kind, &record);
+        let looks = self.looks(&files);
+        Ok((record, files.into_iter().zip(looks).collect()))
+    }
+
+    /// An attachment to look at, by its place in the list; what is not recognised is denied here and stays a download.
+    pub fn shown_attachment(
+        &self,
+        actor: &Actor,
+        kind: &'static Kind,
+        id: RecordId,
+        place: usize,
+    ) -> Result<Shown> {
+        let record = self.visible(&self.store.read()?, actor, kind, id)?;
+        let file = before_files(kind, &record).get(place).cloned().ok_or_else(Error::denied)?;
+        let look = self.look(&file)?.ok_or_else(Error::denied)?;
+        self.answer_for(actor, act::VIEW, kind, std::slice::from_ref(&record))?;
+        let reader = self.store.read_blob(&file)?;
+        Ok(prepared(file, look, reader))
+    }
+}
+
+/// What leaves the house of an attachment that is looked at: the bytes as they were brought. Whatever is to be drawn anew
+/// before a browser decodes it is drawn here; nothing else stands between the store and the page.
+fn prepared(file: FileRef, look: Look, reader: BlobReader) -> Shown {
+    Shown { file, look, reader }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Look;
+
+    #[test]
+    fn the_first_bytes_say_what_a_file_is_and_markup_is_never_a_picture() {
+        let bitmap = [&b"BM\x46\0\0\0\0\0\0\0\x36\0\0\0"[..], &[40, 0, 0, 0, 1, 0, 0, 0]].concat();
+        let known: [(&[u8], &str); 6] = [
+            (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "image/png"),
+            (b"\xff\xd8\xff\xe0\0\x10JFIF", "image/jpeg"),
+            (b"GIF89a\x01\0", "image/gif"),
+            (b"RIFF\x24\0\0\0WEBPVP8 ", "image/webp"),
+            (&bitmap, "image/bmp"),
+            (b"%PDF-1.7\n", "application/pdf"),
+        ];
+        for (bytes, kind) in known {
+            assert_eq!(Look::of(bytes).map(Look::media_type), Some(kind));
+            assert_eq!(Look::of(&[b" ", bytes].concat()), None, "{kind} with something before it");
+        }
+        let others: [&[u8]; 9] = [
+            b"",
+            b"<svg xmlns=\"http://www.w3.org/2000/svg\"><script>1</script></svg>",
+            b"<?xml version=\"1.0\"?><svg/>",
+            b"<!DOCTYPE html><p>",
+            b"BM<script>alert(1)</script>",
+            b"RIFF\x24\0\0\0WAVEfmt ",
+            b"PK\x03\x04",
+            b"\x89PNG\r\n",
+            b"\xff\xd8",
+        ];
+        assert!(others.iter().all(|bytes| Look::of(bytes).is_none()));
+    }
+}

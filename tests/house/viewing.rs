@@ -1,0 +1,142 @@
+//! Scans are looked at in the page: what a file is, its bytes say, and the answer lets the browser do nothing else with
+//! it. Whatever is not recognised is downloaded.
+
+use super::county::{County, PETITION, Person, path_of};
+use super::wire::Answer;
+
+const CLERK: &str = "杏林坪镇纪委";
+const PNG: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\x06\0\0\0\x1f\x15\xc4\x89";
+const JPEG: &[u8] = b"\xff\xd8\xff\xe0\0\x10JFIF\0\x01\x01\0";
+const PDF: &[u8] = b"%PDF-1.4\n1 0 obj<</Type/Catalog>>endobj\n";
+const HTML: &[u8] = b"<!DOCTYPE html><script>alert(1)</script>";
+const SVG: &[u8] = b"<svg xmlns=\"http://www.w3.org/2000/svg\"><script>alert(1)</script></svg>";
+
+/// A petition with these attachments.
+fn with_files(clerk: &Person, files: &[(&str, &[u8])]) -> String {
+    let form = clerk.form("/petition/new").fill(PETITION);
+    let form = files.iter().fold(form, |form, (name, bytes)| form.attach(name, bytes));
+    path_of(&clerk.submit(&form).expect(303))
+}
+
+/// What every such answer must carry.
+#[track_caller]
+fn guarded(answer: &Answer, kind: &str) {
+    assert_eq!(answer.header("content-type"), kind);
+    assert_eq!(answer.header("x-content-type-options"), "nosniff");
+    assert_eq!(answer.header("cache-control"), "no-store");
+    assert_eq!(answer.header("cross-origin-resource-policy"), "same-origin");
+    let policy = answer.header("content-security-policy");
+    assert!(policy.starts_with("default-src 'none'; ") && policy.contains("form-action 'none'"), "{policy}");
+    assert!(!["script-src", "unsafe", "http", "*", "data:"].iter().any(|w| policy.contains(w)), "{policy}");
+}
+
+#[test]
+fn a_picture_and_a_document_are_shown_in_the_page_by_what_their_bytes_say() {
+    let county = County::bare();
+    let clerk = county.clerk(CLERK);
+    // Names that lie, both ways, and a name that would break a header.
+    let files: [(&str, &[u8]); 3] =
+        [("现场.html", PNG), ("会议\"纪要\".txt", PDF), ("信 \r\nset-cookie: a=b.exe", JPEG)];
+    let path = with_files(&clerk, &files);
+    for (place, kind, bytes) in [(0, "image/png", PNG), (1, "application/pdf", PDF), (2, "image/jpeg", JPEG)]
+    {
+        assert!(clerk.get(&path).says(&format!("href=\"{path}/files/{place}/view\"")), "{kind}");
+        let answer = clerk.get(&format!("{path}/files/{place}/inline")).expect(200);
+        guarded(&answer, kind);
+        assert_eq!(answer.body, bytes);
+        let named = answer.header("content-disposition");
+        let coded = named.strip_prefix("inline; filename*=UTF-8''").unwrap_or_else(|| panic!("{named}"));
+        assert!(coded.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'%'), "{named}");
+        assert_eq!(answer.header("set-cookie"), "");
+        let policy = answer.header("content-security-policy").to_owned();
+        let picture = kind != "application/pdf";
+        assert_eq!(policy.contains("; sandbox;"), picture, "{policy}");
+        assert_eq!(policy.contains("object-src 'self'"), !picture, "{policy}");
+        assert_eq!(policy.contains("frame-ancestors 'none'"), picture, "{policy}");
+        assert_eq!(answer.header("x-frame-options"), if picture { "DENY" } else { "SAMEORIGIN" });
+        // The download stays what it was.
+        let plain = clerk.get(&format!("{path}/files/{place}")).expect(200);
+        assert_eq!(plain.header("content-type"), "application/octet-stream");
+        assert!(plain.header("content-disposition").starts_with("attachment; "));
+        assert!(plain.header("content-security-policy").contains("frame-ancestors 'none'"));
+    }
+    let page = clerk.get(&format!("{path}/files/0/view")).expect(200);
+    assert!(page.says(&format!("<img class=\"scan\" src=\"{path}/files/0/inline\"")), "{}", page.text());
+    assert!(!page.header("content-security-policy").contains("object-src"));
+    assert!(page.says("class=\"watermark\" aria-hidden=\"true\"") && page.says("杏林坪镇经办"));
+    let page = clerk.get(&format!("{path}/files/1/view")).expect(200);
+    assert!(
+        page.says(&format!("data=\"{path}/files/1/inline\" type=\"application/pdf\"")),
+        "{}",
+        page.text()
+    );
+    let policy = page.header("content-security-policy");
+    assert!(policy.contains("object-src 'self'") && policy.contains("frame-ancestors 'none'"), "{policy}");
+    assert!(!clerk.get(&path).header("content-security-policy").contains("object-src"), "for that page only");
+}
+
+#[test]
+fn what_is_not_recognised_stays_a_download() {
+    let county = County::bare();
+    let clerk = county.clerk(CLERK);
+    let files: [(&str, &[u8]); 5] = [
+        ("照片.png", HTML),
+        ("图.svg", SVG),
+        ("记录.pdf", b" %PDF-1.4"),
+        ("空.jpg", b""),
+        ("账.bmp", b"BM<script>alert(1)</script>"),
+    ];
+    let path = with_files(&clerk, &files);
+    let page = clerk.get(&path).expect(200);
+    assert!(!page.says("/view\""), "{}", page.text());
+    for place in 0..files.len() {
+        for end in ["view", "inline"] {
+            let answer = clerk.get(&format!("{path}/files/{place}/{end}")).expect(404);
+            assert!(!answer.says("alert(1)") && answer.header("content-type").starts_with("text/html"));
+        }
+        let plain = clerk.get(&format!("{path}/files/{place}")).expect(200);
+        assert_eq!(plain.header("content-type"), "application/octet-stream");
+    }
+}
+
+#[test]
+fn the_way_leads_from_scan_to_scan_and_back() {
+    let county = County::bare();
+    let clerk = county.clerk(CLERK);
+    let path = with_files(&clerk, &[("一.png", PNG), ("二.txt", b"text"), ("三.jpg", JPEG), ("四.pdf", PDF)]);
+    let at = |n: usize| format!("{path}/files/{n}/view");
+    let page = |n: usize| clerk.get(&at(n)).expect(200);
+    let link = |n: usize, rel: &str| format!("href=\"{}\" rel=\"{rel}\"", at(n));
+    assert!(page(0).says(&link(2, "next")) && !page(0).says("rel=\"prev\"") && page(0).says("第 1 / 3 个"));
+    assert!(page(2).says(&link(0, "prev")) && page(2).says(&link(3, "next")));
+    assert!(page(3).says(&link(2, "prev")) && !page(3).says("rel=\"next\""));
+    assert!(
+        page(2).says(&format!("href=\"{path}\""))
+            && page(2).says(&format!("href=\"{path}/files/2\" download"))
+    );
+    clerk.get(&format!("{path}/files/4/view")).expect(404);
+    clerk.get(&format!("{path}/files/x/inline")).expect(404);
+}
+
+#[test]
+fn every_look_is_entered_and_nobody_looks_who_may_not_download() {
+    let county = County::bare();
+    let clerk = county.clerk(CLERK);
+    let path = with_files(&clerk, &[("一.png", PNG)]);
+    let looks = || county.auditor().get("/audit").expect(200).text().matches("查看附件").count();
+    assert_eq!(looks(), 0);
+    clerk.get(&format!("{path}/files/0/inline")).expect(200);
+    assert_eq!(looks(), 1);
+    for other in [county.clerk("枫桥坞镇纪委"), county.sysadmin(), county.auditor()] {
+        for end in ["view", "inline"] {
+            other.get(&format!("{path}/files/0/{end}")).expect(404);
+        }
+    }
+    assert_eq!(looks(), 1);
+    let nobody = county.nobody().get(&format!("{path}/files/0/inline")).expect(303);
+    assert_eq!(nobody.location(), "/login");
+    // The tab of the browser says nothing of the file's name, which may name a person.
+    let page = clerk.get(&format!("{path}/files/0/view")).text();
+    let tab = page.split("<title>").nth(1).unwrap().split('<').next().unwrap().to_owned();
+    assert!(tab.contains("信访〔") && !tab.contains("一.png"), "{tab}");
+}

@@ -4,14 +4,14 @@
 use std::path::Path;
 
 use super::{Actor, App, access::local_doer};
-use crate::backup::{self, Done, Progress, Signer};
+use crate::backup::{self, Done, Signer, Watch};
 use crate::base::{Error, Moment, Result, limits};
 use crate::records::act;
 use crate::store::{Act, fact};
 
 impl App {
     /// Writes and verifies a set. Recipients other than the configured ones are for demo stores only.
-    pub fn backup(&self, target: &Path, given: &[String], progress: &dyn Fn(Progress)) -> Result<Done> {
+    pub fn backup(&self, target: &Path, given: &[String], progress: Watch<'_>) -> Result<Done> {
         let recipients = self.recipients(given)?;
         self.has_room()?;
         let outcome = backup::run(&self.store, target, &recipients, progress);

@@ -57,8 +57,14 @@ impl App {
             );
             return Ok(Finding { name, verdict: Verdict::Good, text });
         }
-        let text = format!("发现 {} 处问题：{}。请停止使用并从已验证的备份恢复。", report.problems.len(),
-            report.problems.iter().take(10).cloned().collect::<Vec<_>>().join("；"));
+        let count = report.problems.len();
+        let listed = report.problems.iter().take(10).cloned().collect::<Vec<_>>().join("；");
+        let advice = if report.faults == 0 {
+            "其余内容完好，备份会照常进行并注明。请从较早的备份恢复出一份，取回这些附件后重新上传"
+        } else {
+            "请停止使用并从已验证的备份恢复"
+        };
+        let text = format!("发现 {count} 处问题：{listed}。{advice}。");
         Ok(Finding { name, verdict: Verdict::Bad, text })
     }
 

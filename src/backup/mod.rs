@@ -23,31 +23,49 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
 
-use crate::base::{Error, ErrorKind, Result};
+use crate::base::{Error, ErrorKind, RecordId, Result, limits};
+use crate::records::Value;
 use crate::store::{Head, Snapshot, Store};
 
 pub use crypt::{KeyFile, Signer, keygen, signer_of};
-pub use manifest::{Content, Manifest};
-pub use restore::{Details, Restored, SetInfo, Verified, Wish, list, restore, verify};
+pub use manifest::{Content, Damaged, Manifest};
+pub use restore::{Details, Restored, SetInfo, Verified, Wish, damage_text, list, restore, verify};
 pub use target::SetId;
 
 use archive::Scratch;
 use crypt::{Metered, Readers, Stamp};
+use manifest::Found;
 use target::Folder;
 
 /// Where temporary files of an open store lie; emptied whenever it is opened.
 const STAGING: &str = "tmp";
 
+/// How much of a snapshot went through.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Amount {
+    /// Rows so far.
+    pub rows: u64,
+    /// Bytes of their keys and values so far.
+    pub bytes: u64,
+    /// Bytes there are in all, as far as is known before.
+    pub of: u64,
+}
+
 /// How far a run is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
-    /// This many rows are written.
-    Writing(u64),
-    /// This many rows are read back.
-    Verifying(u64),
+    /// So much is written.
+    Writing(Amount),
+    /// So much is read back.
+    Verifying(Amount),
+    /// What was read back is checked and compared.
+    Checking,
     /// The manifest is being written.
     Signing,
 }
+
+/// Hears how far a run is. An error from here ends the run as any other does: nothing of it stays.
+pub type Watch<'a> = &'a dyn Fn(Progress) -> Result<()>;
 
 /// A backup that was written and verified.
 #[derive(Clone, Debug)]
@@ -58,8 +76,10 @@ pub struct Done {
     pub head: Head,
     /// Records in it.
     pub records: u64,
-    /// Attachments in it.
+    /// Attachments in it that are whole.
     pub files: u64,
+    /// Attachments that were damaged in the store already; the set says so.
+    pub damaged: Vec<Damaged>,
     /// Bytes of both files.
     pub bytes: u64,
     /// Name of the data file.
@@ -79,7 +99,7 @@ pub fn check_recipients(recipients: &[String]) -> Result<()> {
 /// stays.
 ///
 /// The caller writes the journal entry, of a failure too.
-pub fn run(store: &Store, target: &Path, recipients: &[String], progress: &dyn Fn(Progress)) -> Result<Done> {
+pub fn run(store: &Store, target: &Path, recipients: &[String], progress: Watch<'_>) -> Result<Done> {
     let readers = Readers::parse(recipients)?;
     let folder = Folder::open(target, store.dir())?;
     let snapshot = store.read()?;
@@ -91,7 +111,7 @@ struct Run<'a> {
     snapshot: Snapshot,
     readers: Readers,
     folder: Folder,
-    progress: &'a dyn Fn(Progress),
+    progress: Watch<'a>,
 }
 
 impl Run<'_> {
@@ -100,20 +120,22 @@ impl Run<'_> {
         let previous = target::sets(self.folder.path())?.into_iter().find(target::Set::complete);
         let now = self.store.now();
         let id = self.folder.new_id(now, head.seq)?;
+        let of = self.snapshot.dump_bytes()?;
         let (mut data, file) = self.folder.draft(&id)?;
-        let word = |rows| (self.progress)(Progress::Writing(rows));
+        let word = |so_far| (self.progress)(Progress::Writing(Amount { of, ..so_far }));
         let stamp = archive::write((self.store, &self.snapshot), file, &self.readers, &word)?;
         let content = Content::of(&self.snapshot)?;
-        let files = self.read_back(data.path(), &stamp, &content)?;
+        let Found { files, damaged } = self.read_back((data.path(), &stamp), &content, of)?;
         let data_file = data.place_data(&id, &stamp)?;
-        (self.progress)(Progress::Signing);
+        (self.progress)(Progress::Signing)?;
         let manifest = Manifest {
-            format: Manifest::FORMAT,
+            format: Manifest::form(&damaged),
             set: id.to_string(),
             county: self.store.facts().county.clone(),
             created: now.0,
             content,
             files,
+            damaged,
             data_file,
             data_sha256: hex::encode(stamp.sha256),
             data_bytes: stamp.bytes,
@@ -128,6 +150,7 @@ impl Run<'_> {
             head,
             records: manifest.content.records,
             files,
+            damaged: manifest.damaged,
             bytes: stamp.bytes + manifest_bytes,
             data_file: manifest.data_file,
             manifest_file,
@@ -136,17 +159,52 @@ impl Run<'_> {
     }
 
     /// Reads the written file from the disk with this run's own key, loads it and compares.
-    fn read_back(&self, path: &Path, written: &Stamp, content: &Content) -> Result<u64> {
+    fn read_back(&self, (path, written): (&Path, &Stamp), content: &Content, of: u64) -> Result<Found> {
         self.readers.check_header(path)?;
         let staging = self.store.dir().join(STAGING);
         fs::create_dir_all(&staging)?;
         let scratch = Scratch::within(&[staging])?;
-        let word = |rows| (self.progress)(Progress::Verifying(rows));
+        let word = |so_far| (self.progress)(Progress::Verifying(Amount { of, ..so_far }));
         let (copy, read) = scratch.load(path, self.readers.own(), &word)?;
         if read != *written {
             return Err(flawed(&file_name(path), "写入后读回的内容不同，备份盘可能有故障"));
         }
-        content.confirm(&copy)
+        (self.progress)(Progress::Checking)?;
+        let found = content.confirm(&copy).map_err(|e| self.or_own_fault(e))?;
+        self.own_damage(&found.damaged)?;
+        Ok(found)
+    }
+
+    /// A copy that fails its check may be a faithful copy of a store that is at fault itself.
+    fn or_own_fault(&self, e: Error) -> Error {
+        let Ok(report) = self.store.check() else { return e };
+        let Some(problem) = report.problems.first().filter(|_| report.faults > 0) else { return e };
+        let count = report.faults;
+        let message = format!(
+            "本机的数据有 {count} 处问题（第一处：{problem}），不是备份盘的问题，没有写出备份。请停止使用，运行 \
+             jiceng doctor，并从已验证的备份恢复。"
+        );
+        Error::new(ErrorKind::Damaged, message).with_detail(e.detail())
+    }
+
+    /// Attachments that do not open in the copy must be damaged in the store too; else the set is at fault.
+    fn own_damage(&self, damaged: &[Damaged]) -> Result<()> {
+        let count = damaged.len();
+        if count > limits::DAMAGED_FILES {
+            return Err(Error::damaged(format!("{count} 个附件缺失或损坏，数据盘可能有故障，没有写出备份")));
+        }
+        for Damaged { record, blob } in damaged {
+            let named = self.snapshot.get(RecordId(*record), true)?;
+            let files = named.iter().flat_map(|r| r.fields.iter()).filter_map(|(_, v)| match v {
+                Value::Files(files) => Some(files),
+                _ => None,
+            });
+            if files.flatten().any(|f| f.blob == *blob && self.store.is_whole(&f)) {
+                let what = format!("记录 {record} 的一个附件在本机完好，写出后却打不开");
+                return Err(manifest::unequal(&what));
+            }
+        }
+        Ok(())
     }
 
     fn sign(&self, id: &SetId, manifest: &Manifest) -> Result<(String, u64)> {
@@ -274,7 +332,7 @@ mod tests {
         }
 
         fn back_up(&self) -> Done {
-            run(&self.store, &self.at("backup"), &self.recipients(), &|_| ()).unwrap()
+            run(&self.store, &self.at("backup"), &self.recipients(), &|_| Ok(())).unwrap()
         }
 
         fn wish<'a>(&self, from: &'a Path, key: &'a KeyFile, dir: &'a Path) -> Wish<'a> {
@@ -342,7 +400,10 @@ mod tests {
     fn writers_go_on_while_a_run_is_under_way() {
         let county = County::new();
         let head = county.store.head();
-        let write = |_| county.enter(7);
+        let write = |_| {
+            county.enter(7);
+            Ok(())
+        };
         let done = run(&county.store, &county.at("backup"), &county.recipients(), &write).unwrap();
         assert!(county.store.head().seq > head.seq, "entries were made during the run");
         assert_eq!((done.records, done.head), (5, head));
@@ -381,13 +442,13 @@ mod tests {
         for recipients in
             [vec![], vec![a.recipient.clone()], vec![a.recipient.clone(); 2], vec!["age1x".into(); 2]]
         {
-            let refused = run(&county.store, &target, &recipients, &|_| ()).unwrap_err();
+            let refused = run(&county.store, &target, &recipients, &|_| Ok(())).unwrap_err();
             assert_eq!(refused.exit_code(), 1);
             assert!(!target.exists());
         }
         assert_eq!(limits::RECIPIENTS_MIN, 2);
         let inside = county.store.dir().join("backup");
-        assert!(run(&county.store, &inside, &county.recipients(), &|_| ()).is_err() && !inside.exists());
+        assert!(run(&county.store, &inside, &county.recipients(), &|_| Ok(())).is_err() && !inside.exists());
     }
 
     #[test]
@@ -446,13 +507,13 @@ mod tests {
     fn a_manifest_of_another_county_is_refused() {
         let (ours, theirs) = (County::new(), County::new());
         let target = ours.at("backup");
-        let other = run(&theirs.store, &target, &ours.recipients(), &|_| ()).unwrap();
+        let other = run(&theirs.store, &target, &ours.recipients(), &|_| Ok(())).unwrap();
         let refused = ours.try_restore(&target, &ours.keys[0]).unwrap_err();
         assert!(refused.public().contains("签名"), "{refused:?}");
         assert_eq!(refused.exit_code(), 1);
         // Their manifest under the name of our set, with our data beside it.
         fs::remove_file(target.join(&other.data_file)).unwrap();
-        let done = run(&ours.store, &target, &ours.recipients(), &|_| ()).unwrap();
+        let done = run(&ours.store, &target, &ours.recipients(), &|_| Ok(())).unwrap();
         fs::remove_file(target.join(&done.manifest_file)).unwrap();
         let digest = other.manifest_file.split('.').nth(1).unwrap();
         let forged = target.join(format!("{}.{digest}.manifest.age", done.set));
@@ -476,18 +537,85 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_fails_leaves_nothing_and_the_next_one_works() {
+    fn a_run_that_is_stopped_anywhere_leaves_nothing_and_the_next_one_works() {
         let county = County::new();
         let target = county.at("backup");
+        let steps = std::cell::Cell::new(0);
+        let count = |_| {
+            steps.set(steps.get() + 1);
+            Ok(())
+        };
+        run(&county.store, &target, &county.recipients(), &count).unwrap();
+        assert!(steps.get() >= 4, "{}", steps.get());
+        let before = names(&target);
+        for stop in 1..=steps.get() {
+            let left = std::cell::Cell::new(stop);
+            let stopped = |_| {
+                left.set(left.get() - 1);
+                if left.get() == 0 { Err(Error::invalid("到此为止。")) } else { Ok(()) }
+            };
+            let refused = run(&county.store, &target, &county.recipients(), &stopped).unwrap_err();
+            assert_eq!(refused.public(), "到此为止。");
+            assert_eq!(names(&target), before, "stopped at {stop}");
+        }
+        county.back_up();
+        assert_eq!(names(&target).len(), 4);
+    }
+
+    /// Spoils the one attachment in the store.
+    fn rot(county: &County) -> PathBuf {
         let blobs = county.at("data/blobs");
         let name = names(&blobs).remove(0);
         let blob = blobs.join(&name).join(names(&blobs.join(&name)).remove(0));
         let whole = fs::read(&blob).unwrap();
         fs::write(&blob, &whole[..whole.len() / 2]).unwrap();
-        let refused = run(&county.store, &target, &county.recipients(), &|_| ()).unwrap_err();
-        assert!(refused.kind() == ErrorKind::Damaged && !target.exists(), "{refused:?}");
-        fs::write(&blob, whole).unwrap();
-        county.back_up();
-        assert_eq!(names(&target).len(), 2);
+        blob
+    }
+
+    #[test]
+    fn a_rotten_attachment_is_stated_and_keeps_nothing_else_out() {
+        let county = County::new();
+        let target = county.at("backup");
+        let blob = rot(&county);
+        fs::write(blob.with_file_name("desktop.ini"), "somebody's").unwrap();
+        let stated: Vec<Damaged> =
+            (1..=5).map(|record| Damaged { record, blob: file_name(&blob) }).collect();
+        for gone in [false, true] {
+            if gone {
+                fs::remove_file(&blob).unwrap();
+            }
+            let done = county.back_up();
+            assert_eq!((done.records, done.files, &done.damaged), (5, 0, &stated));
+            let verified = verify(&target, Some(&done.set), Some(&county.keys[0])).unwrap();
+            assert!(verified[0].outcome.as_ref().unwrap().contains("5 个附件在备份前已经损坏"), "{verified:?}");
+            let restored = county.try_restore(&target, &county.keys[0]).unwrap();
+            assert_eq!((restored.manifest.format, &restored.manifest.damaged), (2, &stated));
+            let store = Store::open(&restored.dir, clock()).unwrap();
+            let report = store.check().unwrap();
+            assert_eq!((report.records, report.faults, report.damaged.len()), (5, 0, 5));
+            drop(store);
+            fs::remove_dir_all(restored.dir).unwrap();
+            fs::remove_file(restored.key_file).unwrap();
+        }
+    }
+
+    #[test]
+    fn an_attachment_that_only_the_copy_lacks_is_the_fault_of_the_set() {
+        let county = County::new();
+        let target = county.at("backup");
+        let blob = county.at("data/blobs").join(&county.file.blob[..2]).join(&county.file.blob);
+        let aside = county.at("aside");
+        // Gone while the set is written, back when it is compared.
+        fs::rename(&blob, &aside).unwrap();
+        let back = |p| {
+            if p == Progress::Checking {
+                fs::rename(&aside, &blob).unwrap();
+            }
+            Ok(())
+        };
+        let refused = run(&county.store, &target, &county.recipients(), &back).unwrap_err();
+        assert!(refused.public().contains("在本机完好"), "{refused:?}");
+        assert!(!target.exists());
+        assert!(county.back_up().damaged.is_empty());
     }
 }

@@ -14,6 +14,8 @@ pub mod import;
 pub mod login;
 pub mod names;
 pub mod record;
+mod run_entry;
+pub mod runner;
 pub mod search;
 pub mod session;
 pub mod setup;
@@ -35,6 +37,7 @@ pub struct App {
     throttle: login::Throttle,
     staged: stage::Staged,
     names: names::Names,
+    runner: runner::Runner,
 }
 
 impl App {
@@ -53,6 +56,7 @@ impl App {
             throttle: login::Throttle::default(),
             staged: stage::Staged::default(),
             names: names::Names::default(),
+            runner: runner::Runner::default(),
         });
         app.give_up_batches()?;
         Ok(app)

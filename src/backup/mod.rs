@@ -10,35 +10,33 @@
 //!   nothing.
 //! * Nothing plain touches the disk: rows flow through memory, throw-away stores hold sealed values.
 //!
-//! Left to others: who may run it and the journal entry of a run (`app`), what rows mean (`store`),
-//! retention.
+//! * [`retention`] removes only what the store knows to have written, never the last good sets.
+//!
+//! Left to others: who may run it, the thread that does and the journal entry of a run (`app`), what rows mean
+//! (`store`).
 
 mod archive;
 mod crypt;
 mod manifest;
+pub mod mount;
 mod restore;
+pub mod retention;
+mod run;
+pub mod schedule;
 mod target;
 
-use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::Path;
 
-use crate::base::{Error, ErrorKind, RecordId, Result, limits};
-use crate::records::Value;
-use crate::store::{Head, Snapshot, Store};
+use crate::base::{Error, ErrorKind, Result};
+use crate::store::Head;
 
 pub use crypt::{KeyFile, Signer, keygen, signer_of};
 pub use manifest::{Content, Damaged, Manifest};
+pub use mount::Target;
 pub use restore::{Details, Restored, SetInfo, Verified, Wish, damage_text, list, restore, verify};
+pub use run::run;
 pub use target::SetId;
-
-use archive::Scratch;
-use crypt::{Metered, Readers, Stamp};
-use manifest::Found;
-use target::Folder;
-
-/// Where temporary files of an open store lie; emptied whenever it is opened.
-const STAGING: &str = "tmp";
 
 /// How much of a snapshot went through.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -92,138 +90,7 @@ pub struct Done {
 
 /// Recipients are enough, distinct and well formed.
 pub fn check_recipients(recipients: &[String]) -> Result<()> {
-    Readers::parse(recipients).map(drop)
-}
-
-/// Writes a set of everything committed so far to `target` and verifies it; on any failure nothing of it
-/// stays.
-///
-/// The caller writes the journal entry, of a failure too.
-pub fn run(store: &Store, target: &Path, recipients: &[String], progress: Watch<'_>) -> Result<Done> {
-    let readers = Readers::parse(recipients)?;
-    let folder = Folder::open(target, store.dir())?;
-    let snapshot = store.read()?;
-    Run { store, snapshot, readers, folder, progress }.write()
-}
-
-struct Run<'a> {
-    store: &'a Store,
-    snapshot: Snapshot,
-    readers: Readers,
-    folder: Folder,
-    progress: Watch<'a>,
-}
-
-impl Run<'_> {
-    fn write(&self) -> Result<Done> {
-        let head = self.snapshot.head()?;
-        let previous = target::sets(self.folder.path())?.into_iter().find(target::Set::complete);
-        let now = self.store.now();
-        let id = self.folder.new_id(now, head.seq)?;
-        let of = self.snapshot.dump_bytes()?;
-        let (mut data, file) = self.folder.draft(&id)?;
-        let word = |so_far| (self.progress)(Progress::Writing(Amount { of, ..so_far }));
-        let stamp = archive::write((self.store, &self.snapshot), file, &self.readers, &word)?;
-        let content = Content::of(&self.snapshot)?;
-        let Found { files, damaged } = self.read_back((data.path(), &stamp), &content, of)?;
-        let data_file = data.place_data(&id, &stamp)?;
-        (self.progress)(Progress::Signing)?;
-        let manifest = Manifest {
-            format: Manifest::form(&damaged),
-            set: id.to_string(),
-            county: self.store.facts().county.clone(),
-            created: now.0,
-            content,
-            files,
-            damaged,
-            data_file,
-            data_sha256: hex::encode(stamp.sha256),
-            data_bytes: stamp.bytes,
-            recipients: self.readers.names(),
-            previous: previous.map(|s| s.id.to_string()),
-            program: env!("CARGO_PKG_VERSION").to_owned(),
-        };
-        let (manifest_file, manifest_bytes) = self.sign(&id, &manifest)?;
-        data.keep();
-        Ok(Done {
-            set: manifest.set,
-            head,
-            records: manifest.content.records,
-            files,
-            damaged: manifest.damaged,
-            bytes: stamp.bytes + manifest_bytes,
-            data_file: manifest.data_file,
-            manifest_file,
-            recipients: manifest.recipients,
-        })
-    }
-
-    /// Reads the written file from the disk with this run's own key, loads it and compares.
-    fn read_back(&self, (path, written): (&Path, &Stamp), content: &Content, of: u64) -> Result<Found> {
-        self.readers.check_header(path)?;
-        let staging = self.store.dir().join(STAGING);
-        fs::create_dir_all(&staging)?;
-        let scratch = Scratch::within(&[staging])?;
-        let word = |so_far| (self.progress)(Progress::Verifying(Amount { of, ..so_far }));
-        let (copy, read) = scratch.load(path, self.readers.own(), &word)?;
-        if read != *written {
-            return Err(flawed(&file_name(path), "写入后读回的内容不同，备份盘可能有故障"));
-        }
-        (self.progress)(Progress::Checking)?;
-        let found = content.confirm(&copy).map_err(|e| self.or_own_fault(e))?;
-        self.own_damage(&found.damaged)?;
-        Ok(found)
-    }
-
-    /// A copy that fails its check may be a faithful copy of a store that is at fault itself.
-    fn or_own_fault(&self, e: Error) -> Error {
-        let Ok(report) = self.store.check() else { return e };
-        let Some(problem) = report.problems.first().filter(|_| report.faults > 0) else { return e };
-        let count = report.faults;
-        let message = format!(
-            "本机的数据有 {count} 处问题（第一处：{problem}），不是备份盘的问题，没有写出备份。请停止使用，运行 \
-             jiceng doctor，并从已验证的备份恢复。"
-        );
-        Error::new(ErrorKind::Damaged, message).with_detail(e.detail())
-    }
-
-    /// Attachments that do not open in the copy must be damaged in the store too; else the set is at fault.
-    fn own_damage(&self, damaged: &[Damaged]) -> Result<()> {
-        let count = damaged.len();
-        if count > limits::DAMAGED_FILES {
-            return Err(Error::damaged(format!("{count} 个附件缺失或损坏，数据盘可能有故障，没有写出备份")));
-        }
-        for Damaged { record, blob } in damaged {
-            let named = self.snapshot.get(RecordId(*record), true)?;
-            let files = named.iter().flat_map(|r| r.fields.iter()).filter_map(|(_, v)| match v {
-                Value::Files(files) => Some(files),
-                _ => None,
-            });
-            if files.flatten().any(|f| f.blob == *blob && self.store.is_whole(&f)) {
-                let what = format!("记录 {record} 的一个附件在本机完好，写出后却打不开");
-                return Err(manifest::unequal(&what));
-            }
-        }
-        Ok(())
-    }
-
-    fn sign(&self, id: &SetId, manifest: &Manifest) -> Result<(String, u64)> {
-        let sealed = manifest.seal(&self.snapshot, &self.readers)?;
-        let (mut draft, file) = self.folder.draft(id)?;
-        let mut file = Metered::new(file);
-        file.write_all(&sealed).map_err(write_failed)?;
-        let stamp = file.stamp();
-        file.into_inner().sync_all().map_err(write_failed)?;
-        self.readers.check_header(draft.path())?;
-        let back = fs::read(draft.path()).map_err(|e| read_failed(&file_name(draft.path()), e))?;
-        let (read, _) = Manifest::unseal(&back, self.readers.own(), &file_name(draft.path()))?;
-        if back != sealed || read != *manifest {
-            return Err(flawed(&file_name(draft.path()), "写入后读回的内容不同，备份盘可能有故障"));
-        }
-        let name = draft.place_manifest(id, &stamp)?;
-        draft.keep();
-        Ok((name, stamp.bytes))
-    }
+    crypt::Readers::parse(recipients).map(drop)
 }
 
 /// The last part of a path, for messages.
@@ -267,6 +134,7 @@ fn write_failed(e: io::Error) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::path::PathBuf;
     use std::sync::Arc;
 
@@ -274,10 +142,14 @@ mod tests {
     use crate::base::clock::ManualClock;
     use crate::base::{Moment, RecordId, limits};
     use crate::records::{Author, FileRef, Value, act, decide, petition};
-    use crate::store::{Act, Doer};
+    use crate::store::{Act, Doer, Store};
 
     const CANARY: &str = "金丝雀甲乙丙丁";
     const NOW: Moment = Moment(1_790_000_000_000);
+
+    fn to(folder: &Path) -> Target<'_> {
+        Target { folder, marked: false }
+    }
 
     fn doer() -> Doer {
         Doer { account: RecordId(0), unit: RecordId(0), via: "machine".to_owned() }
@@ -332,7 +204,7 @@ mod tests {
         }
 
         fn back_up(&self) -> Done {
-            run(&self.store, &self.at("backup"), &self.recipients(), &|_| Ok(())).unwrap()
+            run(&self.store, to(&self.at("backup")), &self.recipients(), &|_| Ok(())).unwrap()
         }
 
         fn wish<'a>(&self, from: &'a Path, key: &'a KeyFile, dir: &'a Path) -> Wish<'a> {
@@ -404,7 +276,7 @@ mod tests {
             county.enter(7);
             Ok(())
         };
-        let done = run(&county.store, &county.at("backup"), &county.recipients(), &write).unwrap();
+        let done = run(&county.store, to(&county.at("backup")), &county.recipients(), &write).unwrap();
         assert!(county.store.head().seq > head.seq, "entries were made during the run");
         assert_eq!((done.records, done.head), (5, head));
         county.try_restore(&county.at("backup"), &county.keys[0]).unwrap();
@@ -442,13 +314,13 @@ mod tests {
         for recipients in
             [vec![], vec![a.recipient.clone()], vec![a.recipient.clone(); 2], vec!["age1x".into(); 2]]
         {
-            let refused = run(&county.store, &target, &recipients, &|_| Ok(())).unwrap_err();
+            let refused = run(&county.store, to(&target), &recipients, &|_| Ok(())).unwrap_err();
             assert_eq!(refused.exit_code(), 1);
             assert!(!target.exists());
         }
         assert_eq!(limits::RECIPIENTS_MIN, 2);
         let inside = county.store.dir().join("backup");
-        assert!(run(&county.store, &inside, &county.recipients(), &|_| Ok(())).is_err() && !inside.exists());
+        assert!(run(&county.store, to(&inside), &county.recipients(), &|_| Ok(())).is_err() && !inside.exists());
     }
 
     #[test]
@@ -507,13 +379,13 @@ mod tests {
     fn a_manifest_of_another_county_is_refused() {
         let (ours, theirs) = (County::new(), County::new());
         let target = ours.at("backup");
-        let other = run(&theirs.store, &target, &ours.recipients(), &|_| Ok(())).unwrap();
+        let other = run(&theirs.store, to(&target), &ours.recipients(), &|_| Ok(())).unwrap();
         let refused = ours.try_restore(&target, &ours.keys[0]).unwrap_err();
         assert!(refused.public().contains("签名"), "{refused:?}");
         assert_eq!(refused.exit_code(), 1);
         // Their manifest under the name of our set, with our data beside it.
         fs::remove_file(target.join(&other.data_file)).unwrap();
-        let done = run(&ours.store, &target, &ours.recipients(), &|_| Ok(())).unwrap();
+        let done = run(&ours.store, to(&target), &ours.recipients(), &|_| Ok(())).unwrap();
         fs::remove_file(target.join(&done.manifest_file)).unwrap();
         let digest = other.manifest_file.split('.').nth(1).unwrap();
         let forged = target.join(format!("{}.{digest}.manifest.age", done.set));
@@ -545,7 +417,7 @@ mod tests {
             steps.set(steps.get() + 1);
             Ok(())
         };
-        run(&county.store, &target, &county.recipients(), &count).unwrap();
+        run(&county.store, to(&target), &county.recipients(), &count).unwrap();
         assert!(steps.get() >= 4, "{}", steps.get());
         let before = names(&target);
         for stop in 1..=steps.get() {
@@ -554,7 +426,7 @@ mod tests {
                 left.set(left.get() - 1);
                 if left.get() == 0 { Err(Error::invalid("到此为止。")) } else { Ok(()) }
             };
-            let refused = run(&county.store, &target, &county.recipients(), &stopped).unwrap_err();
+            let refused = run(&county.store, to(&target), &county.recipients(), &stopped).unwrap_err();
             assert_eq!(refused.public(), "到此为止。");
             assert_eq!(names(&target), before, "stopped at {stop}");
         }
@@ -613,7 +485,7 @@ mod tests {
             }
             Ok(())
         };
-        let refused = run(&county.store, &target, &county.recipients(), &back).unwrap_err();
+        let refused = run(&county.store, to(&target), &county.recipients(), &back).unwrap_err();
         assert!(refused.public().contains("在本机完好"), "{refused:?}");
         assert!(!target.exists());
         assert!(county.back_up().damaged.is_empty());

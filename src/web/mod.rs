@@ -11,6 +11,7 @@ pub mod guard;
 pub mod icons;
 pub mod layout;
 pub mod multipart;
+pub mod notice;
 pub mod pages;
 pub mod respond;
 pub mod server;
@@ -70,6 +71,10 @@ pub static ROUTES: &[Route] = &[
     get("/audit", Access::Account, pages::audit::show),
     get("/backup", Access::Account, pages::backup::show),
     post("/backup", Access::Account, pages::backup::set_recipients),
+    post("/backup/schedule", Access::Account, pages::backup::set_schedule),
+    post("/backup/run", Access::Account, pages::backup::run),
+    post("/backup/cancel", Access::Account, pages::backup::cancel),
+    get("/backup/keys", Access::Account, pages::keysheet::show),
     get("/search", Access::Account, pages::search::form),
     post("/search", Access::Account, pages::search::ask),
     get("/search/{id}", Access::Account, pages::search::show),

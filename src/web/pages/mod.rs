@@ -7,6 +7,7 @@ pub mod edit;
 pub mod error;
 pub mod health;
 pub mod history;
+pub mod keysheet;
 pub mod list;
 pub mod login;
 pub mod password;

@@ -79,6 +79,7 @@ fn page(call: &Call, opened: &Opened, revealed: Option<&Record>, problem: Option
         actions: Some(actions(call, kind, opened)),
         notice: problem.map(|p| (NoticeKind::Bad, p.to_owned())).or_else(|| done(call, kind, record)),
         watermark: kind.sensitive,
+        ..Outline::default()
     };
     let content = html! {
         @if kind.owned { (head(kind, record, &directory)) }

@@ -1,4 +1,5 @@
-//! What a run of a backup leaves in the store: that it began, how it ended, which sets are known and which were removed.
+//! What a run of a backup leaves in the store: that it began, how it ended, which sets are known and which were
+//! removed.
 //!
 //! What must hold: what the runner remembers is committed together with the entry that says the same. Sets are removed
 //! only after the new one is in the store.
@@ -78,7 +79,7 @@ impl App {
         if removed.is_empty() && kept.is_none() {
             return Ok(());
         }
-        let act = Act::new(order.doer.clone(), act::BACKUP_RETIRED).note(removed.len().to_string());
+        let act = Act::new(order.doer.clone(), act::BACKUP_RETIRED).note(format!("sets {}", removed.len()));
         let act = if kept.is_some() { act.refused() } else { act };
         self.store.submit(move |txn| {
             let mut known = sets_in(txn)?;

@@ -230,7 +230,6 @@ impl App {
             Err(_) => Ok(()),
         }
     }
-
 }
 
 /// The thread; dropping this asks it to end and waits a while. What it was writing is taken up at the next start.
@@ -284,8 +283,8 @@ mod tests {
     use crate::app::{access::local_doer, demo};
     use crate::backup::retention::Known;
     use crate::backup::schedule::Typed;
-    use crate::base::clock::ManualClock;
     use crate::base::Seq;
+    use crate::base::clock::ManualClock;
     use crate::records::{Fields, Value, act, decide, petition};
     use crate::store::{Act, Store};
 
@@ -306,9 +305,8 @@ mod tests {
             let clock = Arc::new(ManualClock::at(Moment(MONDAY)));
             let own = Arc::clone(&clock);
             let app = demo::create(&home.path().join("data"), own, true).unwrap();
-            let keys = ["a", "b"].map(|k| {
-                backup::keygen(&home.path().join(k), None, Moment(MONDAY)).unwrap().recipient
-            });
+            let keys = ["a", "b"]
+                .map(|k| backup::keygen(&home.path().join(k), None, Moment(MONDAY)).unwrap().recipient);
             let house = Self { home, clock, app: Some(app) };
             house.app().set_recipients(&house.sysadmin(), keys.into()).unwrap();
             house.app().allow_backup_roots(vec![house.home.path().to_owned()]);
@@ -368,7 +366,7 @@ mod tests {
             let snapshot = self.app().store.read().unwrap();
             let all = snapshot.journal_after(Seq(0)).unwrap().map(Result::unwrap);
             let retired = all.filter(|e| e.header.action == act::BACKUP_RETIRED.code && e.header.done);
-            retired.map(|e| e.header.note.parse::<usize>().unwrap()).sum()
+            retired.map(|e| e.header.note.trim_start_matches("sets ").parse::<usize>().unwrap()).sum()
         }
 
         fn names(&self, folder: &str) -> Vec<String> {
@@ -397,7 +395,10 @@ mod tests {
         house.restart();
         assert_eq!([house.look(130), house.look(131), house.look(146)], [1, 0, 1]);
         // A year ahead, and put right again: it goes on the next night.
-        assert_eq!([house.look(150 + 365 * 24), house.look(151), house.look(170), house.look(194)], [1, 0, 1, 1]);
+        assert_eq!(
+            [house.look(150 + 365 * 24), house.look(151), house.look(170), house.look(194)],
+            [1, 0, 1, 1]
+        );
         assert_eq!(house.app().store.check().unwrap().problems, [""; 0]);
     }
 
@@ -514,7 +515,8 @@ mod tests {
         let mut blob = store.write_blob().unwrap();
         blob.write(b"paper").unwrap();
         let file = blob.finish("附件.txt").unwrap();
-        let fields: Fields = (petition::KIND.sample)(1).with(petition::tag::FILES, Value::Files(vec![file.clone()]));
+        let fields: Fields =
+            (petition::KIND.sample)(1).with(petition::tag::FILES, Value::Files(vec![file.clone()]));
         let record = decide::create(&petition::KIND, fields, house.sysadmin().author(), store.now()).unwrap();
         let id = store.submit(move |txn| {
             txn.act(Act::new(local_doer(), act::CREATE));
@@ -563,8 +565,11 @@ mod tests {
         };
         house.plan("disk", 3);
         assert_eq!(house.look(2), 1);
-        let before: Vec<(String, Vec<u8>)> =
-            house.names("disk").into_iter().map(|n| (n.clone(), fs::read(house.at("disk").join(n)).unwrap())).collect();
+        let before: Vec<(String, Vec<u8>)> = house
+            .names("disk")
+            .into_iter()
+            .map(|n| (n.clone(), fs::read(house.at("disk").join(n)).unwrap()))
+            .collect();
         assert_eq!(before.len(), 3);
         let free = fs4::available_space(house.at("disk")).unwrap();
         let filler = house.at("disk/film.mkv");
@@ -572,7 +577,8 @@ mod tests {
         assert_eq!(house.look(26), 0);
         assert!(house.alarms().contains("备份盘空间不足"), "{}", house.alarms());
         fs::remove_file(&filler).unwrap();
-        let after = house.names("disk").into_iter().map(|n| (n.clone(), fs::read(house.at("disk").join(n)).unwrap()));
+        let after =
+            house.names("disk").into_iter().map(|n| (n.clone(), fs::read(house.at("disk").join(n)).unwrap()));
         assert_eq!(after.collect::<Vec<_>>(), before);
         assert_eq!((house.look(50), house.alarms()), (1, String::new()));
     }

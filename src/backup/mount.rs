@@ -101,8 +101,7 @@ fn allowed(store: &Store, folder: &Path, roots: &[PathBuf]) -> Result<PathBuf> {
     };
     // A path that climbs is refused before anything is looked at.
     let plain = folder.is_absolute() && !folder.components().any(|c| c == std::path::Component::ParentDir);
-    let roots: Vec<PathBuf> =
-        roots.iter().map(|r| r.canonicalize().unwrap_or_else(|_| r.clone())).collect();
+    let roots: Vec<PathBuf> = roots.iter().map(|r| r.canonicalize().unwrap_or_else(|_| r.clone())).collect();
     let below = |path: &Path| roots.iter().any(|r| path.starts_with(r));
     let first = folder.ancestors().find_map(|a| a.canonicalize().ok().map(|real| (a, real)));
     let real = first.and_then(|(a, real)| Some(real.join(folder.strip_prefix(a).ok()?)));

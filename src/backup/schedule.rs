@@ -106,7 +106,10 @@ impl Typed {
         times.dedup();
         if times.is_empty() || times.len() > limits::BACKUP_TIMES {
             let most = limits::BACKUP_TIMES;
-            problems.push(("times", format!("请填写 1 至 {most} 个时刻，如 02:00 或 02:00 14:00（24 小时制）。")));
+            problems.push((
+                "times",
+                format!("请填写 1 至 {most} 个时刻，如 02:00 或 02:00 14:00（24 小时制）。"),
+            ));
         }
         let target = self.target.trim();
         if !target.starts_with('/') || target.chars().count() > limits::LINE_CHARS {
@@ -122,7 +125,8 @@ impl Typed {
         let keep = number("keep", &self.keep, limits::SETS_KEPT_MIN, limits::SETS_KEPT_MAX, "保留套数");
         let alarm_hours = number("alarm", &self.alarm_hours, 1, limits::ALARM_HOURS_MAX, "提醒时限（小时）");
         let target = target.to_owned();
-        let schedule = Schedule { format: FORMAT, days, times, target, keep, alarm_hours, since: since.0, epoch };
+        let schedule =
+            Schedule { format: FORMAT, days, times, target, keep, alarm_hours, since: since.0, epoch };
         if problems.is_empty() { Ok(schedule) } else { Err(problems) }
     }
 }
@@ -157,7 +161,8 @@ impl Schedule {
     /// In words: `每天 02:00`, `周一、周四 02:00、14:00`.
     pub fn words(&self) -> String {
         const NAMES: [&str; 7] = ["周一", "周二", "周三", "周四", "周五", "周六", "周日"];
-        let names: Vec<&str> = self.days.iter().filter_map(|d| NAMES.get(usize::from(*d) - 1).copied()).collect();
+        let names: Vec<&str> =
+            self.days.iter().filter_map(|d| NAMES.get(usize::from(*d) - 1).copied()).collect();
         let times: Vec<String> = self.times.iter().map(ToString::to_string).collect();
         let days = if names.len() == 7 { "每天".to_owned() } else { names.join("、") };
         format!("{days} {}", times.join("、"))
@@ -305,8 +310,7 @@ mod tests {
         let now = Moment(MONDAY + at * HOUR);
         let due = state.due(schedule, now)?;
         state.begin(now, Some(due), By::Schedule);
-        let ended =
-            Ended { at: now.0, by: By::Schedule, set: None, error: None, damage: None, kept: None };
+        let ended = Ended { at: now.0, by: By::Schedule, set: None, error: None, damage: None, kept: None };
         state.end(ended);
         *state = State::decode(&state.encode());
         Some((due.0 - MONDAY) / HOUR)
@@ -315,7 +319,8 @@ mod tests {
     #[test]
     fn what_is_typed_is_read_or_each_fault_is_named() {
         assert_eq!(Moment(MONDAY).to_string(), "2026-11-23 00:00:00");
-        let good = Typed { times: "14:00，2：30、02:30".into(), days: vec!["4".into(), "1".into()], ..typed() };
+        let good =
+            Typed { times: "14:00，2：30、02:30".into(), days: vec!["4".into(), "1".into()], ..typed() };
         let schedule = good.read(Moment(5), 3).unwrap();
         assert_eq!(schedule.words(), "周一、周四 02:30、14:00");
         assert_eq!(Schedule::decode(&schedule.encode()), Some(schedule));

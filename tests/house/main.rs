@@ -19,6 +19,7 @@ mod hostile;
 mod identity;
 mod matrix;
 mod mending;
+mod nightly;
 mod passwords;
 mod register;
 mod resume;

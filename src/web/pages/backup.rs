@@ -224,7 +224,9 @@ fn schedule_form(call: &Call, view: &BackupPage, problems: &Problems) -> Result<
     let target = format!("必须在 {} 之下；换盘后请重新保存，系统会在盘上写一个标记文件。", roots.join("、"));
     let keep = format!("{} 至 {} 套；只清理更早的已验证备份。", limits::SETS_KEPT_MIN, limits::SETS_KEPT_MAX);
     let problem = |name: &str| problems.iter().find(|(n, _)| *n == name).map(|(_, text)| text.as_str());
-    let field = |(name, label): (&'static str, &str), value: &str, help: &str| line(name, label, value, (help, problem(name)));
+    let field = |(name, label): (&'static str, &str), value: &str, help: &str| {
+        line(name, label, value, (help, problem(name)))
+    };
     Ok(html! {
         form.form method="post" action="/backup/schedule" {
             (view::hidden(call.live()?))

@@ -31,32 +31,37 @@ pub fn show(call: &Call) -> Result<Reply> {
         ("签名公钥指纹", html! { span.mono { (page.signer.fingerprint()) } }),
         ("签名公钥", html! { span.mono { (page.signer) } }),
     ];
-    view::reply(&call.app, live, outline, html! {
-        p.help.no-print { "请用浏览器的打印功能打印（A4），由保管人签字后与密钥分开存放。单上没有私钥。" }
-        section.section.sheet {
-            h2 { "一、本县签名公钥" }
-            (layout::props(&signer))
-            p { "恢复备份时，屏幕显示的签名指纹应与上面一致；不一致的备份不得使用。" }
-        }
-        section.section.sheet {
-            h2 { "二、备份密钥（任何一把都能打开全部备份）" }
-            @if page.recipients.is_empty() { p { "还没有设置备份密钥。请先在备份页设置，再打印本单。" } }
-            @for (n, recipient) in (1..).zip(&page.recipients) { (custody(n, recipient)) }
-        }
-        section.section.sheet {
-            h2 { "三、数据密钥文件（启动服务用，备份中不含）" }
-            (layout::props(&[("当前位置", html! { span.mono { (page.key_file.display()) } }), ("副本存放处", blank())]))
-        }
-        section.section.sheet {
-            h2 { "四、核对与移交" }
-            table.list {
-                thead { tr { @for head in ["日期", "事由（启用、核对、移交）", "移交人签字", "接收人签字", "监交人签字"] {
-                    th scope="col" { (head) }
-                } } }
-                tbody { @for _ in 0..4 { tr { @for _ in 0..5 { td { (blank()) } } } } }
+    view::reply(
+        &call.app,
+        live,
+        outline,
+        html! {
+            p.help.no-print { "请用浏览器的打印功能打印（A4），由保管人签字后与密钥分开存放。单上没有私钥。" }
+            section.section.sheet {
+                h2 { "一、本县签名公钥" }
+                (layout::props(&signer))
+                p { "恢复备份时，屏幕显示的签名指纹应与上面一致；不一致的备份不得使用。" }
             }
-        }
-    })
+            section.section.sheet {
+                h2 { "二、备份密钥（任何一把都能打开全部备份）" }
+                @if page.recipients.is_empty() { p { "还没有设置备份密钥。请先在备份页设置，再打印本单。" } }
+                @for (n, recipient) in (1..).zip(&page.recipients) { (custody(n, recipient)) }
+            }
+            section.section.sheet {
+                h2 { "三、数据密钥文件（启动服务用，备份中不含）" }
+                (layout::props(&[("当前位置", html! { span.mono { (page.key_file.display()) } }), ("副本存放处", blank())]))
+            }
+            section.section.sheet {
+                h2 { "四、核对与移交" }
+                table.list {
+                    thead { tr { @for head in ["日期", "事由（启用、核对、移交）", "移交人签字", "接收人签字", "监交人签字"] {
+                        th scope="col" { (head) }
+                    } } }
+                    tbody { @for _ in 0..4 { tr { @for _ in 0..5 { td { (blank()) } } } } }
+                }
+            }
+        },
+    )
 }
 
 /// One key: what it is, and lines for who keeps it where.

@@ -6,7 +6,6 @@ use std::path::Path;
 
 use super::App;
 use crate::base::Result;
-use crate::store::fact;
 
 /// How a check came out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,8 +56,14 @@ impl App {
             );
             return Ok(Finding { name, verdict: Verdict::Good, text });
         }
-        let text = format!("发现 {} 处问题：{}。请停止使用并从已验证的备份恢复。", report.problems.len(),
-            report.problems.iter().take(10).cloned().collect::<Vec<_>>().join("；"));
+        let count = report.problems.len();
+        let listed = report.problems.iter().take(10).cloned().collect::<Vec<_>>().join("；");
+        let advice = if report.faults == 0 {
+            "其余内容完好，备份会照常进行并注明。请从较早的备份恢复出一份，取回这些附件后重新上传"
+        } else {
+            "请停止使用并从已验证的备份恢复"
+        };
+        let text = format!("发现 {count} 处问题：{listed}。{advice}。");
         Ok(Finding { name, verdict: Verdict::Bad, text })
     }
 
@@ -101,19 +106,22 @@ impl App {
     }
 
     fn backups(&self) -> Result<Finding> {
-        let recipients = self.store.read()?.fact_text(fact::RECIPIENTS)?;
-        let count = recipients.lines().count();
+        let name = "备份";
         let last = self.last_backup()?;
-        let (verdict, text) = match last {
-            _ if count == 0 => (Verdict::Warn, "还没有设置备份密钥。请运行 jiceng backup keygen，至少设两把。".to_owned()),
-            None => (Verdict::Warn, format!("已设 {count} 把备份密钥，但还没有成功的备份。请运行 jiceng backup run。")),
+        let last = match last {
+            None => "还没有成功的备份。".to_owned(),
             Some(at) => {
                 let hours = self.now().seconds_since(at) / 3600;
-                let verdict = if hours > 48 { Verdict::Warn } else { Verdict::Good };
-                (verdict, format!("最近一次已验证的备份：{at}（{hours} 小时前）。"))
+                format!("最近一次已验证的备份：{at}（{hours} 小时前）。")
             }
         };
-        Ok(Finding { name: "备份", verdict, text })
+        let alarms = self.backup_alarms()?;
+        if alarms.is_empty() {
+            return Ok(Finding { name, verdict: Verdict::Good, text: last });
+        }
+        let what = alarms.concat();
+        let text = format!("{last}{what}请系统管理员打开“备份”页处理；备份密钥用 jiceng backup keygen 生成，至少两把。");
+        Ok(Finding { name, verdict: Verdict::Warn, text })
     }
 
     fn ready(&self) -> Result<Finding> {

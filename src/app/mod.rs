@@ -16,6 +16,8 @@ pub mod import;
 pub mod login;
 pub mod names;
 pub mod record;
+mod run_entry;
+pub mod runner;
 pub mod search;
 pub mod session;
 pub mod setup;
@@ -41,6 +43,7 @@ pub struct App {
     drafts: draft::Drafts,
     names: names::Names,
     desk: import::desk::Desk,
+    runner: runner::Runner,
 }
 
 impl App {
@@ -61,6 +64,7 @@ impl App {
             drafts: draft::Drafts::default(),
             names: names::Names::default(),
             desk: import::desk::Desk::default(),
+            runner: runner::Runner::default(),
         });
         app.give_up_batches()?;
         Ok(app)

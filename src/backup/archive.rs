@@ -18,7 +18,7 @@ use tempfile::TempDir;
 use zeroize::Zeroize;
 
 use super::crypt::{self, Metered, Readers, Stamp};
-use super::{file_name, flawed, read_failed, write_failed};
+use super::{Amount, file_name, flawed, read_failed, write_failed};
 use crate::base::{Clock, Error, ErrorKind, Result, limits};
 use crate::store::seal::Secret;
 use crate::store::{self, ArchiveRow, Snapshot, Store, fact};
@@ -36,13 +36,17 @@ const KEY_BYTES: u32 = 4096;
 const WORKERS: u32 = 2;
 const BUFFER: usize = 1 << 20;
 const ROWS_A_WORD: u64 = 1_000;
+const BYTES_A_WORD: u64 = 4 << 20;
 
-/// Writes all of a snapshot to `file`, encrypted; says now and then how many rows there are so far.
+/// Hears now and then how far the work is; an error ends it.
+pub(super) type Word<'a> = &'a dyn Fn(Amount) -> Result<()>;
+
+/// Writes all of a snapshot to `file`, encrypted.
 pub(super) fn write(
     (store, snapshot): (&Store, &Snapshot),
     file: File,
     readers: &Readers,
-    word: &dyn Fn(u64),
+    word: Word<'_>,
 ) -> Result<Stamp> {
     let metered = Metered::new(BufWriter::with_capacity(BUFFER, file));
     let mut packer =
@@ -54,19 +58,17 @@ pub(super) fn write(
     for (number, key) in store.generations() {
         rows.put(RING_ROWS, &number.to_be_bytes(), key.expose()).map_err(write_failed)?;
     }
+    let mut pace = Pace::new(word);
     snapshot.dump(&mut |row| {
-        if rows.count.is_multiple_of(ROWS_A_WORD) {
-            word(rows.count);
-        }
+        pace.step(&row)?;
         rows.put(row.table, &row.key, &row.value).map_err(write_failed)
     })?;
-    let count = rows.count;
     let metered = rows.finish().and_then(zstd::Encoder::finish).and_then(|age| age.finish());
     let metered = metered.map_err(write_failed)?;
     let stamp = metered.stamp();
     let file = metered.into_inner().into_inner().map_err(|e| write_failed(e.into_error()))?;
     file.sync_all().map_err(write_failed)?;
-    word(count);
+    word(pace.so_far)?;
     Ok(stamp)
 }
 
@@ -84,7 +86,7 @@ pub(super) fn load(
     identity: &Identity,
     place: &Place<'_>,
     clock: Arc<dyn Clock>,
-    word: &dyn Fn(u64),
+    word: Word<'_>,
 ) -> Result<(Store, Stamp)> {
     let name = file_name(path);
     let file = File::open(path).map_err(|e| read_failed(&name, e))?;
@@ -94,18 +96,41 @@ pub(super) fn load(
     let mut rows =
         RowReader::start(BufReader::with_capacity(BUFFER, unpacked)).map_err(|e| read_failed(&name, e))?;
     let ring = rows.ring().map_err(|e| read_failed(&name, e))?;
-    let mut count = 0_u64;
+    let mut pace = Pace::new(word);
     let mut told = rows.map(|row| {
-        count += 1;
-        if count.is_multiple_of(ROWS_A_WORD) {
-            word(count);
-        }
-        row.map_err(|e| read_failed(&name, e))
+        let row = row.map_err(|e| read_failed(&name, e))?;
+        pace.step(&row)?;
+        Ok(row)
     });
     let store = store::load(place.dir, place.key_file, &ring.store, ring.generations, &mut told, clock);
+    drop(told);
     let store = store.map_err(|e| as_flaw_of(&name, e))?;
+    word(pace.so_far)?;
     let stamp = metered.0.borrow().stamp();
     Ok((store, stamp))
+}
+
+/// Counts rows, and says so often enough to be watched and stopped.
+struct Pace<'a> {
+    word: Word<'a>,
+    so_far: Amount,
+    told: u64,
+}
+
+impl<'a> Pace<'a> {
+    fn new(word: Word<'a>) -> Self {
+        Self { word, so_far: Amount::default(), told: 0 }
+    }
+
+    fn step(&mut self, row: &ArchiveRow) -> Result<()> {
+        self.so_far.rows += 1;
+        self.so_far.bytes += (row.key.len() + row.value.len()) as u64;
+        if !self.so_far.rows.is_multiple_of(ROWS_A_WORD) && self.so_far.bytes < self.told + BYTES_A_WORD {
+            return Ok(());
+        }
+        self.told = self.so_far.bytes;
+        (self.word)(self.so_far)
+    }
 }
 
 /// Damage found while loading is damage of the file, and the advice is another one.
@@ -141,7 +166,7 @@ impl Scratch {
         &self,
         path: &Path,
         identity: &Identity,
-        word: &dyn Fn(u64),
+        word: Word<'_>,
     ) -> Result<(Store, Stamp)> {
         let key_file = self.keys.as_ref().unwrap_or(&self.home).path().join("key");
         let dir = self.home.path().join("store");

@@ -4,6 +4,7 @@
 //! reader ever has to write JSON the way the writer did. Who may sign is the caller's question; here only
 //! *whether* it is signed.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{Read, Write};
 
@@ -15,10 +16,13 @@ use serde::{Deserialize, Serialize};
 use super::crypt::{self, Readers, Signer};
 use super::target::Part;
 use super::{flawed, read_failed, write_failed};
-use crate::base::{Error, ErrorKind, Result};
+use crate::base::{Error, ErrorKind, RecordId, Result, limits};
 use crate::store::{Snapshot, Store, fact};
 
-const FORMAT: u32 = 1;
+/// The form of sets in which everything is whole.
+const WHOLE: u32 = 1;
+/// The form of sets that state damaged attachments.
+const WITH_DAMAGE: u32 = 2;
 const DOMAIN: &[u8] = b"jiceng-manifest-1";
 /// Bytes of a manifest at most.
 const MANIFEST_BYTES: u64 = 1 << 20;
@@ -54,8 +58,11 @@ pub struct Manifest {
     /// The content.
     #[serde(flatten)]
     pub content: Content,
-    /// Attachments that records name.
+    /// Attachments that records name and that are whole.
     pub files: u64,
+    /// Attachments that were damaged in the store already.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub damaged: Vec<Damaged>,
     /// Name of the data file.
     pub data_file: String,
     /// Its SHA-256, hex.
@@ -68,6 +75,23 @@ pub struct Manifest {
     pub previous: Option<String>,
     /// Version of the program that wrote it.
     pub program: String,
+}
+
+/// An attachment that did not open in the store itself when the set was written.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Damaged {
+    /// The record that names it.
+    pub record: u64,
+    /// Name of its sealed file.
+    pub blob: String,
+}
+
+/// What a check of a store made from a backup found in it.
+pub(super) struct Found {
+    /// Attachments that are whole.
+    pub(super) files: u64,
+    /// Attachments that are not, in order.
+    pub(super) damaged: Vec<Damaged>,
 }
 
 /// A manifest with its signature, as it is encrypted.
@@ -93,12 +117,12 @@ impl Content {
         })
     }
 
-    /// Checks a store made from a backup: everything in it is whole, and it is this content. Gives the
-    /// number of attachments.
-    pub(super) fn confirm(&self, store: &Store) -> Result<u64> {
+    /// Checks a store made from a backup: everything in it but attachments is whole, and it is this content.
+    /// What the attachments are like is for the caller to judge.
+    pub(super) fn confirm(&self, store: &Store) -> Result<Found> {
         let report = store.check()?;
-        if let Some(problem) = report.problems.first() {
-            let count = report.problems.len();
+        if let Some(problem) = report.problems.first().filter(|_| report.faults > 0) {
+            let count = report.faults;
             return Err(unequal(&format!("核对时发现 {count} 处问题，第一处：{problem}")));
         }
         let found = Self::of(&store.read()?)?;
@@ -107,19 +131,25 @@ impl Content {
             return Err(unequal("记录数、内容摘要或日志链头与快照不一致")
                 .with_detail(format!("{self:?} {found:?} {} {}", report.records, report.entries)));
         }
-        Ok(report.files)
+        Ok(Found { files: report.files, damaged: damaged(report.damaged) })
     }
 }
 
-fn unequal(what: &str) -> Error {
+fn damaged(found: BTreeSet<(RecordId, String)>) -> Vec<Damaged> {
+    found.into_iter().map(|(record, blob)| Damaged { record: record.0, blob }).collect()
+}
+
+pub(super) fn unequal(what: &str) -> Error {
     let message =
         format!("备份不能用于恢复：{what}。请改用另一套备份，并在服务器上运行 jiceng doctor 检查数据。");
     Error::new(ErrorKind::Damaged, message)
 }
 
 impl Manifest {
-    /// This program's manifest form, for [`Manifest::format`].
-    pub(super) const FORMAT: u32 = FORMAT;
+    /// The form for a set with these damaged attachments, for [`Manifest::format`].
+    pub(super) fn form(damaged: &[Damaged]) -> u32 {
+        if damaged.is_empty() { WHOLE } else { WITH_DAMAGE }
+    }
 
     /// Signed by the county of the snapshot and encrypted.
     pub(super) fn seal(&self, snapshot: &Snapshot, readers: &Readers) -> Result<Vec<u8>> {
@@ -160,8 +190,13 @@ impl Manifest {
             return Err("清单的签名不对，内容可能被改动");
         }
         let manifest: Self = serde_json::from_str(&envelope.manifest).map_err(|_| "清单内容不可识别")?;
-        if manifest.format != FORMAT {
+        if ![WHOLE, WITH_DAMAGE].contains(&manifest.format) {
             return Err("清单的格式版本本程序不认识，请用新版程序打开");
+        }
+        let rising = manifest.damaged.windows(2).all(|w| w[0] < w[1]);
+        let fits = manifest.format == Self::form(&manifest.damaged);
+        if !rising || !fits || manifest.damaged.len() > limits::DAMAGED_FILES {
+            return Err("清单中的损坏附件一栏不可识别");
         }
         Ok((manifest, signer))
     }

@@ -10,44 +10,60 @@
 //!   nothing.
 //! * Nothing plain touches the disk: rows flow through memory, throw-away stores hold sealed values.
 //!
-//! Left to others: who may run it and the journal entry of a run (`app`), what rows mean (`store`),
-//! retention.
+//! * [`retention`] removes only what the store knows to have written, never the last good sets.
+//!
+//! Left to others: who may run it, the thread that does and the journal entry of a run (`app`), what rows mean
+//! (`store`).
 
 mod archive;
 mod crypt;
 mod manifest;
+pub mod mount;
 mod restore;
+pub mod retention;
+mod run;
+pub mod schedule;
 mod target;
 
-use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::Path;
 
 use crate::base::{Error, ErrorKind, Result};
-use crate::store::{Head, Snapshot, Store};
+use crate::store::Head;
 
 pub use crypt::{KeyFile, Signer, keygen, signer_of};
-pub use manifest::{Content, Manifest};
-pub use restore::{Details, Restored, SetInfo, Verified, Wish, list, restore, verify};
+pub use manifest::{Content, Damaged, Manifest};
+pub use mount::Target;
+pub use restore::{Details, Restored, SetInfo, Verified, Wish, damage_text, list, restore, verify};
+pub use run::run;
 pub use target::SetId;
 
-use archive::Scratch;
-use crypt::{Metered, Readers, Stamp};
-use target::Folder;
-
-/// Where temporary files of an open store lie; emptied whenever it is opened.
-const STAGING: &str = "tmp";
+/// How much of a snapshot went through.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Amount {
+    /// Rows so far.
+    pub rows: u64,
+    /// Bytes of their keys and values so far.
+    pub bytes: u64,
+    /// Bytes there are in all, as far as is known before.
+    pub of: u64,
+}
 
 /// How far a run is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
-    /// This many rows are written.
-    Writing(u64),
-    /// This many rows are read back.
-    Verifying(u64),
+    /// So much is written.
+    Writing(Amount),
+    /// So much is read back.
+    Verifying(Amount),
+    /// What was read back is checked and compared.
+    Checking,
     /// The manifest is being written.
     Signing,
 }
+
+/// Hears how far a run is. An error from here ends the run as any other does: nothing of it stays.
+pub type Watch<'a> = &'a dyn Fn(Progress) -> Result<()>;
 
 /// A backup that was written and verified.
 #[derive(Clone, Debug)]
@@ -58,8 +74,10 @@ pub struct Done {
     pub head: Head,
     /// Records in it.
     pub records: u64,
-    /// Attachments in it.
+    /// Attachments in it that are whole.
     pub files: u64,
+    /// Attachments that were damaged in the store already; the set says so.
+    pub damaged: Vec<Damaged>,
     /// Bytes of both files.
     pub bytes: u64,
     /// Name of the data file.
@@ -72,100 +90,7 @@ pub struct Done {
 
 /// Recipients are enough, distinct and well formed.
 pub fn check_recipients(recipients: &[String]) -> Result<()> {
-    Readers::parse(recipients).map(drop)
-}
-
-/// Writes a set of everything committed so far to `target` and verifies it; on any failure nothing of it
-/// stays.
-///
-/// The caller writes the journal entry, of a failure too.
-pub fn run(store: &Store, target: &Path, recipients: &[String], progress: &dyn Fn(Progress)) -> Result<Done> {
-    let readers = Readers::parse(recipients)?;
-    let folder = Folder::open(target, store.dir())?;
-    let snapshot = store.read()?;
-    Run { store, snapshot, readers, folder, progress }.write()
-}
-
-struct Run<'a> {
-    store: &'a Store,
-    snapshot: Snapshot,
-    readers: Readers,
-    folder: Folder,
-    progress: &'a dyn Fn(Progress),
-}
-
-impl Run<'_> {
-    fn write(&self) -> Result<Done> {
-        let head = self.snapshot.head()?;
-        let previous = target::sets(self.folder.path())?.into_iter().find(target::Set::complete);
-        let now = self.store.now();
-        let id = self.folder.new_id(now, head.seq)?;
-        let (mut data, file) = self.folder.draft(&id)?;
-        let word = |rows| (self.progress)(Progress::Writing(rows));
-        let stamp = archive::write((self.store, &self.snapshot), file, &self.readers, &word)?;
-        let content = Content::of(&self.snapshot)?;
-        let files = self.read_back(data.path(), &stamp, &content)?;
-        let data_file = data.place_data(&id, &stamp)?;
-        (self.progress)(Progress::Signing);
-        let manifest = Manifest {
-            format: Manifest::FORMAT,
-            set: id.to_string(),
-            county: self.store.facts().county.clone(),
-            created: now.0,
-            content,
-            files,
-            data_file,
-            data_sha256: hex::encode(stamp.sha256),
-            data_bytes: stamp.bytes,
-            recipients: self.readers.names(),
-            previous: previous.map(|s| s.id.to_string()),
-            program: env!("CARGO_PKG_VERSION").to_owned(),
-        };
-        let (manifest_file, manifest_bytes) = self.sign(&id, &manifest)?;
-        data.keep();
-        Ok(Done {
-            set: manifest.set,
-            head,
-            records: manifest.content.records,
-            files,
-            bytes: stamp.bytes + manifest_bytes,
-            data_file: manifest.data_file,
-            manifest_file,
-            recipients: manifest.recipients,
-        })
-    }
-
-    /// Reads the written file from the disk with this run's own key, loads it and compares.
-    fn read_back(&self, path: &Path, written: &Stamp, content: &Content) -> Result<u64> {
-        self.readers.check_header(path)?;
-        let staging = self.store.dir().join(STAGING);
-        fs::create_dir_all(&staging)?;
-        let scratch = Scratch::within(&[staging])?;
-        let word = |rows| (self.progress)(Progress::Verifying(rows));
-        let (copy, read) = scratch.load(path, self.readers.own(), &word)?;
-        if read != *written {
-            return Err(flawed(&file_name(path), "写入后读回的内容不同，备份盘可能有故障"));
-        }
-        content.confirm(&copy)
-    }
-
-    fn sign(&self, id: &SetId, manifest: &Manifest) -> Result<(String, u64)> {
-        let sealed = manifest.seal(&self.snapshot, &self.readers)?;
-        let (mut draft, file) = self.folder.draft(id)?;
-        let mut file = Metered::new(file);
-        file.write_all(&sealed).map_err(write_failed)?;
-        let stamp = file.stamp();
-        file.into_inner().sync_all().map_err(write_failed)?;
-        self.readers.check_header(draft.path())?;
-        let back = fs::read(draft.path()).map_err(|e| read_failed(&file_name(draft.path()), e))?;
-        let (read, _) = Manifest::unseal(&back, self.readers.own(), &file_name(draft.path()))?;
-        if back != sealed || read != *manifest {
-            return Err(flawed(&file_name(draft.path()), "写入后读回的内容不同，备份盘可能有故障"));
-        }
-        let name = draft.place_manifest(id, &stamp)?;
-        draft.keep();
-        Ok((name, stamp.bytes))
-    }
+    crypt::Readers::parse(recipients).map(drop)
 }
 
 /// The last part of a path, for messages.
@@ -209,6 +134,7 @@ fn write_failed(e: io::Error) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::path::PathBuf;
     use std::sync::Arc;
 
@@ -216,10 +142,14 @@ mod tests {
     use crate::base::clock::ManualClock;
     use crate::base::{Moment, RecordId, limits};
     use crate::records::{Author, FileRef, Value, act, decide, petition};
-    use crate::store::{Act, Doer};
+    use crate::store::{Act, Doer, Store};
 
     const CANARY: &str = "金丝雀甲乙丙丁";
     const NOW: Moment = Moment(1_790_000_000_000);
+
+    fn to(folder: &Path) -> Target<'_> {
+        Target { folder, marked: false }
+    }
 
     fn doer() -> Doer {
         Doer { account: RecordId(0), unit: RecordId(0), via: "machine".to_owned() }
@@ -274,7 +204,7 @@ mod tests {
         }
 
         fn back_up(&self) -> Done {
-            run(&self.store, &self.at("backup"), &self.recipients(), &|_| ()).unwrap()
+            run(&self.store, to(&self.at("backup")), &self.recipients(), &|_| Ok(())).unwrap()
         }
 
         fn wish<'a>(&self, from: &'a Path, key: &'a KeyFile, dir: &'a Path) -> Wish<'a> {
@@ -342,8 +272,11 @@ mod tests {
     fn writers_go_on_while_a_run_is_under_way() {
         let county = County::new();
         let head = county.store.head();
-        let write = |_| county.enter(7);
-        let done = run(&county.store, &county.at("backup"), &county.recipients(), &write).unwrap();
+        let write = |_| {
+            county.enter(7);
+            Ok(())
+        };
+        let done = run(&county.store, to(&county.at("backup")), &county.recipients(), &write).unwrap();
         assert!(county.store.head().seq > head.seq, "entries were made during the run");
         assert_eq!((done.records, done.head), (5, head));
         county.try_restore(&county.at("backup"), &county.keys[0]).unwrap();
@@ -381,13 +314,13 @@ mod tests {
         for recipients in
             [vec![], vec![a.recipient.clone()], vec![a.recipient.clone(); 2], vec!["age1x".into(); 2]]
         {
-            let refused = run(&county.store, &target, &recipients, &|_| ()).unwrap_err();
+            let refused = run(&county.store, to(&target), &recipients, &|_| Ok(())).unwrap_err();
             assert_eq!(refused.exit_code(), 1);
             assert!(!target.exists());
         }
         assert_eq!(limits::RECIPIENTS_MIN, 2);
         let inside = county.store.dir().join("backup");
-        assert!(run(&county.store, &inside, &county.recipients(), &|_| ()).is_err() && !inside.exists());
+        assert!(run(&county.store, to(&inside), &county.recipients(), &|_| Ok(())).is_err() && !inside.exists());
     }
 
     #[test]
@@ -446,13 +379,13 @@ mod tests {
     fn a_manifest_of_another_county_is_refused() {
         let (ours, theirs) = (County::new(), County::new());
         let target = ours.at("backup");
-        let other = run(&theirs.store, &target, &ours.recipients(), &|_| ()).unwrap();
+        let other = run(&theirs.store, to(&target), &ours.recipients(), &|_| Ok(())).unwrap();
         let refused = ours.try_restore(&target, &ours.keys[0]).unwrap_err();
         assert!(refused.public().contains("签名"), "{refused:?}");
         assert_eq!(refused.exit_code(), 1);
         // Their manifest under the name of our set, with our data beside it.
         fs::remove_file(target.join(&other.data_file)).unwrap();
-        let done = run(&ours.store, &target, &ours.recipients(), &|_| ()).unwrap();
+        let done = run(&ours.store, to(&target), &ours.recipients(), &|_| Ok(())).unwrap();
         fs::remove_file(target.join(&done.manifest_file)).unwrap();
         let digest = other.manifest_file.split('.').nth(1).unwrap();
         let forged = target.join(format!("{}.{digest}.manifest.age", done.set));
@@ -476,18 +409,85 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_fails_leaves_nothing_and_the_next_one_works() {
+    fn a_run_that_is_stopped_anywhere_leaves_nothing_and_the_next_one_works() {
         let county = County::new();
         let target = county.at("backup");
+        let steps = std::cell::Cell::new(0);
+        let count = |_| {
+            steps.set(steps.get() + 1);
+            Ok(())
+        };
+        run(&county.store, to(&target), &county.recipients(), &count).unwrap();
+        assert!(steps.get() >= 4, "{}", steps.get());
+        let before = names(&target);
+        for stop in 1..=steps.get() {
+            let left = std::cell::Cell::new(stop);
+            let stopped = |_| {
+                left.set(left.get() - 1);
+                if left.get() == 0 { Err(Error::invalid("到此为止。")) } else { Ok(()) }
+            };
+            let refused = run(&county.store, to(&target), &county.recipients(), &stopped).unwrap_err();
+            assert_eq!(refused.public(), "到此为止。");
+            assert_eq!(names(&target), before, "stopped at {stop}");
+        }
+        county.back_up();
+        assert_eq!(names(&target).len(), 4);
+    }
+
+    /// Spoils the one attachment in the store.
+    fn rot(county: &County) -> PathBuf {
         let blobs = county.at("data/blobs");
         let name = names(&blobs).remove(0);
         let blob = blobs.join(&name).join(names(&blobs.join(&name)).remove(0));
         let whole = fs::read(&blob).unwrap();
         fs::write(&blob, &whole[..whole.len() / 2]).unwrap();
-        let refused = run(&county.store, &target, &county.recipients(), &|_| ()).unwrap_err();
-        assert!(refused.kind() == ErrorKind::Damaged && !target.exists(), "{refused:?}");
-        fs::write(&blob, whole).unwrap();
-        county.back_up();
-        assert_eq!(names(&target).len(), 2);
+        blob
+    }
+
+    #[test]
+    fn a_rotten_attachment_is_stated_and_keeps_nothing_else_out() {
+        let county = County::new();
+        let target = county.at("backup");
+        let blob = rot(&county);
+        fs::write(blob.with_file_name("desktop.ini"), "somebody's").unwrap();
+        let stated: Vec<Damaged> =
+            (1..=5).map(|record| Damaged { record, blob: file_name(&blob) }).collect();
+        for gone in [false, true] {
+            if gone {
+                fs::remove_file(&blob).unwrap();
+            }
+            let done = county.back_up();
+            assert_eq!((done.records, done.files, &done.damaged), (5, 0, &stated));
+            let verified = verify(&target, Some(&done.set), Some(&county.keys[0])).unwrap();
+            assert!(verified[0].outcome.as_ref().unwrap().contains("5 个附件在备份前已经损坏"), "{verified:?}");
+            let restored = county.try_restore(&target, &county.keys[0]).unwrap();
+            assert_eq!((restored.manifest.format, &restored.manifest.damaged), (2, &stated));
+            let store = Store::open(&restored.dir, clock()).unwrap();
+            let report = store.check().unwrap();
+            assert_eq!((report.records, report.faults, report.damaged.len()), (5, 0, 5));
+            drop(store);
+            fs::remove_dir_all(restored.dir).unwrap();
+            fs::remove_file(restored.key_file).unwrap();
+        }
+    }
+
+    #[test]
+    fn an_attachment_that_only_the_copy_lacks_is_the_fault_of_the_set() {
+        let county = County::new();
+        let target = county.at("backup");
+        let blob = county.at("data/blobs").join(&county.file.blob[..2]).join(&county.file.blob);
+        let aside = county.at("aside");
+        // Gone while the set is written, back when it is compared.
+        fs::rename(&blob, &aside).unwrap();
+        let back = |p| {
+            if p == Progress::Checking {
+                fs::rename(&aside, &blob).unwrap();
+            }
+            Ok(())
+        };
+        let refused = run(&county.store, to(&target), &county.recipients(), &back).unwrap_err();
+        assert!(refused.public().contains("在本机完好"), "{refused:?}");
+        assert!(!target.exists());
+        assert!(county.back_up().damaged.is_empty());
     }
 }

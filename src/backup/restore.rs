@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use super::archive::{self, Place, Scratch};
 use super::crypt::{KeyFile, Signer, Stamp};
-use super::manifest::Manifest;
+use super::manifest::{Damaged, Manifest};
 use super::target::{self, Part, Set};
 use super::{SetId, flawed};
 use crate::base::{Clock, Error, ErrorKind, Result};
@@ -113,11 +113,12 @@ fn verify_one(set: &Set, key: Option<&KeyFile>, places: &[PathBuf]) -> Result<St
     };
     opened.check_stamp(data, &stamp)?;
     let scratch = Scratch::within(places)?;
-    let (copy, stamp) = scratch.load(&data.path, key.identity(), &|_| ())?;
+    let (copy, stamp) = scratch.load(&data.path, key.identity(), &|_| Ok(()))?;
     opened.check_stamp(data, &stamp)?;
     opened.confirm(&copy)?;
     let (records, files) = (opened.manifest.content.records, opened.manifest.files);
-    Ok(format!("可以恢复：记录 {records} 条，附件 {files} 个，{known}"))
+    let lost = damage_text(&opened.manifest.damaged);
+    Ok(format!("可以恢复：记录 {records} 条，附件 {files} 个，{known}{lost}"))
 }
 
 /// A set whose manifest was opened; its signature is right, by whomever.
@@ -169,12 +170,26 @@ impl Opened {
     }
 
     fn confirm(&self, copy: &Store) -> Result<()> {
-        let files = self.manifest.content.confirm(copy)?;
-        if files == self.manifest.files {
+        let found = self.manifest.content.confirm(copy)?;
+        if (found.files, &found.damaged) == (self.manifest.files, &self.manifest.damaged) {
             return Ok(());
         }
-        Err(flawed(&self.manifest.data_file, "附件数与清单不符"))
+        Err(flawed(&self.manifest.data_file, "附件与清单不符"))
     }
+}
+
+/// What people are told of damaged attachments, with a comma before it; nothing where there are none.
+pub fn damage_text(damaged: &[Damaged]) -> String {
+    const NAMED: usize = 10;
+    if damaged.is_empty() {
+        return String::new();
+    }
+    let mut records: Vec<u64> = damaged.iter().map(|d| d.record).collect();
+    records.dedup();
+    let more = if records.len() > NAMED { "等" } else { "" };
+    let records: Vec<String> = records.iter().take(NAMED).map(u64::to_string).collect();
+    let count = damaged.len();
+    format!("，另有 {count} 个附件在备份前已经损坏（记录 {}{more}）", records.join("、"))
 }
 
 /// What is to be restored, and by whom.
@@ -228,7 +243,7 @@ pub fn restore(wish: &Wish<'_>, clock: Arc<dyn Clock>) -> Result<Restored> {
 
     let mut stage = Stage::create(dir)?;
     let place = Place { dir: &stage.at, key_file: &stage.key_file };
-    let (copy, stamp) = archive::load(&data.path, wish.key.identity(), &place, Arc::clone(&clock), &|_| ())?;
+    let (copy, stamp) = archive::load(&data.path, wish.key.identity(), &place, Arc::clone(&clock), &|_| Ok(()))?;
     opened.check_stamp(data, &stamp)?;
     opened.confirm(&copy)?;
     let note = opened.manifest.set.clone();

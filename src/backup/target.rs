@@ -1,6 +1,6 @@
 //! The folder backups are written to, and the names in it (`data-format/backup.md`).
 //!
-//! What must hold: every file we make there ends in `.age`; a file gets its final name only when it is whole
+//! What must hold: every file of a set ends in `.age`; a file gets its final name only when it is whole
 //! and synced; whatever a failed run wrote is gone; only our own leftovers are ever removed. Names carry a
 //! digest of their file, so rot and cuts are found without a key — not forgery, which is the manifest's part.
 
@@ -39,6 +39,11 @@ impl SetId {
         let civil = jiff::civil::DateTime::strptime("%Y%m%dT%H%M%SZ", &self.time);
         let at = civil.ok().and_then(|c| jiff::tz::Offset::UTC.to_timestamp(c).ok());
         at.map_or_else(|| self.time.clone(), |t| Moment(t.as_millisecond()).to_string())
+    }
+
+    /// The moment of the snapshot as it stands in names.
+    pub(super) fn time(&self) -> &str {
+        &self.time
     }
 
     /// Entries of the journal at the snapshot.

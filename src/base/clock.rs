@@ -63,6 +63,17 @@ impl Moment {
         Day::ymd(d.year(), d.month(), d.day()).unwrap_or_default()
     }
 
+    /// Day of the week in Beijing, 1 Monday to 7 Sunday.
+    pub fn weekday(self) -> u8 {
+        self.beijing().weekday().to_monday_one_offset().unsigned_abs()
+    }
+
+    /// The moment the civil day in Beijing began.
+    pub fn midnight(self) -> Self {
+        const HOUR_MS: i64 = 3_600_000;
+        Self(self.0 - (self.0 + 8 * HOUR_MS).rem_euclid(24 * HOUR_MS))
+    }
+
     /// The calendar year in Beijing.
     pub fn year(self) -> i16 {
         self.beijing().year()

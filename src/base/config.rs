@@ -1,4 +1,4 @@
-//! The optional configuration file, `jiceng.toml`: where to listen and which certificate to show.
+//! The optional configuration file, `jiceng.toml`: where to listen, which certificate to show, where backups may go.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -15,6 +15,23 @@ pub struct Config {
     pub listen: Option<SocketAddr>,
     /// The county's own certificate.
     pub tls: Option<Tls>,
+    /// Backups by schedule and page.
+    #[serde(default)]
+    pub backup: Backup,
+}
+
+/// What the page may do with backups.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Backup {
+    /// Folders below which targets may be chosen.
+    pub roots: Vec<PathBuf>,
+}
+
+impl Default for Backup {
+    fn default() -> Self {
+        Self { roots: ["/srv/jiceng-backup", "/mnt", "/media"].map(PathBuf::from).into() }
+    }
 }
 
 /// Paths of an own certificate chain and its key, PEM.
@@ -38,6 +55,9 @@ impl Config {
         if let Some(tls) = &mut config.tls {
             tls.certificate = base.join(&tls.certificate);
             tls.key = base.join(&tls.key);
+        }
+        for root in &mut config.backup.roots {
+            *root = base.join(&root);
         }
         Ok(config)
     }

@@ -127,6 +127,26 @@ pub const WORKERS: usize = 64;
 pub const SPACE_RESERVE_BYTES: u64 = 512 << 20;
 /// Fewest recipients of a backup.
 pub const RECIPIENTS_MIN: usize = 2;
+/// Times of day of a backup schedule.
+pub const BACKUP_TIMES: usize = 24;
+/// Fewest verified sets that stay.
+pub const SETS_KEPT_MIN: usize = 3;
+/// Most verified sets that can be asked to stay.
+pub const SETS_KEPT_MAX: usize = 400;
+/// Sets the store remembers; older ones are no longer removed by it.
+pub const SETS_KNOWN: usize = 1_000;
+/// Hours without a verified set after which administrators are told, when nothing else was set.
+pub const ALARM_HOURS: u32 = 26;
+/// The same at most.
+pub const ALARM_HOURS_MAX: usize = 31 * 24;
+/// Due times the runner remembers having served.
+pub const SERVED_MARKS: usize = 100;
+/// Seconds between two looks at the schedule.
+pub const SCHEDULE_LOOK_S: u64 = 60;
+/// Seconds a server that ends waits for a backup to give up.
+pub const BACKUP_GIVE_UP_S: u64 = 10;
+/// Damaged attachments that a backup set states; beyond that the disk is at fault, and no set is written.
+pub const DAMAGED_FILES: usize = 1_000;
 /// Bytes of one value in an archive; larger is refused as damage.
 pub const ARCHIVE_VALUE_BYTES: u64 = 1 << 30;
 /// Compression level of archives.

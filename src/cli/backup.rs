@@ -134,13 +134,19 @@ fn keygen(path: &Path, signer: Option<Signer>, out: &mut dyn Out) -> Result<()> 
 
 fn run(args: &RunArgs, app: &Arc<App>, secret: &Secrets, out: &mut dyn Out) -> Result<()> {
     let said = std::cell::RefCell::new(out);
+    let told = std::cell::Cell::new((std::mem::discriminant(&Progress::Signing), 0));
     let progress = |p: Progress| {
-        let line = match p {
-            Progress::Writing(rows) => format!("已写出 {rows} 行"),
-            Progress::Verifying(rows) => format!("恢复核验 {rows} 行"),
-            Progress::Signing => "正在签名".to_owned(),
+        let (line, twentieth) = match p {
+            Progress::Writing(a) => (format!("已写出 {} 行，{} MB", a.rows, a.bytes >> 20), a.bytes * 20 / a.of.max(1)),
+            Progress::Verifying(a) => (format!("恢复核验 {} 行", a.rows), a.bytes * 20 / a.of.max(1)),
+            Progress::Checking => ("正在核对内容".to_owned(), 0),
+            Progress::Signing => ("正在签名".to_owned(), 0),
         };
-        said.borrow_mut().err(&line);
+        let now = (std::mem::discriminant(&p), twentieth);
+        if told.replace(now) != now {
+            said.borrow_mut().err(&line);
+        }
+        Ok(())
     };
     let done = app.backup(&secret.path(&args.to), &args.recipients, &progress)?;
     let mut out = said.borrow_mut();
@@ -153,6 +159,10 @@ fn run(args: &RunArgs, app: &Arc<App>, secret: &Secrets, out: &mut dyn Out) -> R
         done.head.seq,
         hex::encode(done.head.hash)
     ));
+    if !done.damaged.is_empty() {
+        let lost = backup::damage_text(&done.damaged);
+        out.err(&format!("注意{lost}：是本机的附件坏了，不是备份的问题。请运行 jiceng doctor，并从较早的备份取回。"));
+    }
     Ok(())
 }
 
@@ -216,5 +226,8 @@ fn restore(args: &RestoreArgs, out: &mut dyn Out) -> Result<()> {
         restored.key_file.display(),
         restored.epoch
     ));
+    if !restored.manifest.damaged.is_empty() {
+        out.err(&format!("注意{}，恢复后仍然打不开。", backup::damage_text(&restored.manifest.damaged)));
+    }
     Ok(())
 }

@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 
 use super::control;
 use super::output::Out;
-use crate::app::{App, demo};
+use crate::app::{App, demo, runner};
 use crate::base::clock::SystemClock;
 use crate::base::config::Config;
 use crate::base::{Clock, Error, ErrorKind, Result, limits};
@@ -27,7 +27,7 @@ pub(super) struct ServeArgs {
     /// 监听地址和端口，默认 127.0.0.1:8443
     #[arg(long)]
     listen: Option<SocketAddr>,
-    /// 配置文件（TOML）：listen、[tls] certificate 和 key
+    /// 配置文件（TOML）：listen、[tls] certificate 和 key、[backup] roots
     #[arg(long)]
     config: Option<PathBuf>,
 }
@@ -85,6 +85,7 @@ pub(super) fn demo(args: &DemoArgs, out: &mut dyn Out) -> Result<()> {
 fn run(app: &Arc<App>, listen: SocketAddr, config: &Config, out: &mut dyn Out) -> Result<()> {
     let certificate = certificate::load(app.dir(), config.tls.as_ref(), app.now())?;
     start_log();
+    app.allow_backup_roots(config.backup.roots.clone());
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .max_blocking_threads(limits::WORKERS)
@@ -97,6 +98,7 @@ fn run(app: &Arc<App>, listen: SocketAddr, config: &Config, out: &mut dyn Out) -
         let address = listener.local_addr()?;
         note_address(app.dir(), address)?;
         let control = control::listen(app.dir())?;
+        let _backups = runner::Thread::start(app)?;
         let commands = tokio::spawn(control::answer(Arc::clone(app), control));
         let warmed = Arc::clone(app);
         drop(tokio::task::spawn_blocking(move || warmed.warm_up()));

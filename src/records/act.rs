@@ -70,6 +70,12 @@ actions! {
     SETUP_LINK = 53, "生成初始化链接";
     /// Derived tables or the index were rebuilt.
     REINDEX = 54, "重建索引";
+    /// A backup was begun by the schedule or in the page.
+    BACKUP_BEGUN = 55, "开始备份";
+    /// The backup schedule was set.
+    BACKUP_SCHEDULE = 56, "设置备份计划";
+    /// Old sets were removed.
+    BACKUP_RETIRED = 57, "清理旧备份";
 }
 
 /// The verb of a code.

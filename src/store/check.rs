@@ -1,7 +1,8 @@
 //! Checking everything there is: that the chain holds, that each record opens and is the one the journal names, that
 //! attachments are whole, that derived tables are what records and journal give.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::path::Path;
 
 use redb::{ReadableDatabase, ReadableTable};
 
@@ -25,12 +26,26 @@ pub struct Report {
     pub orphans: u64,
     /// Head of the journal.
     pub head: Option<Head>,
-    /// What is wrong, at most a hundred lines.
+    /// What is wrong, at most a hundred lines; damaged attachments come last.
     pub problems: Vec<String>,
+    /// How many things are wrong besides attachments.
+    pub faults: u64,
+    /// Attachments that are gone or do not open: the record that names each, and the name of its sealed file.
+    pub damaged: BTreeSet<(RecordId, String)>,
 }
 
 impl Report {
     fn problem(&mut self, what: impl Into<String>) {
+        self.faults += 1;
+        self.line(what);
+    }
+
+    fn damage(&mut self, id: RecordId, blob: &str) {
+        self.damaged.insert((id, blob.to_owned()));
+        self.line(format!("记录 {id} 的一个附件缺失或损坏"));
+    }
+
+    fn line(&mut self, what: impl Into<String>) {
         if self.problems.len() < 100 {
             self.problems.push(what.into());
         }
@@ -283,25 +298,28 @@ fn files(
     kept: &[FileRef],
     report: &mut Report,
 ) -> Result<()> {
-    let whole = |file: &FileRef| {
-        let read = blob::BlobReader::open(&shared.dir, file).and_then(|mut reader| {
-            let mut size = 0;
-            while let Some(chunk) = reader.next_chunk()? {
-                size += chunk.len() as u64;
-            }
-            Ok(size == file.size)
-        });
-        read.unwrap_or(false)
-    };
+    let whole = |file: &FileRef| whole(&shared.dir, file);
     for (id, file) in named {
         if whole(file) {
             report.files += 1;
         } else {
-            report.problem(format!("记录 {id} 的一个附件缺失或损坏"));
+            report.damage(*id, &file.blob);
         }
     }
     kept.iter().filter(|f| !whole(f)).for_each(|_| report.problem("一份草稿的附件缺失或损坏"));
     let known: HashSet<&str> = named.iter().map(|(_, f)| f).chain(kept).map(|f| f.blob.as_str()).collect();
     report.orphans = blob::all(&shared.dir)?.iter().filter(|b| !known.contains(b.as_str())).count() as u64;
     Ok(())
+}
+
+/// An attachment is there, opens to its end, and has the length that its record says.
+pub(super) fn whole(dir: &Path, file: &FileRef) -> bool {
+    let size = blob::BlobReader::open(dir, file).and_then(|mut reader| {
+        let mut size = 0;
+        while let Some(chunk) = reader.next_chunk()? {
+            size += chunk.len() as u64;
+        }
+        Ok(size)
+    });
+    size.is_ok_and(|size| size == file.size)
 }

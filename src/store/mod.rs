@@ -75,6 +75,12 @@ pub mod fact {
     pub const DRAFT: &str = "draft.";
     /// What people chose for their lists: `choice.<account>.<kind>`, sealed.
     pub const CHOICE: &str = "choice.";
+    /// When backups are due, where they go, and what is kept.
+    pub const BACKUP_SCHEDULE: &str = "backup_schedule";
+    /// What the runner of backups remembers.
+    pub const BACKUP_STATE: &str = "backup_state";
+    /// The sets this store wrote and verified.
+    pub const BACKUP_SETS: &str = "backup_sets";
     /// Sealed: key of keyed hashes.
     pub const LOOKUP_KEY: &str = "secret.lookup";
     /// Sealed: key of names of attachments.
@@ -242,6 +248,11 @@ impl Store {
     /// Removes an attachment that was staged and that no record came to name.
     pub fn discard_blob(&self, file: &crate::records::FileRef) -> Result<()> {
         blob::discard(&self.shared.dir, file)
+    }
+
+    /// Whether an attachment is there and opens to its end.
+    pub fn is_whole(&self, file: &crate::records::FileRef) -> bool {
+        check::whole(&self.shared.dir, file)
     }
 
     /// Checks everything there is; see [`Report`].

@@ -7,6 +7,7 @@
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::icons::{Icon, brand_mark};
+pub use super::notice::{NoticeKind, notice};
 
 /// Where the header's search form posts to.
 pub const SEARCH_PATH: &str = "/search";
@@ -45,19 +46,6 @@ pub struct MenuItem {
     pub current: bool,
     /// Things waiting there; `None` and zero show no badge.
     pub count: Option<u64>,
-}
-
-/// How a notice is meant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NoticeKind {
-    /// Neutral information.
-    Info,
-    /// Something was done.
-    Ok,
-    /// Something needs care.
-    Warn,
-    /// Something failed.
-    Bad,
 }
 
 /// How a chip is meant.
@@ -107,6 +95,10 @@ pub struct Frame<'a> {
     pub actions: Markup,
     /// What the last act has to say.
     pub notice: Option<(NoticeKind, String)>,
+    /// What this person must know on every page; empty markup for nothing.
+    pub strip: Markup,
+    /// Seconds after which the browser asks again, while work is under way.
+    pub refresh: Option<u32>,
     /// The footer's line on encryption, backup and index.
     pub status: &'a str,
     /// The session's CSRF token, for the search form and the log-out button; `None` leaves both out.
@@ -127,6 +119,7 @@ pub fn page(frame: &Frame<'_>, content: Markup) -> Markup {
             (side(frame.menu))
             main #main tabindex="-1" {
                 (crumbs(frame.crumbs))
+                (frame.strip)
                 div.head {
                     h1 { (frame.title) }
                     @if !frame.actions.0.is_empty() {
@@ -140,7 +133,7 @@ pub fn page(frame: &Frame<'_>, content: Markup) -> Markup {
         }
         @if let Some(text) = frame.watermark { (watermark(text)) }
     };
-    document(frame.tab, frame.style_href, None, body)
+    document(frame.tab, frame.style_href, (None, frame.refresh), body)
 }
 
 /// A page without menu, in one narrow card: log-in, errors.
@@ -151,19 +144,6 @@ pub fn bare(title: &str, county: &str, style_href: &str, content: Markup) -> Mar
 /// A page without menu, in one wide card: set-up, long explanations.
 pub fn bare_wide(title: &str, county: &str, style_href: &str, content: Markup) -> Markup {
     bare_page("login login-wide", title, county, style_href, content)
-}
-
-/// A message in a coloured box; bad ones interrupt a screen reader, others wait their turn.
-pub fn notice(kind: NoticeKind, text: &str) -> Markup {
-    let (class, icon, role) = match kind {
-        NoticeKind::Info => ("notice", Icon::File, "status"),
-        NoticeKind::Ok => ("notice notice-ok", Icon::Check, "status"),
-        NoticeKind::Warn => ("notice notice-warn", Icon::Warn, "status"),
-        NoticeKind::Bad => ("notice notice-bad", Icon::Warn, "alert"),
-    };
-    html! {
-        div class=(class) role=(role) { (icon.svg()) div { (text) } }
-    }
 }
 
 /// A small mark for a state or a deadline; its words alone must tell the meaning.
@@ -345,7 +325,7 @@ const BAR_STEP: usize = 24;
 /// The longest label beside a horizontal bar, in characters.
 const BAR_LABEL: usize = 8;
 
-fn document(title: &str, style_href: &str, class: Option<&str>, body: Markup) -> Markup {
+fn document(title: &str, style_href: &str, (class, refresh): (Option<&str>, Option<u32>), body: Markup) -> Markup {
     let body = body.into_string();
     html! {
         (DOCTYPE)
@@ -354,6 +334,7 @@ fn document(title: &str, style_href: &str, class: Option<&str>, body: Markup) ->
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
+                @if let Some(seconds) = refresh { meta http-equiv="refresh" content=(seconds); }
                 title { (title) " · " (PRODUCT) }
                 (super::assets::links(style_href, class.is_none()))
             }
@@ -378,7 +359,7 @@ fn bare_page(class: &str, title: &str, county: &str, style_href: &str, content: 
             }
         }
     };
-    document(title, style_href, Some("bare"), body)
+    document(title, style_href, (Some("bare"), None), body)
 }
 
 fn top(frame: &Frame<'_>) -> Markup {

@@ -11,6 +11,7 @@ pub mod guard;
 pub mod icons;
 pub mod layout;
 pub mod multipart;
+pub mod notice;
 pub mod pages;
 pub mod respond;
 pub mod server;
@@ -75,6 +76,10 @@ pub static ROUTES: &[Route] = &[
     get("/import/{token}", Access::Account, pages::import::show),
     post("/import/{token}", Access::Account, pages::import::act),
     get("/import/{token}/failed", Access::Account, pages::import::failed),
+    post("/backup/schedule", Access::Account, pages::backup::set_schedule),
+    post("/backup/run", Access::Account, pages::backup::run),
+    post("/backup/cancel", Access::Account, pages::backup::cancel),
+    get("/backup/keys", Access::Account, pages::keysheet::show),
     get("/search", Access::Account, pages::search::form),
     post("/search", Access::Account, pages::search::ask),
     get("/search/{id}", Access::Account, pages::search::show),

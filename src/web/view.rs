@@ -5,6 +5,7 @@ use maud::{Markup, html};
 use super::assets::style_href;
 use super::icons::Icon;
 use super::layout::{self, ChipKind, Frame, MenuItem, NoticeKind, UserView};
+use super::notice;
 use super::respond::Reply;
 use crate::app::names::Directory;
 use crate::app::session::Live;
@@ -30,6 +31,8 @@ pub struct Outline {
     pub current: String,
     /// Shows name and time across the page.
     pub watermark: bool,
+    /// Seconds after which the browser asks again.
+    pub refresh: Option<u32>,
 }
 
 /// The whole page around `content`.
@@ -53,6 +56,8 @@ pub fn framed(app: &App, live: &Live, outline: Outline, content: Markup) -> Resu
             crumbs: &outline.crumbs,
             actions: outline.actions.unwrap_or_default(),
             notice: outline.notice.or_else(|| demo_notice(app, &outline.current)),
+            strip: strip(app, live)?,
+            refresh: outline.refresh,
             status: &status(app)?,
             search_token: Some(&live.csrf),
             style_href: style_href(),
@@ -70,6 +75,16 @@ pub fn reply(app: &App, live: &Live, outline: Outline, content: Markup) -> Resul
 /// A page without menu.
 pub fn bare(app: &App, title: &str, content: Markup) -> Markup {
     layout::bare(title, &app.facts().county, style_href(), content)
+}
+
+/// What is wrong with the backups, for the three administrators.
+fn strip(app: &App, live: &Live) -> Result<Markup> {
+    let alarms = if is_administrator(live) { app.backup_alarms()? } else { Vec::new() };
+    Ok(notice::strip(&alarms, ("打开备份页", "/backup")))
+}
+
+fn is_administrator(live: &Live) -> bool {
+    records::account::ADMINISTRATORS.iter().any(|role| live.actor.is(role))
 }
 
 fn demo_notice(app: &App, current: &str) -> Option<(NoticeKind, String)> {
@@ -98,7 +113,7 @@ fn menu(app: &App, live: &Live, current: &str) -> Result<Vec<MenuItem>> {
             }
         }
     }
-    if actor.is("sysadmin") {
+    if is_administrator(live) {
         menu.push(item("管理", "/backup", "备份", Icon::Backup, None));
     }
     if actor.is("auditor") {

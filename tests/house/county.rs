@@ -56,7 +56,7 @@ impl County {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("jiceng-house-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let dir = std::env::temp_dir().join(name);
-        let (child, address) = launch(&dir, options);
+        let (child, address) = launch(&dir, &[&["demo"], options].concat());
         let wire = Wire::new(address, &dir.join("tls/certificate.pem"));
         Self { dir, child: Mutex::new(Some(child)), wire }
     }
@@ -135,8 +135,19 @@ impl County {
 
     /// The same folder is served again, at another port; sessions are gone.
     pub(crate) fn restart(&self) {
+        self.start_again(&["demo"]);
+    }
+
+    /// The same, as a county that is served in earnest, with this configuration.
+    pub(crate) fn restart_with(&self, config: &str) {
+        let path = format!("{}.toml", self.dir.display());
+        fs::write(&path, config).unwrap();
+        self.start_again(&["serve", "--config", &path]);
+    }
+
+    fn start_again(&self, words: &[&str]) {
         self.kill_9();
-        let (child, address) = launch(&self.dir, &[]);
+        let (child, address) = launch(&self.dir, words);
         self.wire.moved(address);
         *self.child.lock().unwrap() = Some(child);
     }
@@ -164,6 +175,11 @@ impl County {
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         writeln!(child.stdin.take().unwrap(), "{line}").unwrap();
         child.wait_with_output().unwrap()
+    }
+
+    /// Runs a command that needs no data folder.
+    pub(crate) fn cli_alone(&self, arguments: &[&str]) -> Output {
+        Command::new(JICENG).args(arguments).output().unwrap()
     }
 
     /// Stops the test unless the folder passes both checks.
@@ -226,11 +242,10 @@ fn log_of(dir: &Path) -> PathBuf {
     PathBuf::from(format!("{}.log", dir.display()))
 }
 
-fn launch(dir: &Path, options: &[&str]) -> (Child, std::net::SocketAddr) {
+fn launch(dir: &Path, words: &[&str]) -> (Child, std::net::SocketAddr) {
     let log = fs::File::options().create(true).append(true).open(log_of(dir)).unwrap();
     let mut child = Command::new(JICENG)
-        .arg("demo")
-        .args(options)
+        .args(words)
         .args(["--listen", "127.0.0.1:0", "--dir"])
         .arg(dir)
         .stdin(Stdio::null())

@@ -22,6 +22,7 @@ mod identity;
 mod keys;
 mod matrix;
 mod mending;
+mod nightly;
 mod passwords;
 mod register;
 mod resume;

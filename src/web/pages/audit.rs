@@ -39,7 +39,10 @@ pub fn show(call: &Call) -> Result<Reply> {
             tbody { @for line in &lines { @let h = &line.header; tr {
                 td.num { (h.seq) }
                 td.nowrap { (h.at) }
-                td.nowrap { @if h.doer.account.0 == 0 { (h.doer.via) } @else { (directory.account(h.doer.account)) } }
+                td.nowrap {
+                    @if h.doer.account.0 != 0 { (directory.account(h.doer.account)) }
+                    @else if h.doer.via == "schedule" { "备份计划" } @else { (h.doer.via) }
+                }
                 td.nowrap { (directory.unit(h.doer.unit)) }
                 td.nowrap { (h.verb().label) @if !h.done { " " (layout::chip(ChipKind::Bad, "未成功")) } }
                 td { (objects(h)) }
@@ -62,6 +65,8 @@ fn note(text: &str) -> String {
         "taken" => "编号已被使用".to_owned(),
         "stored" => "加密保存".to_owned(),
         "memory" => "仅在内存，未写入磁盘".to_owned(),
+        "cancelled" => "已取消".to_owned(),
+        _ if name == "sets" => format!("{count} 套"),
         _ => moves.find(|m| m.name == text).map_or(text, |m| m.label).to_owned(),
     }
 }

@@ -1,53 +1,325 @@
-//! Backups as the system administrator sees them: who can open them, when the last one was verified, how to run one.
+//! Backups as the three administrators see them: what is under way, the schedule, the sets in the target, who can open
+//! them. The system administrator changes what can be changed; the other two look.
 
 use maud::{Markup, html};
 
-use crate::base::{ErrorKind, Result};
+use crate::app::backup::{BackupPage, ScheduleError, Shown};
+use crate::app::runner::Job;
+use crate::backup::schedule::{By, Schedule, Typed};
+use crate::backup::Progress;
+use crate::base::{ErrorKind, Moment, Result, limits};
 use crate::web::guard::Call;
-use crate::web::layout::{self, NoticeKind};
+use crate::web::icons::Icon;
+use crate::web::layout::{self, ChipKind, NoticeKind};
 use crate::web::respond::Reply;
 use crate::web::view::{self, Outline};
 
+/// Seconds between two looks at a run.
+const REFRESH_S: u32 = 3;
+/// Sets shown at most.
+const SETS_SHOWN: usize = 60;
+const DAYS: [&str; 7] = ["周一", "周二", "周三", "周四", "周五", "周六", "周日"];
+
+/// A problem beside a field.
+type Problems = [(&'static str, String)];
+
 /// The page.
 pub fn show(call: &Call) -> Result<Reply> {
-    page(call, None).map(Reply::page)
+    page(call, None, &[]).map(Reply::page)
 }
 
 /// Sets the recipients, where there are none.
 pub fn set_recipients(call: &Call) -> Result<Reply> {
     let recipients = call.typed("recipients").split_whitespace().map(str::to_owned).collect();
-    match call.app.set_recipients(&call.live()?.actor, recipients) {
-        Ok(()) => Ok(Reply::Redirect("/backup?done=set".into())),
-        Err(e) if e.kind() == ErrorKind::Invalid => page(call, Some(e.public())).map(Reply::again),
+    answer(call, call.app.set_recipients(&call.live()?.actor, recipients), "keys")
+}
+
+/// Sets the schedule and marks its target.
+pub fn set_schedule(call: &Call) -> Result<Reply> {
+    match call.app.set_schedule(&call.live()?.actor, &typed(call)) {
+        Ok(()) => Ok(Reply::Redirect("/backup?done=schedule".into())),
+        Err(ScheduleError::Problems(problems)) => {
+            page(call, Some("备份计划没有保存，请修改标出的各项。"), &problems).map(Reply::again)
+        }
+        Err(ScheduleError::Other(e)) => Err(e),
+    }
+}
+
+/// Begins a run now.
+pub fn run(call: &Call) -> Result<Reply> {
+    answer(call, call.app.back_up_now(&call.live()?.actor), "run")
+}
+
+/// Asks the run under way to end.
+pub fn cancel(call: &Call) -> Result<Reply> {
+    answer(call, call.app.cancel_backup(&call.live()?.actor), "cancel")
+}
+
+fn answer(call: &Call, outcome: Result<()>, done: &str) -> Result<Reply> {
+    match outcome {
+        Ok(()) => Ok(Reply::Redirect(format!("/backup?done={done}"))),
+        Err(e) if matches!(e.kind(), ErrorKind::Invalid | ErrorKind::Busy) => {
+            page(call, Some(e.public()), &[]).map(Reply::again)
+        }
         Err(e) => Err(e),
     }
 }
 
-fn page(call: &Call, problem: Option<&str>) -> Result<Markup> {
+fn page(call: &Call, problem: Option<&str>, problems: &Problems) -> Result<Markup> {
     let live = call.live()?;
-    let (recipients, last) = call.app.backup_state(&live.actor)?;
-    let done = call.asked("done") == "set";
+    let view = call.app.backup_page(&live.actor)?;
+    let said = match call.asked("done").as_str() {
+        "keys" => Some("备份密钥已设置。"),
+        "schedule" => Some("备份计划已保存，备份目标已做标记。"),
+        "run" if view.waits => Some("备份已经开始，可以离开本页。"),
+        "cancel" if view.waits => Some("正在取消备份。"),
+        _ => None,
+    };
+    let running = view.waits && problem.is_none();
     let outline = Outline {
         title: "备份".into(),
         current: "/backup".into(),
         crumbs: vec![("工作台".into(), "/".into()), ("备份".into(), String::new())],
         notice: problem
             .map(|p| (NoticeKind::Bad, p.to_owned()))
-            .or_else(|| done.then(|| (NoticeKind::Ok, "备份密钥已设置。".to_owned()))),
+            .or_else(|| said.map(|s| (NoticeKind::Ok, s.to_owned()))),
+        actions: Some(html! { a.btn href="/backup/keys" { (Icon::Key.svg()) "密钥保管单" } }),
+        refresh: running.then_some(REFRESH_S),
         ..Outline::default()
     };
-    let items = [
-        ("最近一次已验证的备份", html! { (last.map_or("还没有".to_owned(), |at| at.to_string())) }),
-        ("备份命令", html! { span.mono { "jiceng backup run --dir 数据目录 --to 备份目录" } }),
-    ];
     view::framed(&call.app, live, outline, html! {
-        section.section { h2 { "状态" } (layout::props(&items)) }
+        (state(call, &view)?)
+        (schedule(call, &view, problems)?)
+        (sets(&view))
         section.section {
-            h2 { "备份密钥" span.count { (recipients.len()) } }
-            @if recipients.is_empty() { (recipients_form(call)?) }
-            @else { ul.lines { @for r in &recipients { li { span.mono.grow { (r) } } } } }
+            h2 { "备份密钥" span.count { (view.recipients.len()) } }
+            @if !view.recipients.is_empty() {
+                ul.lines { @for r in &view.recipients { li { span.mono.grow { (r) } } } }
+            } @else if view.may_change { (recipients_form(call)?) }
+            @else { (layout::empty(Icon::Key, "还没有设置备份密钥，请系统管理员设置。", html! {})) }
         }
     })
+}
+
+fn state(call: &Call, view: &BackupPage) -> Result<Markup> {
+    let last = view.state.last.as_ref();
+    let word = |text: Option<&String>| text.map_or_else(|| html! {}, |t| html! { (t) });
+    let items = [
+        ("最近一次已验证", html! { (view.last.map_or("还没有".to_owned(), |at| at.to_string())) }),
+        ("下一次", html! { (view.next.map_or("没有安排".to_owned(), |at| at.to_string())) }),
+        ("上一次结果", html! { @if let Some(last) = last {
+            (Moment(last.at)) " " (last.by.label()) " "
+            @if last.error.is_some() { (layout::chip(ChipKind::Bad, "失败")) }
+            @else { (layout::chip(ChipKind::Ok, "已写出并恢复核验")) }
+        } }),
+        ("失败原因", word(last.and_then(|l| l.error.as_ref()))),
+        ("本机损坏", word(last.and_then(|l| l.damage.as_ref()))),
+        ("没有清理", word(last.and_then(|l| l.kept.as_ref()))),
+    ];
+    Ok(html! {
+        section.section {
+            h2 { "状态" }
+            @if let Some(job) = &view.job { (progress(job, call.app.now())) }
+            @else if view.waits { (layout::progress("正在准备", 0, 1, "")) }
+            (layout::props(&items))
+            @if view.may_change { (buttons(call, view)?) }
+        }
+    })
+}
+
+fn buttons(call: &Call, view: &BackupPage) -> Result<Markup> {
+    let live = call.live()?;
+    Ok(html! {
+        div.form-bar {
+            @if view.job.is_some() {
+                form method="post" action="/backup/cancel" {
+                    (view::hidden(live)) button.btn.btn-danger type="submit" { "取消备份" }
+                }
+            } @else if view.next.is_some() && !view.waits {
+                form method="post" action="/backup/run" {
+                    (view::hidden(live)) button.btn.btn-primary type="submit" { (Icon::Backup.svg()) "立即备份" }
+                }
+            }
+            p.help { "备份在后台进行，不影响使用；关闭本页不会中断，随时可以回来查看。" }
+        }
+    })
+}
+
+/// How far a run is: writing is the first half of the bar, reading back the second.
+fn progress(job: &Job, now: Moment) -> Markup {
+    let (label, amount, half) = match job.progress {
+        None => ("正在准备", None, 0),
+        Some(Progress::Writing(a)) => ("正在写出", Some(a), 0),
+        Some(Progress::Verifying(a)) => ("正在恢复核验", Some(a), 1),
+        Some(Progress::Checking) => ("正在核对内容", None, 2),
+        Some(Progress::Signing) => ("正在签名", None, 2),
+    };
+    let Some(a) = amount else { return layout::progress(label, half, 2, "") };
+    let all = a.of.max(a.bytes).max(1);
+    let done = half * all + a.bytes;
+    let seconds = u64::try_from(now.seconds_since(job.begun)).unwrap_or(0);
+    let mut rate = format!("{} 行，{}", layout::grouped(a.rows), view::size(a.bytes));
+    if seconds > 0 && done > 0 {
+        let left = (2 * all - done) * seconds / done;
+        rate.push_str(&format!("，每秒 {}，约剩 {}", view::size(done / seconds), duration(left)));
+    }
+    layout::progress(label, done, 2 * all, &rate)
+}
+
+fn duration(seconds: u64) -> String {
+    match seconds {
+        0..90 => format!("{seconds} 秒"),
+        90..5_400 => format!("{} 分钟", seconds.div_ceil(60)),
+        _ => format!("{} 小时", seconds.div_ceil(3_600)),
+    }
+}
+
+fn schedule(call: &Call, view: &BackupPage, problems: &Problems) -> Result<Markup> {
+    let words = |s: &Schedule| [
+        ("时间", html! { (s.words()) }),
+        ("目标", html! { span.mono { (s.target) } }),
+        ("保留", html! { "最近 " (s.keep) " 套已验证的备份" }),
+        ("提醒", html! { (s.alarm_hours) " 小时没有成功的备份时提醒" }),
+    ];
+    Ok(html! {
+        section.section {
+            h2 { "备份计划" }
+            @if let Some(why) = &view.unreachable { (layout::notice(NoticeKind::Bad, why)) }
+            @if view.same_disk {
+                (layout::notice(NoticeKind::Warn, "备份目标与数据在同一块盘上：盘坏时会一起丢失。请改到另一块盘。"))
+            }
+            @match (&view.schedule, view.may_change) {
+                // A page that asks again by itself must not take away what is being typed.
+                (Some(s), true) if view.waits && problems.is_empty() => (layout::props(&words(s))),
+                (_, true) => (schedule_form(call, view, problems)?),
+                (Some(s), false) => (layout::props(&words(s))),
+                (None, false) => (layout::empty(Icon::Clock, "还没有备份计划，请系统管理员设置。", html! {})),
+            }
+        }
+    })
+}
+
+/// What stands in the form: what was typed, else the schedule, else a good one to begin with.
+fn schedule_form(call: &Call, view: &BackupPage, problems: &Problems) -> Result<Markup> {
+    let shown = if !problems.is_empty() {
+        typed(call)
+    } else if let Some(s) = &view.schedule {
+        Typed {
+            days: s.days.iter().map(u8::to_string).collect(),
+            times: s.times.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
+            target: s.target.clone(),
+            keep: s.keep.to_string(),
+            alarm_hours: s.alarm_hours.to_string(),
+        }
+    } else {
+        Typed {
+            days: (1..=7).map(|d| d.to_string()).collect(),
+            times: "02:00".into(),
+            keep: "7".into(),
+            alarm_hours: limits::ALARM_HOURS.to_string(),
+            ..Typed::default()
+        }
+    };
+    let roots: Vec<String> = view.roots.iter().map(|r| r.display().to_string()).collect();
+    let target = format!("必须在 {} 之下；换盘后请重新保存，系统会在盘上写一个标记文件。", roots.join("、"));
+    let keep = format!("{} 至 {} 套；只清理更早的已验证备份。", limits::SETS_KEPT_MIN, limits::SETS_KEPT_MAX);
+    let problem = |name: &str| problems.iter().find(|(n, _)| *n == name).map(|(_, text)| text.as_str());
+    let field = |(name, label): (&'static str, &str), value: &str, help: &str| {
+        line(name, label, value, (help, problem(name)))
+    };
+    Ok(html! {
+        form.form method="post" action="/backup/schedule" {
+            (view::hidden(call.live()?))
+            div.fields {
+                fieldset.choices-box.wide {
+                    legend.sr { "哪几天" }
+                    div.field.bad[problem("days").is_some()] {
+                        span.label { "哪几天 " em.req title="必填" { "*" } }
+                        div.choices { @for (n, day) in (1..).zip(DAYS) { label {
+                            input type="checkbox" name="days" value=(n) checked[shown.days.contains(&n.to_string())];
+                            (day)
+                        } } }
+                        (problem_text("days", problem("days")))
+                    }
+                }
+                (field(("times", "时刻"), &shown.times, "北京时间，24 小时制；多个时刻用空格隔开，如 02:00 14:00。"))
+                (field(("target", "备份目标"), &shown.target, &target))
+                (field(("keep", "保留套数"), &shown.keep, &keep))
+                (field(("alarm", "提醒时限（小时）"), &shown.alarm_hours, "超过这么久没有成功的备份，三员的每个页面都会提醒。"))
+            }
+            div.form-bar { button.btn.btn-primary type="submit" { "保存备份计划" } }
+        }
+    })
+}
+
+fn line(name: &str, label: &str, value: &str, (help, problem): (&str, Option<&str>)) -> Markup {
+    let told = problem.map(|_| format!("err-{name}"));
+    html! {
+        div.field.bad[problem.is_some()] {
+            label for=(name) { (label) " " em.req title="必填" { "*" } }
+            input type="text" id=(name) name=(name) value=(value) autocomplete="off" spellcheck="false"
+                aria-invalid=[problem.map(|_| "true")] aria-describedby=[told];
+            (problem_text(name, problem))
+            p.help { (help) }
+        }
+    }
+}
+
+fn problem_text(name: &str, problem: Option<&str>) -> Markup {
+    html! { @if let Some(text) = problem { p.err id=(format!("err-{name}")) { (Icon::Warn.svg()) (text) } } }
+}
+
+fn typed(call: &Call) -> Typed {
+    let days = call.raw.iter().filter(|(name, _)| name == "days").map(|(_, v)| v.clone());
+    Typed {
+        days: days.collect(),
+        times: call.typed("times").to_owned(),
+        target: call.typed("target").to_owned(),
+        keep: call.typed("keep").to_owned(),
+        alarm_hours: call.typed("alarm").to_owned(),
+    }
+}
+
+fn sets(view: &BackupPage) -> Markup {
+    html! {
+        section.section {
+            h2 { "备份" span.count { (view.sets.len()) } }
+            @if view.sets.is_empty() {
+                (layout::empty(Icon::Backup, "还没有备份。保存备份计划后可以立即备份一次。", html! {}))
+            } @else {
+                div.table-wrap { table.list {
+                    thead { tr {
+                        th scope="col" { "时间" } th scope="col" { "编号" } th scope="col" { "状况" }
+                        th.num scope="col" { "大小" } th.num scope="col" { "记录" } th.num scope="col" { "附件" }
+                        th scope="col" { "由谁发起" }
+                    } }
+                    tbody { @for set in view.sets.iter().take(SETS_SHOWN) { (set_row(set)) } }
+                } }
+            }
+        }
+    }
+}
+
+fn set_row(set: &Shown) -> Markup {
+    let known = set.known.as_ref();
+    let count = |n: Option<u64>| html! { @if let Some(n) = n { (layout::grouped(n)) } @else { "—" } };
+    let mark = match known {
+        Some(_) if set.complete => layout::chip(ChipKind::Ok, "已验证"),
+        Some(k) if !set.here => layout::chip(ChipKind::Plain, &format!("不在目标中（{}）", k.target)),
+        _ if !set.complete => layout::chip(ChipKind::Bad, "不完整"),
+        _ => layout::chip(ChipKind::Plain, "本机没有它的记录"),
+    };
+    html! { tr {
+        td.nowrap { (set.created) }
+        td.mono { (set.name) }
+        td { (mark) @if let Some(k) = known.filter(|k| k.damaged > 0) {
+            " " (layout::chip(ChipKind::Warn, &format!("本机有 {} 个附件已损坏", k.damaged)))
+        } }
+        td.num { (view::size(set.bytes)) }
+        td.num { (count(known.map(|k| k.records))) }
+        td.num { (count(known.map(|k| k.files))) }
+        td.nowrap { (known.map_or("—", |k| By::label(k.by))) }
+    } }
 }
 
 fn recipients_form(call: &Call) -> Result<Markup> {

@@ -10,6 +10,7 @@ pub mod error;
 pub mod health;
 pub mod history;
 pub mod import;
+pub mod keysheet;
 pub mod list;
 pub mod login;
 pub mod password;

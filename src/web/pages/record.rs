@@ -85,6 +85,7 @@ fn page(call: &Call, opened: &Opened, revealed: Option<&Record>, problem: Option
             .or_else(|| done(call, kind, record))
             .or_else(|| kind.flow.is_void(record.state).then(|| (NoticeKind::Warn, VOID.to_owned()))),
         watermark: kind.sensitive,
+        ..Outline::default()
     };
     let content = html! {
         @if kind.owned { (head(kind, record, &directory)) }

@@ -1,0 +1,91 @@
+//! The key sheet (密钥保管单): which keys open the backups and who keeps them, on one A4 page to be signed by hand. It
+//! holds public keys and fingerprints only; nothing on it opens anything.
+
+use maud::{Markup, html};
+
+use crate::base::Result;
+use crate::store::seal;
+use crate::web::guard::Call;
+use crate::web::layout;
+use crate::web::respond::Reply;
+use crate::web::view::{self, Outline};
+
+/// The page.
+pub fn show(call: &Call) -> Result<Reply> {
+    let live = call.live()?;
+    let page = call.app.backup_page(&live.actor)?;
+    let county = &call.app.facts().county;
+    let outline = Outline {
+        title: "密钥保管单".into(),
+        current: "/backup".into(),
+        crumbs: vec![
+            ("工作台".into(), "/".into()),
+            ("备份".into(), "/backup".into()),
+            ("密钥保管单".into(), String::new()),
+        ],
+        ..Outline::default()
+    };
+    let signer = [
+        ("单位", html! { (county) }),
+        ("打印时间", html! { (call.app.now()) }),
+        ("签名公钥指纹", html! { span.mono { (page.signer.fingerprint()) } }),
+        ("签名公钥", html! { span.mono { (page.signer) } }),
+    ];
+    view::reply(
+        &call.app,
+        live,
+        outline,
+        html! {
+            p.help.no-print { "请用浏览器的打印功能打印（A4），由保管人签字后与密钥分开存放。单上没有私钥。" }
+            section.section.sheet {
+                h2 { "一、本县签名公钥" }
+                (layout::props(&signer))
+                p { "恢复备份时，屏幕显示的签名指纹应与上面一致；不一致的备份不得使用。" }
+            }
+            section.section.sheet {
+                h2 { "二、备份密钥（任何一把都能打开全部备份）" }
+                @if page.recipients.is_empty() { p { "还没有设置备份密钥。请先在备份页设置，再打印本单。" } }
+                @for (n, recipient) in (1..).zip(&page.recipients) { (custody(n, recipient)) }
+            }
+            section.section.sheet {
+                h2 { "三、数据密钥文件（启动服务用，备份中不含）" }
+                (layout::props(&[("当前位置", html! { span.mono { (page.key_file.display()) } }), ("副本存放处", blank())]))
+            }
+            section.section.sheet {
+                h2 { "四、核对与移交" }
+                table.list {
+                    thead { tr { @for head in ["日期", "事由（启用、核对、移交）", "移交人签字", "接收人签字", "监交人签字"] {
+                        th scope="col" { (head) }
+                    } } }
+                    tbody { @for _ in 0..4 { tr { @for _ in 0..5 { td { (blank()) } } } } }
+                }
+            }
+        },
+    )
+}
+
+/// One key: what it is, and lines for who keeps it where.
+fn custody(n: usize, recipient: &str) -> Markup {
+    html! {
+        h3 { "第 " (n) " 把" }
+        (layout::props(&[
+            ("指纹", html! { span.mono { (fingerprint(recipient)) } }),
+            ("公钥", html! { span.mono { (recipient) } }),
+            ("保管人", blank()),
+            ("签字、日期", blank()),
+            ("存放处", blank()),
+            ("副本存放处", blank()),
+        ]))
+    }
+}
+
+/// Room to write by hand.
+fn blank() -> Markup {
+    html! { span.blank { span.sr { "（手写）" } } }
+}
+
+/// The first 16 hex digits of SHA-256 of the text `age1…`, in groups of four.
+fn fingerprint(recipient: &str) -> String {
+    let hex = hex::encode(&seal::sha256(&[recipient.as_bytes()])[..8]);
+    [&hex[..4], &hex[4..8], &hex[8..12], &hex[12..]].join("-")
+}

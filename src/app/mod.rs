@@ -4,6 +4,7 @@
 //! throttles, staged uploads. It composes floors that do not know each other.
 
 pub mod access;
+mod articles;
 pub mod audit;
 pub mod backup;
 pub mod change;

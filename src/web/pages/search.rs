@@ -197,6 +197,7 @@ fn hit_view(call: &Call, hit: &Hit) -> Result<Markup> {
                 (layout::chip(layout::ChipKind::Plain, hit.kind.label))
                 a.hit-title href=(href) { (marked(&hit.title)) }
                 @if hit.kind.owned { (view::state_chip(hit.kind, record.state)) }
+                (view::status_chip(hit.kind, record))
             }
             p.hit-snip { (marked(&hit.snippet)) }
             p.hit-meta {

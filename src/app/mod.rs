@@ -19,6 +19,7 @@ pub mod search;
 pub mod session;
 pub mod setup;
 pub mod stage;
+mod waiting;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -114,16 +114,9 @@ fn static_asset(asset: &'static Asset, packed: bool) -> Response<Body> {
 }
 
 /// Attachments are never opened in the page: a neutral type, a name, and the sandbox of `nosniff`.
-fn attachment(file: &FileRef, mut reader: Box<BlobReader>) -> Response<Body> {
+fn attachment(file: &FileRef, reader: Box<BlobReader>) -> Response<Body> {
     let (sender, receiver) = tokio::sync::mpsc::channel::<Result<Bytes, Error>>(4);
-    tokio::task::spawn_blocking(move || {
-        while let Some(chunk) = reader.next_chunk().transpose() {
-            let end = chunk.is_err();
-            if sender.blocking_send(chunk.map(Bytes::from)).is_err() || end {
-                return;
-            }
-        }
-    });
+    tokio::spawn(stream(reader, sender));
     let stream = Stream(receiver);
     let mut response = with_type(Body::new(stream), "application/octet-stream");
     let name = percent_encoding::utf8_percent_encode(&file.name, percent_encoding::NON_ALPHANUMERIC);
@@ -133,6 +126,19 @@ fn attachment(file: &FileRef, mut reader: Box<BlobReader>) -> Response<Body> {
     }
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(file.size));
     response
+}
+
+/// Reads on as the client takes: one that takes its time holds no worker.
+async fn stream(mut reader: Box<BlobReader>, sender: tokio::sync::mpsc::Sender<Result<Bytes, Error>>) {
+    loop {
+        let read = tokio::task::spawn_blocking(move || (reader.next_chunk().transpose(), reader)).await;
+        let Ok((Some(chunk), rest)) = read else { return };
+        let end = chunk.is_err();
+        if sender.send(chunk.map(Bytes::from)).await.is_err() || end {
+            return;
+        }
+        reader = rest;
+    }
 }
 
 fn with_type(body: Body, kind: &'static str) -> Response<Body> {

@@ -12,6 +12,7 @@ mod articles;
 mod canaries;
 mod county;
 mod crash;
+mod crowd;
 mod doors;
 mod flow;
 mod form;

@@ -16,6 +16,8 @@ pub const OPINION_CHARS: usize = 2_000;
 pub const REASON_CHARS: usize = 200;
 /// Rows of a rows field.
 pub const ROWS_MAX: usize = 200;
+/// Rows of a rows field that a form shows again.
+pub const ROWS_SHOWN: usize = 400;
 
 /// Shortest password, in characters (管理办法 第十五条).
 pub const PASSWORD_MIN_CHARS: usize = 10;

@@ -3,7 +3,7 @@
 
 use crate::base::RecordId;
 use crate::records::account::tag as account;
-use crate::records::{Author, Field, Kind, Part, Record};
+use crate::records::{Author, Field, Kind, Part, Record, article};
 use crate::store::Doer;
 
 pub use crate::records::{Right, Scope};
@@ -64,10 +64,14 @@ impl Actor {
     }
 
     /// May type into this field. Roles are the security administrator's alone, everything else of an account the
-    /// system administrator's; the identity of an existing record needs its own right.
+    /// system administrator's; the identity of an existing record needs its own right; what an article shows of its
+    /// regulation is typed there.
     pub fn may_type(&self, kind: &Kind, field: &Field, existing: Option<&Record>) -> bool {
         if kind.name == "account" {
             return self.is(if field.tag == account::ROLES { "secadmin" } else { "sysadmin" });
+        }
+        if kind.tag == article::KIND.tag && article::FOLLOWING.contains(&field.tag) {
+            return false;
         }
         match existing {
             Some(record) if field.part == Part::Identity => self.may_identify(kind, record.unit),

@@ -3,7 +3,7 @@
 
 use super::stage::Owner;
 use super::record::{authorise, before_files, files_tag, live};
-use super::{Actor, App, Right, Scope};
+use super::{Actor, App, Right, Scope, articles};
 use crate::base::{Error, ErrorKind, RecordId, Result};
 use crate::records::decide::{self, Refusal};
 use crate::records::field::{self, Problem, Raw};
@@ -154,16 +154,12 @@ impl App {
             let own = kind.fields.iter().find(|f| name == f.name || name.starts_with(&format!("{}.", f.name)));
             own.is_none_or(&may)
         });
-        let hidden = !typed.revealed && self.store.read()?.has_identity(id)?;
-        if hidden && types_identity(kind, &typed.raw) && actor.may_identify(kind, existing.unit) {
-            let text = "检举控告人信息没有修改：请先在这里写明理由，点“显示”后再保存。您填写的都已保留。";
-            problems.push((IDENTITY_REASON.to_owned(), text.to_owned()));
-        }
+        problems.extend(self.hidden_identity(actor, kind, &existing, &typed)?);
         if !problems.is_empty() {
             return Err(SaveError::Problems(problems));
         }
         let brought = self.brought(actor, &typed);
-        let (mark, files, dropped) = (typed.mark(&brought), typed.files, typed.dropped);
+        let (mark, files) = (typed.mark(&brought), typed.files.clone());
         let (saved, actor) = (brought.clone(), actor.clone());
         let outcome = self.store.submit(move |txn| {
             let before = authorise(txn, &actor, kind, Right::Edit, id)?;
@@ -172,10 +168,8 @@ impl App {
                 return Ok(Ok(false));
             }
             let live = live(txn, &actor)?;
-            let open = !field::first(&typed.raw, IDENTITY_OPEN).is_empty() || types_identity(kind, &typed.raw);
-            let known = typed.revealed || !kind.fields.iter().any(|f| is_identity(f) && before.fields.get(f.tag).is_some());
-            let editable =
-                |f: &Field| live.may_type(kind, f, Some(&before)) && (!is_identity(f) || open && known);
+            let identity = changes_identity(kind, &before, &typed);
+            let editable = |f: &Field| live.may_type(kind, f, Some(&before)) && (identity || !is_identity(f));
             txn.act(Act::new(actor.doer(), act::UPDATE));
             if before.version != version {
                 return Ok(Err(Changed::Stale(Box::new(before))));
@@ -198,15 +192,29 @@ impl App {
                     if moves_person(kind, &before.fields, &after.fields) {
                         after.fields.remove(account::tag::ROLES);
                     }
-                    after.fields = with_files(kind, after.fields, &before_files(kind, &before), &brought, &dropped);
+                    after.fields = with_files(kind, after.fields, &before_files(kind, &before), &brought, &typed.dropped);
                     after.fields.insert(CHANGED_BY, Value::Text(mark));
-                    txn.update(after).map(|()| Ok(true))
+                    articles::update(txn, after).map(|()| Ok(true))
                 }
             }
         })?;
         let fresh = outcome.map_err(|changed| self.not_saved(changed))?;
         self.settle_files(fresh, &saved, &files)?;
         Ok(id)
+    }
+
+    /// What to say to somebody who typed an identity over one that was not opened.
+    fn hidden_identity(
+        &self,
+        actor: &Actor,
+        kind: &'static Kind,
+        record: &Record,
+        typed: &Typed,
+    ) -> Result<Option<Problem>> {
+        let over = !typed.revealed && types_identity(kind, &typed.raw) && actor.may_identify(kind, record.unit);
+        let text = "检举控告人信息没有修改：请先在这里写明理由，点“显示”后再保存。您填写的都已保留。";
+        let refused = over && self.has_identity(record.id)?;
+        Ok(refused.then(|| (IDENTITY_REASON.to_owned(), text.to_owned())))
     }
 
     /// Makes a move of the flow.
@@ -309,6 +317,13 @@ fn is_identity(field: &Field) -> bool {
 /// Something stands in an input of the identity.
 pub fn types_identity(kind: &Kind, raw: &Raw) -> bool {
     kind.fields.iter().any(|f| is_identity(f) && !field::first(raw, f.name).is_empty())
+}
+
+/// The form speaks of the identity, and the one that is there (if any) was opened.
+fn changes_identity(kind: &Kind, before: &Record, typed: &Typed) -> bool {
+    let said = !field::first(&typed.raw, IDENTITY_OPEN).is_empty() || types_identity(kind, &typed.raw);
+    let there = kind.fields.iter().any(|f| is_identity(f) && before.fields.get(f.tag).is_some());
+    said && (typed.revealed || !there)
 }
 
 /// The record this very form made already; only for whoever made it.

@@ -2,12 +2,13 @@
 //! answer for unknown names and wrong passwords; pauses per account and address, never per address alone.
 
 use std::collections::HashMap;
-use std::sync::{Condvar, Mutex};
+use std::sync::Mutex;
 
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use argon2::{Algorithm, Argon2, Params, Version};
 
+use super::waiting::Room;
 use super::{Actor, App, Right, Scope, lock, record};
 use crate::base::{Error, ErrorKind, Moment, RecordId, Result, limits};
 use crate::records::{Fields, Record, Value, account, act};
@@ -20,8 +21,7 @@ const FIRST: &str = "这个账户还在用他人发放的口令，不能用于�
 #[derive(Default)]
 pub struct Throttle {
     failures: Mutex<HashMap<[u8; 32], (u32, Moment)>>,
-    running: Mutex<usize>,
-    done: Condvar,
+    room: Room,
     stranger: Mutex<Moment>,
 }
 
@@ -65,7 +65,8 @@ impl App {
     pub fn change_password(&self, actor: &Actor, old: &str, new: &str) -> Result<()> {
         let snapshot = self.store.read()?;
         let account = snapshot.get(actor.account, false)?.ok_or_else(Error::denied)?;
-        if !self.throttled(|| verify(account.fields.text(account::tag::CREDENTIAL), old)) {
+        let stored = account.fields.text(account::tag::CREDENTIAL);
+        if !self.throttle.room.turn(&actor.login, || verify(stored, old))? {
             return Err(Error::invalid("原口令不正确。"));
         }
         if old == new {
@@ -97,7 +98,7 @@ impl App {
     /// The stored form of a password that keeps the rules.
     pub fn credential(&self, login: &str, password: &str) -> Result<String> {
         check_rules(login, password)?;
-        self.throttled(|| hash(password))
+        self.throttle.room.turn(login, || hash(password))?
     }
 
     fn check_password(&self, login: &str, password: &str, from: &str, via: &str) -> Result<Record> {
@@ -109,7 +110,8 @@ impl App {
         let stored = account.as_ref().map_or("", |a| a.fields.text(account::tag::CREDENTIAL));
         let fits = password.len() <= limits::PASSWORD_MAX_BYTES;
         // An unknown name costs as much time as a known one.
-        let right = self.throttled(|| verify(if stored.is_empty() { dummy() } else { stored }, password));
+        let against = if stored.is_empty() { dummy() } else { stored };
+        let right = self.throttle.room.turn(from, || verify(against, password))?;
         match account {
             Some(account) if right && fits && !stored.is_empty() => {
                 lock(&self.throttle.failures).remove(&key);
@@ -199,20 +201,6 @@ impl App {
             txn.act(act);
             Ok(())
         })
-    }
-
-    /// Runs a costly check while no more than a few others run.
-    fn throttled<T>(&self, work: impl FnOnce() -> T) -> T {
-        let mut running = lock(&self.throttle.running);
-        while *running >= limits::ARGON_AT_ONCE {
-            running = self.throttle.done.wait(running).unwrap_or_else(std::sync::PoisonError::into_inner);
-        }
-        *running += 1;
-        drop(running);
-        let outcome = work();
-        *lock(&self.throttle.running) -= 1;
-        self.throttle.done.notify_one();
-        outcome
     }
 }
 

@@ -4,6 +4,7 @@
 //! throttles, staged uploads. It composes floors that do not know each other.
 
 pub mod access;
+mod articles;
 pub mod audit;
 pub mod backup;
 pub mod change;
@@ -23,6 +24,7 @@ pub mod session;
 pub mod setup;
 pub mod stage;
 pub mod viewing;
+mod waiting;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

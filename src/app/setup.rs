@@ -229,3 +229,28 @@ fn token_fits(stored: &str, token: &str, now: Moment) -> bool {
     let own = hex::encode(seal::sha256(&[token.as_bytes()]));
     fresh && aws_lc_rs::constant_time::verify_slices_are_equal(own.as_bytes(), digest.as_bytes()).is_ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::clock::SystemClock;
+
+    /// Whoever had kept the link of an earlier hour could set up the county that was restored from a backup of that hour.
+    #[test]
+    fn a_set_up_link_does_not_outlive_a_restore() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = dir.path().join("d");
+        let clock = std::sync::Arc::new(SystemClock);
+        let store = Store::create(&at, &crate::store::free_key_path(&at), "甲乙县", false, clock.clone()).unwrap();
+        let token = new_setup_token(&store).unwrap();
+        let app = App::with_store(store.clone()).unwrap();
+        assert!(app.setup_token_is_good(&token).unwrap());
+        crate::store::raise_epoch(&store, Act::new(local_doer(), act::RESTORE)).unwrap();
+        assert!(!app.setup_token_is_good(&token).unwrap());
+        drop((app, store));
+        let app = App::open(&at, clock).unwrap();
+        assert!(!app.setup_token_is_good(&token).unwrap());
+        let newer = app.new_setup_link().unwrap();
+        assert!(app.setup_token_is_good(&newer).unwrap() && !app.is_ready().unwrap());
+    }
+}

@@ -16,6 +16,8 @@ pub const OPINION_CHARS: usize = 2_000;
 pub const REASON_CHARS: usize = 200;
 /// Rows of a rows field.
 pub const ROWS_MAX: usize = 200;
+/// Rows of a rows field that a form shows again.
+pub const ROWS_SHOWN: usize = 400;
 
 /// Shortest password, in characters (管理办法 第十五条).
 pub const PASSWORD_MIN_CHARS: usize = 10;
@@ -27,6 +29,10 @@ pub const ARGON_KIB: u32 = 65_536;
 pub const ARGON_PASSES: u32 = 3;
 /// Password checks under way at once.
 pub const ARGON_AT_ONCE: usize = 2;
+/// Password checks that wait for their turn.
+pub const ARGON_WAITING: usize = 48;
+/// Those of one address among them: an office behind one address logs in at the same minute.
+pub const ARGON_WAITING_OF_ONE: usize = 32;
 /// Failures of one account from one device that lead to a pause.
 pub const LOGIN_FAILURES: u32 = 5;
 /// Length of that pause, in seconds.
@@ -112,6 +118,8 @@ pub const SNIPPET_CHARS: usize = 120;
 
 /// Connections at once.
 pub const CONNECTIONS: usize = 1_000;
+/// Connections of one address at once: thirty people behind one address, with six each and some to spare.
+pub const CONNECTIONS_OF_ONE: usize = 300;
 /// Seconds for a TLS handshake.
 pub const HANDSHAKE_S: u64 = 10;
 /// Seconds for the head of a request.
@@ -120,7 +128,7 @@ pub const HEADER_S: u64 = 15;
 pub const HEADER_BYTES: usize = 32 << 10;
 /// Seconds without a byte of a body before it is given up.
 pub const BODY_IDLE_S: u64 = 60;
-/// Pages worked on at once; most of them wait for the same group commit.
+/// Pages worked on at once, besides password checks; most of them wait for the same group commit.
 pub const WORKERS: usize = 64;
 
 /// Free bytes of the data disk that a backup leaves alone.

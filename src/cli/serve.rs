@@ -88,7 +88,7 @@ fn run(app: &Arc<App>, listen: SocketAddr, config: &Config, out: &mut dyn Out) -
     app.allow_backup_roots(config.backup.roots.clone());
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
-        .max_blocking_threads(limits::WORKERS)
+        .max_blocking_threads(limits::WORKERS + limits::ARGON_AT_ONCE + limits::ARGON_WAITING)
         .build()?;
     runtime.block_on(async {
         let listener = TcpListener::bind(listen).await.map_err(|e| {

@@ -1,7 +1,8 @@
-//! Article (条): one article of a regulation, a record of its own so that search finds and opens it by itself.
+//! Article (条): one article of a regulation, a record of its own so that search finds and opens it by itself. What it
+//! shows of its regulation is a copy that follows it ([`follow`]).
 
 use super::flow::IN_USE;
-use super::regulation::READERS;
+use super::regulation::{self, READERS};
 use super::{Field, Fields, Kind, Search, Value, Widget};
 use crate::base::{RecordId, limits};
 
@@ -28,9 +29,25 @@ static FIELDS: &[Field] = &[
     Field::new(TEXT, "text", "条文", Widget::Area).required().search(Search::Body).max(limits::TEXT_CHARS),
     Field::new(ADDRESS, "address", "位置", Widget::Line).required().search(Search::Title),
     Field::new(PUBLISHED, "published", "公布日期", Widget::Date(true)),
-    Field::new(STATUS, "status", "时效性", Widget::Line),
+    Field::new(STATUS, "status", "时效性", Widget::OpenChoice(&regulation::STATUSES)),
     Field::new(REF, "ref", "外部编号", Widget::Line).search(Search::Reference),
 ];
+
+/// Fields that are those of the regulation: nobody types them.
+pub const FOLLOWING: [u16; 3] = [ADDRESS, STATUS, PUBLISHED];
+
+/// Brings an article into step with its regulation: title, date, and whether it is in force.
+pub fn follow(article: &mut Fields, regulation: &Fields) {
+    let address = format!("《{}》{}", regulation.text(regulation::tag::TITLE), article.text(NO));
+    let address: String = address.chars().take(limits::LINE_CHARS).collect();
+    article.insert(ADDRESS, Value::Text(address));
+    for (own, theirs) in [(STATUS, regulation::tag::STATUS), (PUBLISHED, regulation::tag::PUBLISHED)] {
+        match regulation.get(theirs) {
+            Some(value) => article.insert(own, value.clone()),
+            None => drop(article.remove(own)),
+        }
+    }
+}
 
 /// The kind.
 pub static KIND: Kind = Kind {

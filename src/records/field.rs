@@ -229,15 +229,15 @@ pub fn first<'a>(raw: &'a Raw, name: &str) -> &'a str {
     raw.iter().find(|(n, _)| n == name).map_or("", |(_, v)| v.trim())
 }
 
-/// Row numbers that occur for a rows field, in order.
+/// Row numbers that occur for a rows field, in order; of a form with far too many rows the first
+/// [`limits::ROWS_SHOWN`].
 pub fn row_numbers(raw: &Raw, name: &str) -> Vec<usize> {
+    all_row_numbers(raw, name).into_iter().take(limits::ROWS_SHOWN).collect()
+}
+
+fn all_row_numbers(raw: &Raw, name: &str) -> BTreeSet<usize> {
     let prefix = format!("{name}.");
-    let numbers: BTreeSet<usize> = raw
-        .iter()
-        .filter_map(|(n, _)| n.strip_prefix(&prefix)?.split('.').next()?.parse().ok())
-        .filter(|n| *n < limits::ROWS_MAX * 2)
-        .collect();
-    numbers.into_iter().collect()
+    raw.iter().filter_map(|(n, _)| n.strip_prefix(&prefix)?.split('.').next()?.parse().ok()).collect()
 }
 
 fn value(field: &'static Field, name: &str, raw: &Raw, problems: &mut Vec<Problem>) -> Option<Value> {
@@ -350,8 +350,12 @@ fn rows(
         problems.extend(wrong.into_iter().map(|(k, m)| (format!("{prefix}{k}"), m)));
         rows.push(values);
     }
-    if rows.len() > limits::ROWS_MAX {
-        problems.push((field.name.to_owned(), format!("{}最多 {} 行。", field.label, limits::ROWS_MAX)));
+    let (sent, most, shown) = (all_row_numbers(raw, field.name).len(), limits::ROWS_MAX, limits::ROWS_SHOWN);
+    if sent > shown {
+        let text = format!("{}最多 {most} 行，这次有 {sent} 行；第 {shown} 行以后的没有保留，请分次填写。", field.label);
+        problems.push((field.name.to_owned(), text));
+    } else if rows.len() > most {
+        problems.push((field.name.to_owned(), format!("{}最多 {most} 行。", field.label)));
     }
     (!rows.is_empty()).then_some(Value::Rows(rows))
 }
@@ -385,6 +389,23 @@ mod tests {
         assert!(parse(FIELDS, &raw(&[("title", "一二三四五")])).1.is_empty());
         assert_eq!(parse(FIELDS, &raw(&[("title", "一二三四五六")])).1.len(), 1);
         assert_eq!(parse(FIELDS, &raw(&[("title", "a\u{7}b")])).1.len(), 1);
+    }
+
+    /// Rows numbered 400 and above were left out without a word.
+    #[test]
+    fn a_row_counts_whatever_its_number_and_too_many_are_told() {
+        let typed = |numbers: std::ops::Range<usize>| -> Raw {
+            let rows = numbers.map(|n| (format!("who.{n}.name"), "甲".to_owned()));
+            std::iter::once(("title".to_owned(), "x".to_owned())).chain(rows).collect()
+        };
+        let (fields, problems) = parse(FIELDS, &typed(400..600));
+        assert!(problems.is_empty() && fields.rows(18).len() == 200, "{problems:?}");
+        for (rows, words) in [(201, "人员最多 200 行"), (401, "这次有 401 行；第 400 行以后的没有保留")] {
+            let (_, problems) = parse(FIELDS, &typed(0..rows));
+            assert!(problems.len() == 1 && problems[0].0 == "who" && problems[0].1.contains(words), "{problems:?}");
+        }
+        let last = typed(0..1).into_iter().chain([(format!("who.{}.name", usize::MAX), "乙".to_owned())]).collect();
+        assert_eq!(parse(FIELDS, &last).0.rows(18).len(), 2);
     }
 
     #[test]

@@ -47,7 +47,8 @@ static LEVELS: Dict = Dict {
     ],
 };
 
-static STATUSES: Dict = Dict {
+/// 时效性: shared with the articles.
+pub(super) static STATUSES: Dict = Dict {
     name: "status",
     source: "时效性（默认）",
     entries: &[

@@ -211,12 +211,14 @@ impl Blobs<'_> {
     }
 }
 
-/// Raises the epoch of a store that was just loaded; the caller opens it anew.
+/// Raises the epoch of a store that was just loaded; the caller opens it anew. A set-up link that was out when the backup
+/// was made opens nothing here.
 pub fn raise_epoch(store: &Store, act: super::Act) -> Result<u64> {
     store.submit(move |txn| {
         let text = txn.fact(fact::EPOCH)?.unwrap_or_default();
         let epoch: u64 = String::from_utf8_lossy(&text).parse().map_err(|_| Error::damaged("纪元"))?;
         txn.set_fact(fact::EPOCH, (epoch + 1).to_string());
+        txn.set_fact(fact::SETUP, "");
         txn.act(act);
         Ok(epoch + 1)
     })

@@ -94,6 +94,10 @@ impl<'t> WriteTables<'t> {
         view::ids_below(&self.derived.lookups, prefix)
     }
 
+    pub(super) fn children(&self, prefix: &[u8]) -> Result<Vec<u64>> {
+        view::ids_below(&self.derived.children, prefix)
+    }
+
     /// Makes a buffer real, in this transaction; the new head of the journal.
     pub(super) fn apply(&mut self, pending: &Pending) -> Result<Head> {
         for put in &pending.puts {

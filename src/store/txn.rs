@@ -158,6 +158,16 @@ impl<'a> Txn<'a> {
         tables::lookup_prefix(kind, tag, value, &|b| self.shared.secrets.lookup.short_hash(b))
     }
 
+    /// Rows of a parent, of one kind, in no particular order.
+    pub fn children(&self, parent: RecordId, kind: &Kind) -> Result<Vec<RecordId>> {
+        let prefix = [&parent.0.to_be_bytes()[..], &[kind.tag]].concat();
+        let mut ids = self.base.children(&prefix)?;
+        ids.retain(|id| !self.puts.contains_key(id));
+        let below = |put: &Put| put.rows.child.as_ref().is_some_and(|k| k.starts_with(&prefix));
+        ids.extend(self.puts.iter().filter(|(_, put)| below(put)).map(|(id, _)| *id));
+        Ok(ids.into_iter().map(RecordId).collect())
+    }
+
     /// Stores a decided new record: gives it an id and, where its kind has one, a register number.
     pub fn create(&mut self, mut record: Record) -> Result<RecordId> {
         let kind = kind_of(&record)?;

@@ -162,7 +162,7 @@ fn label(fields: &'static [Field], name: &str) -> String {
     let Some((rows, rest)) = name.split_once('.') else { return String::new() };
     let Some((n, _)) = rest.split_once('.') else { return String::new() };
     let Some(field) = fields.iter().find(|f| f.name == rows) else { return String::new() };
-    n.parse::<usize>().map_or(String::new(), |n| format!("{}第 {} 行：", field.label, n + 1))
+    n.parse::<usize>().map_or(String::new(), |n| format!("{}第 {} 行：", field.label, n.saturating_add(1)))
 }
 
 fn input(
@@ -277,7 +277,7 @@ fn rows(
     focus: &str,
 ) -> Markup {
     let mut numbers = field::row_numbers(raw, field.name);
-    let next = numbers.last().map_or(0, |n| n + 1);
+    let next = numbers.last().map_or(0, |n| n.saturating_add(1));
     if numbers.is_empty() || field::first(raw, "rows.add") == field.name {
         numbers.push(next);
     }
@@ -286,6 +286,9 @@ fn rows(
             // A group that holds nothing else says it already.
             legend.sr[field.label == field.group] { (field.label) }
             @if !field.help.is_empty() { p.help { (field.help) } }
+            @for (_, message) in f.problems.iter().filter(|(n, _)| n == field.name) {
+                p.err { (Icon::Warn.svg()) span { (message) } }
+            }
             @for (place, n) in numbers.iter().enumerate() {
                 div.row-item {
                     div.row-head {

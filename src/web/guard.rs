@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{FromRequest, Multipart, RawPathParams, Request};
+use axum::extract::{RawPathParams, Request};
 use axum::http::{HeaderMap, Method, Response, header};
 use http_body_util::{BodyExt, Limited};
 
@@ -215,8 +215,7 @@ async fn read_form(
 ) -> Result<Upload> {
     let kind = request.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
     if kind.starts_with("multipart/form-data") {
-        let parts = Multipart::from_request(request, &()).await.map_err(|_| unreadable())?;
-        return multipart::read(app, parts, uploads, gate).await;
+        return multipart::read(app, request, uploads, gate).await;
     }
     if !kind.starts_with("application/x-www-form-urlencoded") {
         return Err(Error::invalid("请求的格式不对，已拒绝。"));

@@ -1,11 +1,15 @@
 //! Forms with attachments: text first, files last. A file is sealed as it arrives; before the first byte of a file is
 //! kept, article 16 is asked about what was typed — a refused form leaves nothing behind.
 
-use std::sync::Arc;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::extract::Multipart;
+use axum::body::Body;
 use axum::extract::multipart::Field;
+use axum::extract::{FromRequest, Multipart, Request};
+use http_body_util::BodyExt;
 
 use super::guard::{too_large, unreadable};
 use crate::app::App;
@@ -29,13 +33,50 @@ pub struct Upload {
 /// Reads a form. Without `uploads` (nobody is logged in) files are read past.
 pub(super) async fn read(
     app: &Arc<App>,
-    mut parts: Multipart,
+    request: Request,
     uploads: bool,
     gate: Option<&'static Kind>,
 ) -> Result<Upload> {
+    let (head, body) = request.into_parts();
+    let body = Shared(Arc::new(Mutex::new(body)));
+    let request = Request::from_parts(head, Body::new(body.clone()));
+    let mut parts = Multipart::from_request(request, &()).await.map_err(|_| unreadable())?;
     let mut upload = Upload::default();
+    match read_parts(app, &mut parts, uploads, gate, &mut upload).await? {
+        End::Whole => Ok(upload),
+        End::Broken => {
+            // The text is here, and its author still listens when the rest arrives.
+            drop(parts);
+            body.read_past().await?;
+            let text = "有附件没有收下：文件名不能含有看不见的字符，请改名后重新选择。已填内容都已保留。";
+            upload.problem = Some(text.to_owned());
+            Ok(upload)
+        }
+    }
+}
+
+/// How the parts of a form ended.
+enum End {
+    Whole,
+    /// With the head of a file that cannot be read, the text before it being whole.
+    Broken,
+}
+
+async fn read_parts(
+    app: &Arc<App>,
+    parts: &mut Multipart,
+    uploads: bool,
+    gate: Option<&'static Kind>,
+    upload: &mut Upload,
+) -> Result<End> {
     let mut bytes = 0;
-    while let Some(mut part) = next(&mut parts).await? {
+    loop {
+        let mut part = match next(parts).await {
+            Ok(Some(part)) => part,
+            Ok(None) => return Ok(End::Whole),
+            Err(_) if upload.raw.iter().any(|(n, _)| n == TEXT_ENDS) => return Ok(End::Broken),
+            Err(e) => return Err(e),
+        };
         let name = part.name().unwrap_or_default().to_owned();
         match part.file_name().map(str::to_owned) {
             Some(file) if !file.is_empty() => {
@@ -74,7 +115,33 @@ pub(super) async fn read(
             }
         }
     }
-    Ok(upload)
+}
+
+/// A body that can be read on when whoever took it apart has given up.
+#[derive(Clone)]
+struct Shared(Arc<Mutex<Body>>);
+
+impl Shared {
+    async fn read_past(mut self) -> Result<()> {
+        let wait = Duration::from_secs(limits::BODY_IDLE_S);
+        while let Some(frame) = tokio::time::timeout(wait, self.frame()).await.map_err(|_| unreadable())? {
+            frame.map_err(|_| unreadable())?;
+        }
+        Ok(())
+    }
+}
+
+impl hyper::body::Body for Shared {
+    type Data = bytes::Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<hyper::body::Frame<Self::Data>, Self::Error>>> {
+        let mut body = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Pin::new(&mut *body).poll_frame(context)
+    }
 }
 
 fn refused(gate: Option<&'static Kind>, raw: &Raw) -> bool {

@@ -159,16 +159,9 @@ fn inline(shown: Shown) -> Response<Body> {
     streamed(&shown.file, shown.reader, shown.look.media_type(), "inline")
 }
 
-fn streamed(file: &FileRef, mut reader: BlobReader, kind: &'static str, how: &str) -> Response<Body> {
+fn streamed(file: &FileRef, reader: BlobReader, kind: &'static str, how: &str) -> Response<Body> {
     let (sender, receiver) = tokio::sync::mpsc::channel::<Result<Bytes, Error>>(4);
-    tokio::task::spawn_blocking(move || {
-        while let Some(chunk) = reader.next_chunk().transpose() {
-            let end = chunk.is_err();
-            if sender.blocking_send(chunk.map(Bytes::from)).is_err() || end {
-                return;
-            }
-        }
-    });
+    tokio::spawn(stream(Box::new(reader), sender));
     let stream = Stream(receiver);
     let mut response = named(with_type(Body::new(stream), kind), how, &file.name);
     response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(file.size));
@@ -182,6 +175,19 @@ fn named(mut response: Response<Body>, how: &str, name: &str) -> Response<Body> 
         response.headers_mut().insert(header::CONTENT_DISPOSITION, value);
     }
     response
+}
+
+/// Reads on as the client takes: one that takes its time holds no worker.
+async fn stream(mut reader: Box<BlobReader>, sender: tokio::sync::mpsc::Sender<Result<Bytes, Error>>) {
+    loop {
+        let read = tokio::task::spawn_blocking(move || (reader.next_chunk().transpose(), reader)).await;
+        let Ok((Some(chunk), rest)) = read else { return };
+        let end = chunk.is_err();
+        if sender.send(chunk.map(Bytes::from)).await.is_err() || end {
+            return;
+        }
+        reader = rest;
+    }
 }
 
 fn with_type(body: Body, kind: &'static str) -> Response<Body> {

@@ -1,8 +1,9 @@
-//! The listener: a bound on connections, TLS with a time limit, HTTP/1.1 with limits, and a calm end.
+//! The listener: bounds on connections, in all and of one address, TLS with a time limit, HTTP/1.1 with limits, and a calm end.
 
+use std::collections::HashMap;
 use std::future::Future;
-use std::net::SocketAddr;
-use std::sync::Arc;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
@@ -35,6 +36,7 @@ pub async fn serve(
 ) -> Result<()> {
     let acceptor = TlsAcceptor::from(Arc::clone(&certificate.config));
     let room = Arc::new(Semaphore::new(limits::CONNECTIONS));
+    let doors = Arc::new(Doors::default());
     let calm = GracefulShutdown::new();
     tokio::pin!(end);
     loop {
@@ -46,16 +48,50 @@ pub async fn serve(
             },
             () = &mut end => break,
         };
+        let Some(pass) = Doors::enter(&doors, peer.ip()) else { continue };
         let Ok(permit) = Arc::clone(&room).try_acquire_owned() else { continue };
         let watcher = calm.watcher();
         let (acceptor, app) = (acceptor.clone(), Arc::clone(&app));
         tokio::spawn(async move {
             connection(app, acceptor, stream, peer, watcher).await;
-            drop(permit);
+            drop((permit, pass));
         });
     }
     let _done = tokio::time::timeout(CALM_END, calm.shutdown()).await;
     Ok(())
+}
+
+/// Open connections by address.
+#[derive(Default)]
+struct Doors(Mutex<HashMap<IpAddr, usize>>);
+
+/// One of them; it ends when dropped.
+struct Pass(Arc<Doors>, IpAddr);
+
+impl Doors {
+    /// Lets a connection in, unless its address has as many as it may.
+    fn enter(own: &Arc<Self>, from: IpAddr) -> Option<Pass> {
+        let mut open = own.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = open.entry(from).or_default();
+        if *count >= limits::CONNECTIONS_OF_ONE {
+            return None;
+        }
+        *count += 1;
+        Some(Pass(Arc::clone(own), from))
+    }
+}
+
+impl Drop for Pass {
+    fn drop(&mut self) {
+        let mut open = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let left = open.get_mut(&self.1).map_or(0, |n| {
+            *n -= 1;
+            *n
+        });
+        if left == 0 {
+            open.remove(&self.1);
+        }
+    }
 }
 
 async fn connection(
@@ -104,4 +140,26 @@ fn nothing_there(app: &App) -> Response<Body> {
 fn method_router(app: Arc<App>, route: &'static Route, peer: String) -> MethodRouter {
     let handler = move |request: Request| guard::handle(app, route, peer, request);
     if route.method == Method::POST { post(handler) } else { get(handler) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_address_takes_its_share_of_connections_and_leaves_the_rest() {
+        let doors = Arc::new(Doors::default());
+        let (office, other) = ([10, 0, 0, 1].into(), [10, 0, 0, 2].into());
+        // Thirty people behind one address, with the six connections a browser opens.
+        let mut passes: Vec<_> = (0..30 * 6).map(|_| Doors::enter(&doors, office).unwrap()).collect();
+        while let Some(pass) = Doors::enter(&doors, office) {
+            passes.push(pass);
+            assert!(passes.len() < limits::CONNECTIONS, "one address may take all there are");
+        }
+        assert!(Doors::enter(&doors, other).is_some());
+        passes.pop();
+        assert!(Doors::enter(&doors, office).is_some());
+        drop(passes);
+        assert!(doors.0.lock().unwrap().is_empty());
+    }
 }

@@ -188,6 +188,23 @@ pub fn state_chip(kind: &Kind, state: u8) -> Markup {
     layout::chip(chip, kind.flow.label(state))
 }
 
+/// Whether a regulation, or that of an article, is in force.
+pub fn status_chip(kind: &Kind, record: &Record) -> Markup {
+    let tag = match kind.name {
+        "regulation" => records::regulation::tag::STATUS,
+        "article" => records::article::tag::STATUS,
+        _ => return html! {},
+    };
+    let chip = match record.fields.text(tag) {
+        "" => return html! {},
+        "in-force" => ChipKind::Ok,
+        "future" => ChipKind::Info,
+        "amended" | "repealed" => ChipKind::Warn,
+        _ => ChipKind::Plain,
+    };
+    layout::chip(chip, &record.fields.display(kind.fields, tag))
+}
+
 /// A value as a page shows it: codes as words, links by name.
 pub fn value(directory: &Directory, field: &Field, value: &Value) -> Markup {
     match (value, &field.widget) {

@@ -8,10 +8,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 #![allow(clippy::needless_pass_by_value, clippy::type_complexity, reason = "a story reads better without either")]
 
+mod articles;
 mod canaries;
 mod choices;
 mod county;
 mod crash;
+mod crowd;
 mod doors;
 mod draft;
 mod flow;

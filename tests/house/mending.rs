@@ -86,6 +86,39 @@ fn all_errors_are_told_at_once_and_everything_typed_is_kept_with_its_file() {
     assert!(!record.says("来信人甲"));
 }
 
+/// A file name with U+007F ended in a page without form, and an hour of typing was gone.
+#[test]
+fn a_file_name_that_cannot_be_read_loses_no_text_and_no_other_file() {
+    let county = County::bare();
+    let clerk = county.clerk(CLERK);
+    let sent = clerk.form("/petition/new").fill(super::county::PETITION).set("remarks", "写了一小时");
+    // So large that the server has to read on past it.
+    let sent = sent.attach("原件.txt", b"scan").attach("扫描\u{7f}件.pdf", &vec![b'x'; 3 << 20]);
+    let page = clerk.submit(&sent).expect(422);
+    assert!(page.says("文件名不能含有看不见的字符"), "{}", page.text());
+    let again = Form::of(&page);
+    kept(&sent, &again);
+    assert!(again.has("staged") && clerk.get("/petition?all=1").says("还没有信访件"));
+    let path = path_of(&clerk.submit(&again).expect(303));
+    assert!(clerk.get(&path).says("写了一小时"));
+    assert_eq!(clerk.get(&format!("{path}/files/0")).expect(200).body, b"scan");
+}
+
+#[test]
+fn too_many_rows_are_told_beside_the_rows() {
+    let county = County::bare();
+    let clerk = county.clerk(CLERK);
+    let mut form = clerk.form("/petition/new").fill(super::county::PETITION);
+    for n in 1..=450 {
+        form = form.set(&format!("accused.{n}.name"), "某会计").set(&format!("accused.{n}.rank"), "village");
+    }
+    let page = clerk.submit(&form).expect(422);
+    let rows = page.text();
+    let rows = rows.split("id=\"f-accused\"").nth(1).unwrap();
+    assert!(rows.contains("这次有 451 行；第 400 行以后的没有保留"), "nothing is said beside the rows");
+    assert!(clerk.get("/petition?all=1").says("还没有信访件"));
+}
+
 #[test]
 fn adding_a_row_keeps_everything_typed_and_the_file() {
     let county = County::bare();

@@ -129,7 +129,7 @@ fn actions(call: &Call, kind: &Kind, opened: &Opened) -> Markup {
     let may_reset = kind.name == "account"
         && call.live.as_ref().is_some_and(|l| l.actor.scope(kind, Right::Create) > Scope::Nothing);
     html! {
-        span.sub { (view::state_chip(kind, record.state)) }
+        span.sub { (view::state_chip(kind, record.state)) (view::status_chip(kind, record)) }
         a.btn href=(format!("{base}/history")) { (Icon::History.svg()) "经过" }
         @if opened.may_edit {
             a.btn.btn-primary href=(format!("{base}/edit")) accesskey="e" { (Icon::Edit.svg()) "修改" }

@@ -200,6 +200,7 @@ fn hit_view(call: &Call, hit: &Hit) -> Result<Markup> {
                     (view::state_chip(hit.kind, record.state))
                 }
                 @if let Some(label) = hit.parent_void { (layout::chip(layout::ChipKind::Bad, label)) }
+                (view::status_chip(hit.kind, record))
             }
             p.hit-snip { (marked(&hit.snippet)) }
             p.hit-meta {

@@ -46,5 +46,6 @@ fn too_large() -> Error {
 }
 
 fn damaged(e: impl std::fmt::Display) -> Error {
-    Error::invalid("文件已损坏、不完整或设有密码，无法读取。请用办公软件打开，另存为新文件后重试。").with_detail(e)
+    Error::invalid("文件已损坏、不完整或设有密码，无法读取。请用办公软件打开，另存为新文件后重试。")
+        .with_detail(e)
 }

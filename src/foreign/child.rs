@@ -39,10 +39,10 @@ pub fn child(format: Format, input: &mut dyn Read, output: &mut dyn Write) -> Re
 fn read(format: Format, input: &mut dyn Read, emit: Emit<'_>) -> Result<()> {
     match format {
         Format::Csv => csv::read(input, emit),
-        Format::Xlsx => table::xlsx(&whole(format, input)?, emit),
-        Format::Xls => table::xls(&whole(format, input)?, emit),
+        Format::Xlsx => table::xlsx(&whole(input)?, emit),
+        Format::Xls => table::xls(&whole(input)?, emit),
         Format::Docx | Format::Markdown | Format::Text | Format::Html | Format::Pdf | Format::Image => {
-            document::read(format, &whole(format, input)?, emit)
+            document::read(format, &whole(input)?, emit)
         }
         Format::Jsonl => {
             Err(Error::invalid("不能读取这种文件。请另存为 xlsx 或 csv 文件后重试。").with_detail(format.name()))
@@ -50,11 +50,11 @@ fn read(format: Format, input: &mut dyn Read, emit: Emit<'_>) -> Result<()> {
     }
 }
 
-/// All bytes of a file whose reader goes back and forth in it.
-fn whole(format: Format, input: &mut dyn Read) -> Result<Vec<u8>> {
+/// All bytes of a file whose reader goes back and forth in it. The server counts them; reading to the very end lets it
+/// say what was wrong with them before anything is said here.
+fn whole(input: &mut dyn Read) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    // The server counts as well, and says so in its own words.
-    input.take(format.bytes() + 1).read_to_end(&mut bytes)?;
+    input.read_to_end(&mut bytes)?;
     if bytes.is_empty() {
         return Err(Error::invalid("文件是空的。请检查后重新选择文件。"));
     }

@@ -49,7 +49,11 @@ pub(super) fn read(input: &mut dyn Read, emit: Emit<'_>) -> Result<()> {
         above.1 += record.iter().map(|cell| cell.matches('\n').count() as u64).sum::<u64>();
         let number = (table.position().line() + above.0).saturating_sub(above.1 + 1);
         if record.iter().any(|cell| cell.contains(LAST)) {
-            return Err(Error::invalid(format!("第 {number} 行的引号没有成对，无法分清之后的内容。请改正后重试。")));
+            // No end of a line closed this one.
+            let number = number + 1;
+            return Err(Error::invalid(format!(
+                "第 {number} 行的引号没有成对，无法分清之后的内容。请改正后重试。"
+            )));
         }
         let cells = cells(number, &record, &mut remarks)?;
         if !cells.is_empty() {
@@ -97,7 +101,8 @@ fn without_formula(cell: &str) -> &str {
 fn is_long_number(cell: &str) -> bool {
     let Some((digits, power)) = cell.split_once(['E', 'e']) else { return false };
     let decimal = digits.starts_with(|c: char| c.is_ascii_digit()) && digits.parse::<f64>().is_ok();
-    decimal && power.strip_prefix('+').and_then(|p| p.parse::<u8>().ok()).is_some_and(|p| (10..30).contains(&p))
+    decimal
+        && power.strip_prefix('+').and_then(|p| p.parse::<u8>().ok()).is_some_and(|p| (10..30).contains(&p))
 }
 
 /// The separator, and the lines above the table that the csv crate does not see, and those that are no rows.

@@ -137,7 +137,9 @@ impl Format {
         }
         match named {
             // Office systems export tables of text, or pages, under the name of a workbook.
-            Some(Self::Xlsx | Self::Xls | Self::Docx | Self::Csv | Self::Text) if is_page(head) => Some(Self::Html),
+            Some(Self::Xlsx | Self::Xls | Self::Docx | Self::Csv | Self::Text) if is_page(head) => {
+                Some(Self::Html)
+            }
             Some(Self::Xlsx | Self::Xls) if is_text(head) => Some(Self::Csv),
             None if is_page(head) => Some(Self::Html),
             named => named,
@@ -199,7 +201,8 @@ fn in_zip(head: &[u8]) -> Option<Format> {
 }
 
 fn is_picture(head: &[u8]) -> bool {
-    const MARKS: &[&[u8]] = &[b"\x89PNG\r\n\x1A\n", b"\xFF\xD8\xFF", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*"];
+    const MARKS: &[&[u8]] =
+        &[b"\x89PNG\r\n\x1A\n", b"\xFF\xD8\xFF", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*"];
     let riff = head.starts_with(b"RIFF") && head.get(8..12) == Some(b"WEBP");
     // `BM` alone could begin a text; a bitmap's reserved bytes are zero.
     let bitmap = head.starts_with(b"BM") && head.get(6..10) == Some(&[0; 4]);

@@ -198,7 +198,9 @@ fn damaged(detail: &str) -> Error {
 fn reason(status: ExitStatus) -> Error {
     let words = match status.signal().and_then(|n| Signal::try_from(n).ok()) {
         Some(Signal::SIGXCPU) => "读取文件用时过长，已停止。请删去多余的内容或拆分成几个文件后重试。",
-        Some(Signal::SIGABRT) => "文件展开后过大，超出允许的内存，已停止。请删去多余的内容或拆分成几个文件后重试。",
+        Some(Signal::SIGABRT) => {
+            "文件展开后过大，超出允许的内存，已停止。请删去多余的内容或拆分成几个文件后重试。"
+        }
         Some(Signal::SIGKILL) => "读取文件的进程被系统停止（用时过长或内存不足）。请拆分成几个文件后重试。",
         _ => return damaged(&status.to_string()),
     };

@@ -7,7 +7,9 @@
 
 use std::io::Cursor;
 
-use calamine::{Data, ExcelDateTime, ExcelDateTimeType, SheetType, SheetVisible, Xls, XlsError, Xlsx, XlsxError};
+use calamine::{
+    Data, ExcelDateTime, ExcelDateTimeType, SheetType, SheetVisible, Xls, XlsError, Xlsx, XlsxError,
+};
 use calamine::{Reader as _, Sheet};
 
 use super::{Emit, Item, archive};
@@ -233,7 +235,8 @@ pub(super) fn check(number: u64, cell: &str, row_bytes: usize) -> Result<()> {
     let most = limits::FOREIGN_CELL_CHARS;
     if cell.len() > most && cell.chars().count() > most {
         let most = most / 10_000;
-        let words = format!("第 {number} 行有超过 {most} 万字的单元格，请检查引号是否成对，改正或删减后重试。");
+        let words =
+            format!("第 {number} 行有超过 {most} 万字的单元格，请检查引号是否成对，改正或删减后重试。");
         return Err(Error::invalid(words));
     }
     if row_bytes > limits::FOREIGN_ROW_BYTES {
@@ -331,7 +334,8 @@ fn xls_error(e: XlsError) -> Error {
 }
 
 fn damaged(e: impl std::fmt::Display) -> Error {
-    Error::invalid("工作簿已损坏或不是工作簿，无法读取。请用办公软件打开，另存为 xlsx 文件后重试。").with_detail(e)
+    Error::invalid("工作簿已损坏或不是工作簿，无法读取。请用办公软件打开，另存为 xlsx 文件后重试。")
+        .with_detail(e)
 }
 
 #[cfg(test)]
@@ -344,8 +348,10 @@ mod tests {
 
     #[test]
     fn numbers_look_as_excel_shows_them() {
-        let shown = [1.0, -0.0, 0.1 + 0.2, 13_800_138_000.0, 1e20, 1.101_011_990_010_112_3e17, 2.5e-7, f64::NAN];
-        let expected = ["1", "0", "0.3", "13800138000", "100000000000000000000", "110101199001011230", "0.00000025", ""];
+        let shown =
+            [1.0, -0.0, 0.1 + 0.2, 13_800_138_000.0, 1e20, 1.101_011_990_010_112_3e17, 2.5e-7, f64::NAN];
+        let expected =
+            ["1", "0", "0.3", "13800138000", "100000000000000000000", "110101199001011230", "0.00000025", ""];
         assert_eq!(shown.map(number), expected);
     }
 
@@ -372,13 +378,15 @@ mod tests {
         };
         let mut rows = Rows::new(&mut emit, false);
         rows.begin("表").unwrap();
-        let cells = [(4, 2, "丙"), (4, 0, " 甲\r\n乙\u{0} "), (1, 0, "回头"), (9, 300, "远"), (9, 16_383, "更远")];
+        let cells =
+            [(4, 2, "丙"), (4, 0, " 甲\r\n乙\u{0} "), (1, 0, "回头"), (9, 300, "远"), (9, 16_383, "更远")];
         for (row, column, text) in cells {
             rows.cell(row, column, Data::String(text.into())).unwrap();
         }
         rows.cell(7, 0, Data::Float(1.1e17)).unwrap();
         rows.end().unwrap();
-        let row = |number, cells: &[&str]| Item::Row { number, cells: cells.iter().map(|&c| c.into()).collect() };
+        let row =
+            |number, cells: &[&str]| Item::Row { number, cells: cells.iter().map(|&c| c.into()).collect() };
         assert_eq!(items[0], Item::Sheet("表".into()));
         assert_eq!(items[1], row(5, &["甲\n乙", "", "丙"]));
         assert_eq!(items[2], row(2, &["回头"]));

@@ -54,7 +54,8 @@ pub fn workbook(heads: &[String], rows: impl Iterator<Item = Vec<String>>) -> Re
 
 /// Text as a cell can hold it.
 fn holdable(text: &str) -> String {
-    let fits = |c: &char| matches!(c, '\t' | '\n') || !(c.is_control() || matches!(c, '\u{FFFE}' | '\u{FFFF}'));
+    let fits =
+        |c: &char| matches!(c, '\t' | '\n') || !(c.is_control() || matches!(c, '\u{FFFE}' | '\u{FFFF}'));
     let kept: String = text.chars().filter(fits).collect();
     if kept.encode_utf16().count() <= limits::WORKBOOK_CELL_UNITS {
         return kept;
@@ -94,7 +95,8 @@ mod tests {
 
     #[test]
     fn the_same_rows_make_the_same_bytes() {
-        let make = || workbook(&["编号".into()], std::iter::once(vec!["=cmd|' /C calc'!A0".to_owned()])).unwrap();
+        let make =
+            || workbook(&["编号".into()], std::iter::once(vec!["=cmd|' /C calc'!A0".to_owned()])).unwrap();
         assert!(make() == make());
     }
 }

@@ -43,7 +43,10 @@ fn plain(bytes: &[u8], emit: Emit<'_>) -> Result<()> {
 ///
 /// # Errors
 /// `Invalid` when it is text in none of them.
-pub(super) fn decode(bytes: &[u8], declared: Option<&'static Encoding>) -> Result<(String, Option<&'static str>)> {
+pub(super) fn decode(
+    bytes: &[u8],
+    declared: Option<&'static Encoding>,
+) -> Result<(String, Option<&'static str>)> {
     if let Some((encoding, _)) = Encoding::for_bom(bytes) {
         return Ok((encoding.decode(bytes).0.into_owned(), None));
     }

@@ -20,8 +20,20 @@ use numbering::Numbering;
 /// Elements that are left out with everything in them: deletions, the other way to show the same thing, what is no
 /// text, and what a paragraph looked like before a change.
 const LEFT_OUT: &[&str] = &[
-    "del", "moveFrom", "Fallback", "instrText", "delText", "pPrChange", "rPrChange", "sectPrChange",
-    "tblPrChange", "trPrChange", "tcPrChange", "numberingChange", "sdtPr", "rt",
+    "del",
+    "moveFrom",
+    "Fallback",
+    "instrText",
+    "delText",
+    "pPrChange",
+    "rPrChange",
+    "sectPrChange",
+    "tblPrChange",
+    "trPrChange",
+    "tcPrChange",
+    "numberingChange",
+    "sdtPr",
+    "rt",
 ];
 
 /// Reads a document.
@@ -40,7 +52,8 @@ pub(super) fn read(bytes: &[u8], emit: Emit<'_>) -> Result<()> {
 }
 
 fn damaged(why: impl std::fmt::Display) -> Error {
-    Error::invalid("文档已损坏，或不是 Word 的 docx 格式。请用办公软件打开后另存为 docx，再试一次。").with_detail(why)
+    Error::invalid("文档已损坏，或不是 Word 的 docx 格式。请用办公软件打开后另存为 docx，再试一次。")
+        .with_detail(why)
 }
 
 /// The name of the part that holds the text, by the relations of the archive.
@@ -183,7 +196,8 @@ impl<'a> Walk<'a> {
     }
 
     fn text(&mut self, text: &str) {
-        if self.inside.text && self.skipped == 0
+        if self.inside.text
+            && self.skipped == 0
             && let Some(paragraph) = self.paragraphs.last_mut()
         {
             paragraph.text += text;
@@ -200,7 +214,9 @@ impl<'a> Walk<'a> {
             return Ok(());
         }
         match name {
-            "p" if self.paragraphs.len() < limits::DOCUMENT_DEPTH => self.paragraphs.push(Paragraph::default()),
+            "p" if self.paragraphs.len() < limits::DOCUMENT_DEPTH => {
+                self.paragraphs.push(Paragraph::default())
+            }
             "p" => return Err(damaged("paragraphs nest too deep")),
             "pPr" => self.inside.properties = content,
             "trPr" => self.inside.row_properties = content,
@@ -238,7 +254,9 @@ impl<'a> Walk<'a> {
     }
 
     fn property(&mut self, name: &str, tag: &BytesStart<'_>) {
-        let (Some(paragraph), Some(value)) = (self.paragraphs.last_mut(), attribute(tag, "val")) else { return };
+        let (Some(paragraph), Some(value)) = (self.paragraphs.last_mut(), attribute(tag, "val")) else {
+            return;
+        };
         match name {
             "pStyle" => paragraph.style = value,
             "outlineLvl" => paragraph.level = value.parse::<u8>().ok().filter(|l| *l < 9).map(|l| l + 1),
@@ -312,3 +330,6 @@ impl<'a> Walk<'a> {
         self.say(Block { style: Style::Row, text: cells.join(" | ").trim().to_owned() })
     }
 }
+
+#[cfg(test)]
+mod tests;

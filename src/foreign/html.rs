@@ -8,21 +8,25 @@ use std::cell::{Cell, RefCell};
 use encoding_rs::Encoding;
 use html5ever::tendril::StrTendril;
 use html5ever::tokenizer::states::RawKind;
-use html5ever::tokenizer::{BufferQueue, Tag, TagKind, Token, TokenSink, TokenSinkResult, Tokenizer, TokenizerOpts};
+use html5ever::tokenizer::{
+    BufferQueue, Tag, TagKind, Token, TokenSink, TokenSinkResult, Tokenizer, TokenizerOpts,
+};
 
 use super::document::{Out, decode};
 use super::{Block, Emit, Style};
 use crate::base::{Error, Result, limits};
 
 /// Elements whose content is never text of the page.
-const UNSEEN: &[&str] = &["script", "style", "noscript", "template", "iframe", "svg", "head", "object", "math"];
+const UNSEEN: &[&str] =
+    &["script", "style", "noscript", "template", "iframe", "svg", "head", "object", "math"];
 /// Elements that surround a page's text.
 const AROUND: &[&str] = &["nav", "footer", "aside", "form", "button", "select"];
 /// Elements that stand in a line.
 const INLINE: &[&str] = &[
-    "a", "abbr", "acronym", "b", "bdi", "bdo", "big", "cite", "code", "data", "del", "dfn", "em", "font", "i", "img",
-    "input", "ins", "kbd", "label", "mark", "o:p", "q", "rp", "rt", "ruby", "s", "samp", "small", "span", "strike",
-    "strong", "sub", "sup", "time", "tt", "u", "var", "wbr", "tbody", "thead", "tfoot", "col", "colgroup", "html", "body",
+    "a", "abbr", "acronym", "b", "bdi", "bdo", "big", "cite", "code", "data", "del", "dfn", "em", "font",
+    "i", "img", "input", "ins", "kbd", "label", "mark", "o:p", "q", "rp", "rt", "ruby", "s", "samp", "small",
+    "span", "strike", "strong", "sub", "sup", "time", "tt", "u", "var", "wbr", "tbody", "thead", "tfoot",
+    "col", "colgroup", "html", "body",
 ];
 /// A row with a cell of so many blocks lays out a page and is no table.
 const LAYOUT_BLOCKS: usize = 4;
@@ -53,13 +57,23 @@ pub(super) fn text(markup: &str, out: &mut Out<'_>) -> Result<()> {
 fn declared(bytes: &[u8]) -> Option<&'static Encoding> {
     let head = bytes.get(..DECLARED_WITHIN).unwrap_or(bytes).to_ascii_lowercase();
     let at = head.windows(8).position(|w| w == b"charset=")? + 8;
-    let label: Vec<u8> = head[at..].iter().copied().skip_while(|b| matches!(b, b'"' | b'\'' | b' ')).collect();
-    let end = label.iter().position(|b| !(b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))).unwrap_or(label.len());
+    let label: Vec<u8> =
+        head[at..].iter().copied().skip_while(|b| matches!(b, b'"' | b'\'' | b' ')).collect();
+    let end = label
+        .iter()
+        .position(|b| !(b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_')))
+        .unwrap_or(label.len());
     Encoding::for_label(&label[..end])
 }
 
 fn tokenize(markup: &str, out: &mut Out<'_>, choosy: bool) -> Result<()> {
-    let page = Page { out: RefCell::new(out), failed: RefCell::new(None), state: RefCell::default(), choosy, quiet: Cell::new(false) };
+    let page = Page {
+        out: RefCell::new(out),
+        failed: RefCell::new(None),
+        state: RefCell::default(),
+        choosy,
+        quiet: Cell::new(false),
+    };
     let tokenizer = Tokenizer::new(page, TokenizerOpts::default());
     let queue = BufferQueue::default();
     // Pieces keep each buffer small; a tag may go on in the next.
@@ -102,6 +116,8 @@ struct State {
     /// The element that is left out, and how many of its name are open.
     skipped: Option<(String, usize)>,
     lists: Vec<Option<u64>>,
+    /// Rows that were open when each open table began.
+    tables: Vec<usize>,
     rows: Vec<Vec<Vec<Block>>>,
 }
 
@@ -140,7 +156,9 @@ impl Page<'_, '_> {
         }
         match name {
             "script" if opens => TokenSinkResult::RawData(RawKind::ScriptData),
-            "style" | "iframe" | "noscript" | "xmp" | "noembed" if opens => TokenSinkResult::RawData(RawKind::Rawtext),
+            "style" | "iframe" | "noscript" | "xmp" | "noembed" if opens => {
+                TokenSinkResult::RawData(RawKind::Rawtext)
+            }
             "title" | "textarea" if opens => TokenSinkResult::RawData(RawKind::Rcdata),
             _ => TokenSinkResult::Continue,
         }
@@ -176,9 +194,13 @@ impl Page<'_, '_> {
             return Ok(());
         }
         self.end_block()?;
+        if name == "tr" {
+            self.end_rows()?;
+        }
         let mut state = self.state.borrow_mut();
         let state = &mut *state;
         match name {
+            "table" if state.tables.len() < limits::DOCUMENT_DEPTH => state.tables.push(state.rows.len()),
             "h1" | "h2" | "h3" | "h4" | "h5" | "h6" => state.heading = name[1..].parse().ok(),
             "pre" => state.preformatted = true,
             "ol" if state.lists.len() < limits::DOCUMENT_DEPTH => state.lists.push(Some(1)),
@@ -204,8 +226,21 @@ impl Page<'_, '_> {
         match name {
             "pre" => self.state.borrow_mut().preformatted = false,
             "ol" | "ul" => drop(self.state.borrow_mut().lists.pop()),
-            "tr" => self.end_row()?,
+            "tr" => self.end_rows()?,
+            "table" => {
+                self.end_rows()?;
+                self.state.borrow_mut().tables.pop();
+            }
             _ => {}
+        }
+        Ok(())
+    }
+
+    /// The rows of the innermost table end; pages rarely close them.
+    fn end_rows(&self) -> Result<()> {
+        let around = self.state.borrow().tables.last().copied().unwrap_or(0);
+        while self.state.borrow().rows.len() > around {
+            self.end_row()?;
         }
         Ok(())
     }
@@ -273,5 +308,44 @@ impl State {
                 self.text.push(' ');
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use encoding_rs::GB18030;
+
+    use crate::foreign::document::blocks;
+    use crate::foreign::{Format, Style};
+
+    fn read(page: &[u8]) -> Vec<(Style, String)> {
+        blocks(Format::Html, page).unwrap().into_iter().map(|b| (b.style, b.text)).collect()
+    }
+
+    #[test]
+    fn text_stays_and_the_page_around_it_goes() {
+        let page = "<html><head><meta charset=gb2312><title>网</title><style>p{}</style></head><body><nav>首页</nav>\
+            <h1>样例<b>办法</b></h1><!-- 注 --><p>第一条&nbsp;甲&lt;\n 乙<br>丙</p><ol><li>其一<li>其二</ol>\
+            <table><tr><th>名<th>数<tr><td>甲<td></table><table><tr><td><p>框中</p></table>\
+            <script>document.write('<p>假</p>')</script><div>末<footer>脚</footer></body>";
+        let wanted = [
+            (Style::Heading(1), "样例办法"),
+            (Style::Paragraph, "第一条\u{A0}甲< 乙"),
+            (Style::Paragraph, "丙"),
+            (Style::Paragraph, "1. 其一"),
+            (Style::Paragraph, "2. 其二"),
+            (Style::Row, "名 | 数"),
+            (Style::Row, "甲 |"),
+            (Style::Paragraph, "框中"),
+            (Style::Paragraph, "末"),
+        ];
+        let wanted = wanted.map(|(s, t)| (s, t.to_owned()));
+        assert_eq!(read(&GB18030.encode(page).0), wanted);
+        assert_eq!(read(page.replace("gb2312", "utf-8").as_bytes()), wanted);
+    }
+
+    #[test]
+    fn a_page_that_is_all_menu_is_read_all_the_same() {
+        assert_eq!(read("<nav><p>第一条 甲。".as_bytes()), [(Style::Paragraph, "第一条 甲。".to_owned())]);
     }
 }

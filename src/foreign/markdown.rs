@@ -17,7 +17,8 @@ pub(super) fn read(bytes: &[u8], emit: Emit<'_>) -> Result<()> {
     let (text, note) = decode(bytes, None)?;
     let mut out = Out::new(emit);
     out.note(note)?;
-    let options = Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH | Options::ENABLE_YAML_STYLE_METADATA_BLOCKS;
+    let options =
+        Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH | Options::ENABLE_YAML_STYLE_METADATA_BLOCKS;
     let mut page = Page::default();
     for event in Parser::new_ext(&text, options) {
         page.take(event, &mut out)?;
@@ -73,7 +74,9 @@ impl Page {
             Tag::MetadataBlock(_) => self.hidden = true,
             Tag::TableCell => self.text.clear(),
             Tag::Paragraph if self.text.ends_with(". ") => {}
-            Tag::Paragraph | Tag::BlockQuote(_) | Tag::CodeBlock(_) | Tag::Table(_) | Tag::HtmlBlock => self.end(out)?,
+            Tag::Paragraph | Tag::BlockQuote(_) | Tag::CodeBlock(_) | Tag::Table(_) | Tag::HtmlBlock => {
+                self.end(out)?
+            }
             _ => {}
         }
         Ok(())
@@ -103,9 +106,11 @@ impl Page {
                 self.hidden = false;
                 Ok(())
             }
-            TagEnd::Paragraph | TagEnd::Heading(_) | TagEnd::Item | TagEnd::CodeBlock | TagEnd::BlockQuote(_) => {
-                self.end(out)
-            }
+            TagEnd::Paragraph
+            | TagEnd::Heading(_)
+            | TagEnd::Item
+            | TagEnd::CodeBlock
+            | TagEnd::BlockQuote(_) => self.end(out),
             _ => Ok(()),
         }
     }
@@ -120,4 +125,33 @@ impl Page {
 
 fn depth(level: HeadingLevel) -> u8 {
     level as u8
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::foreign::document::blocks;
+    use crate::foreign::{Format, Style};
+
+    #[test]
+    fn marks_go_and_numbers_stay() {
+        let text = "---\ntitle: 甲\n---\n# 样例办法\n\n**第一条** 甲。\n（一）乙；\n\n1. 其一\n2. 其二\n\n- 点\n\n> 引\n\n\
+                    | 名 | 数 |\n|---|---|\n| 甲 | 1 |\n\n<p>标签<br>中</p>\n\n    缩进\n";
+        let got = blocks(Format::Markdown, text.as_bytes()).unwrap();
+        let got: Vec<_> = got.iter().map(|b| (b.style, b.text.as_str())).collect();
+        let wanted = [
+            (Style::Heading(1), "样例办法"),
+            (Style::Paragraph, "第一条 甲。"),
+            (Style::Paragraph, "（一）乙；"),
+            (Style::Paragraph, "1. 其一"),
+            (Style::Paragraph, "2. 其二"),
+            (Style::Paragraph, "点"),
+            (Style::Paragraph, "引"),
+            (Style::Row, "名 | 数"),
+            (Style::Row, "甲 | 1"),
+            (Style::Paragraph, "标签"),
+            (Style::Paragraph, "中"),
+            (Style::Paragraph, "缩进"),
+        ];
+        assert_eq!(got, wanted);
+    }
 }

@@ -31,7 +31,9 @@ pub(super) fn read(bytes: &[u8], emit: Emit<'_>) -> Result<()> {
     let mut decoder = reader.into_decoder().map_err(damaged)?;
     let (width, height) = decoder.dimensions();
     if u64::from(width) * u64::from(height) > limits::PICTURE_PIXELS {
-        return Err(Error::invalid(format!("图片为 {width}×{height} 像素，超过 4000 万像素。请缩小后再试。")));
+        return Err(Error::invalid(format!(
+            "图片为 {width}×{height} 像素，超过 4000 万像素。请缩小后再试。"
+        )));
     }
     let turned = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let mut picture = DynamicImage::from_decoder(decoder).map_err(damaged)?;

@@ -86,6 +86,13 @@ pub fn recognise(blocks: &[Block]) -> Statute {
     statute
 }
 
+/// Whether a line begins as an article, a chapter or an item (一、, （一）) does.
+pub(super) fn begins(line: &str) -> bool {
+    let listed = line.strip_prefix(['（', '(']).is_some_and(|l| mark::is_listed(l));
+    listed
+        || matches!(mark(line), Mark::Article { spaced: true, .. } | Mark::Chapter { .. } | Mark::Item { .. })
+}
+
 /// Lines without blanks at their ends and without characters that cannot be seen.
 fn clean(blocks: &[Block]) -> Vec<Line> {
     let mut lines = Vec::new();
@@ -142,7 +149,8 @@ struct Start {
 
 fn read(lines: &[Line]) -> Statute {
     let mut starts = article_starts(lines);
-    if starts.is_empty() {
+    let articled = !starts.is_empty();
+    if !articled {
         starts = item_starts(lines);
     }
     let Some(first) = starts.first().map(|s| s.at) else {
@@ -153,7 +161,7 @@ fn read(lines: &[Line]) -> Statute {
     let last = starts.last().map_or(first, |s| s.at);
     let attached = (last..lines.len()).find(|&at| is_attachment(&lines[at])).unwrap_or(lines.len());
     let tail = tail_start(lines, last + 1, attached);
-    let mut body = Body::default();
+    let mut body = Body { articled, ..Body::default() };
     let mut starts = starts.into_iter().peekable();
     for (at, line) in lines.iter().enumerate().skip(from) {
         if let Some(start) = starts.next_if(|s| s.at == at) {
@@ -162,7 +170,9 @@ fn read(lines: &[Line]) -> Statute {
             body.line(lines, at, line);
         }
     }
-    let head: Vec<Line> = without_contents(&lines[..from], &lines[from..]);
+    let mut head: Vec<Line> = without_contents(&lines[..from], &lines[from..]);
+    let before = std::mem::take(&mut body.before).into_iter();
+    head.extend(before.map(|text| Line { text, heading: false, row: false, quoted: false }));
     cover::fill(&head, &lines[tail..attached], body.finish())
 }
 
@@ -193,8 +203,34 @@ fn article_starts(lines: &[Line]) -> Vec<Start> {
 /// The line before ends in the middle of a sentence that an article's number would go on.
 fn goes_on(before: Option<&Line>) -> bool {
     const WORDS: &[&str] = &[
-        "、", "，", ",", "（", "(", "《", "“", "和", "及", "或", "与", "或者", "以及", "依照", "按照", "根据", "依据",
-        "违反", "适用", "本法", "本条例", "本规定", "本办法", "本细则", "本规则", "本准则", "触犯", "有关",
+        "、",
+        "，",
+        ",",
+        "（",
+        "(",
+        "《",
+        "“",
+        "和",
+        "及",
+        "或",
+        "与",
+        "或者",
+        "以及",
+        "依照",
+        "按照",
+        "根据",
+        "依据",
+        "违反",
+        "适用",
+        "本法",
+        "本条例",
+        "本规定",
+        "本办法",
+        "本细则",
+        "本规则",
+        "本准则",
+        "触犯",
+        "有关",
     ];
     before.is_some_and(|l| !l.heading && !is_heading(l) && WORDS.iter().any(|w| l.text.ends_with(w)))
 }
@@ -202,8 +238,34 @@ fn goes_on(before: Option<&Line>) -> bool {
 /// What follows the number can be an article's text and not the rest of a reference.
 fn begins_article(rest: &str, spaced: bool) -> bool {
     const REFERS: &[&str] = &[
-        "的", "、", "，", ",", "和", "至", "及", "或", "与", "第", "规定", "中的", "中“", "中增", "中删", "所", "修改为",
-        "修改成", "改为", "作为", "增加", "删去", "》", "”", "）", ")", "；", "。",
+        "的",
+        "、",
+        "，",
+        ",",
+        "和",
+        "至",
+        "及",
+        "或",
+        "与",
+        "第",
+        "规定",
+        "中的",
+        "中“",
+        "中增",
+        "中删",
+        "所",
+        "修改为",
+        "修改成",
+        "改为",
+        "作为",
+        "增加",
+        "删去",
+        "》",
+        "”",
+        "）",
+        ")",
+        "；",
+        "。",
     ];
     if spaced { !rest.starts_with('的') } else { !REFERS.iter().any(|w| rest.starts_with(w)) }
 }
@@ -247,6 +309,8 @@ fn body_start(lines: &[Line], first: usize) -> usize {
     let mut level = u8::MAX;
     while let Some(line) = from.checked_sub(1).map(|at| &lines[at]) {
         let own = match mark(&line.text) {
+            // 附则 above a chapter ends a table of contents.
+            Mark::Chapter { .. } if mark::bare_chapter(&line.text).is_some() && from < first => break,
             Mark::Chapter { level, .. } if !line.row => level,
             Mark::Item { .. } if is_item_heading(line) => ITEM_LEVEL,
             Mark::Plain if is_name_of_chapter(lines, from - 1) => {
@@ -284,9 +348,8 @@ fn is_attachment(line: &Line) -> bool {
 
 /// The lines before the body without a table of contents: its heading, and lines that stand again in the body.
 fn without_contents(head: &[Line], body: &[Line]) -> Vec<Line> {
-    let bare = |text: &str| -> String {
-        mark::cut_leader(text).chars().filter(|c| !c.is_whitespace()).collect()
-    };
+    let bare =
+        |text: &str| -> String { mark::cut_leader(text).chars().filter(|c| !c.is_whitespace()).collect() };
     let again: std::collections::HashSet<String> =
         body.iter().filter(|l| l.text.chars().count() <= 2 * ITEM_CHARS).map(|l| bare(&l.text)).collect();
     let mut inside = false;
@@ -296,7 +359,9 @@ fn without_contents(head: &[Line], body: &[Line]) -> Vec<Line> {
         let chapter = matches!(mark(&line.text), Mark::Chapter { .. });
         if matches!(text.as_str(), "目录" | "目次" | "目錄") {
             inside = true;
-        } else if inside && (chapter || again.contains(&text) || text.len() < mark::cut_leader(&line.text).len()) {
+        } else if inside
+            && (chapter || again.contains(&text) || text.len() < mark::cut_leader(&line.text).len())
+        {
         } else if !(chapter && again.contains(&text)) {
             inside &= line.text.chars().count() <= ITEM_CHARS && !line.text.ends_with('。');
             kept.push(line.clone());
@@ -322,11 +387,14 @@ fn tail_start(lines: &[Line], from: usize, end: usize) -> usize {
 /// Articles as they grow, line by line.
 #[derive(Default)]
 struct Body {
+    /// The document has articles; items are headings or text.
+    articled: bool,
     path: Vec<(u8, String)>,
     /// Headings that no article stands below yet.
     pending: Vec<String>,
     articles: Vec<Article>,
-    lost: Vec<String>,
+    /// Text that stands before the first article.
+    before: Vec<String>,
 }
 
 impl Body {
@@ -346,7 +414,9 @@ impl Body {
                 let next = (!named && is_name_of_chapter(lines, at + 1)).then(|| &lines[at + 1].text);
                 self.chapter(&next.map_or(name.clone(), |n| format!("{name} {n}")));
             }
-            Mark::Item { .. } if is_item_heading(line) && heads_article(lines, at) => self.chapter(&line.text),
+            Mark::Item { .. } if is_item_heading(line) && heads_article(lines, at) => {
+                self.chapter(&line.text)
+            }
             Mark::Attachment(no) if !self.articles.is_empty() => self.attach(no),
             Mark::Plain if !self.pending.is_empty() && is_name_of_chapter(lines, at) => {}
             _ => self.append(&line.text),
@@ -358,13 +428,13 @@ impl Body {
         self.start(no.clone(), no);
     }
 
-    /// Headings of one line: mostly one, sometimes 第一章 … 第一节 … together.
+    /// Headings of one line: mostly one, sometimes 第一章 … 第一节 … together. What is none is text.
     fn chapter(&mut self, line: &str) {
-        for part in components(line) {
-            let (level, name) = match mark(part) {
-                Mark::Chapter { level, name, .. } => (level, name),
-                _ => (ITEM_LEVEL, part.to_owned()),
-            };
+        let line = line.split_whitespace().collect::<Vec<_>>().join(" ");
+        let parts = components(&line, self.articled);
+        let headings: Option<Vec<(u8, String)>> = parts.iter().map(|part| heading(part)).collect();
+        let Some(headings) = headings else { return self.append(&line) };
+        for (level, name) in headings {
             self.path.retain(|(l, _)| *l < level);
             self.path.push((level, name.clone()));
             self.pending.push(name);
@@ -378,7 +448,7 @@ impl Body {
             match self.articles.last_mut() {
                 Some(a) if a.text == a.no && a.no.starts_with('第') => a.text = format!("{} {line}", a.no),
                 Some(a) => a.text = format!("{}\n{line}", a.text),
-                None => self.lost.push(line.to_owned()),
+                None => self.before.push(line.to_owned()),
             }
         }
     }
@@ -398,13 +468,23 @@ fn heads_article(lines: &[Line], at: usize) -> bool {
     lines.get(at + 1).is_some_and(|next| matches!(mark(&next.text), Mark::Article { spaced: true, .. }))
 }
 
-/// The parts of a line of headings or of a path of chapters.
-fn components(path: &str) -> Vec<&str> {
+/// Level and name of a heading.
+fn heading(line: &str) -> Option<(u8, String)> {
+    match mark(line) {
+        Mark::Chapter { level, name, .. } => Some((level, name)),
+        Mark::Item { .. } => Some((ITEM_LEVEL, line.to_owned())),
+        _ => None,
+    }
+}
+
+/// The parts of a line of headings or of a path of chapters; 一、 is one only where there are articles.
+fn components(path: &str, articled: bool) -> Vec<&str> {
     let mut parts = Vec::new();
     let mut from = 0;
     for (at, _) in path.match_indices(' ') {
         let next = path[at..].trim_start();
-        if at > from && matches!(mark(next), Mark::Chapter { .. } | Mark::Item { .. }) {
+        let starts = next.starts_with('第') || articled;
+        if at > from && starts && mark::bare_chapter(next).is_none() && heading(next).is_some() {
             parts.push(path[from..at].trim());
             from = at;
         }
@@ -441,3 +521,6 @@ fn remarks(articles: &[Article]) -> Vec<String> {
     remarks.truncate(crate::base::limits::STATUTE_REMARKS);
     remarks
 }
+
+#[cfg(test)]
+mod tests;

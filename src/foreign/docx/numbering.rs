@@ -96,7 +96,9 @@ impl Numbering {
                     level = attribute(tag, "ilvl").and_then(|l| l.parse().ok()).unwrap_or(LEVELS);
                 }
                 "startOverride" => {
-                    if let (Some(l), Ok(n)) = (list.as_ref().and_then(|l| self.lists.get_mut(l)), value().parse()) {
+                    if let (Some(l), Ok(n)) =
+                        (list.as_ref().and_then(|l| self.lists.get_mut(l)), value().parse())
+                    {
                         l.starts.push((level, n));
                     }
                 }
@@ -145,7 +147,9 @@ impl Numbering {
         let chain = self.chain(style);
         let styled = chain.iter().find_map(|s| s.list.clone());
         let deep = depth.or_else(|| chain.iter().find_map(|s| s.depth));
-        let Some(id) = list.map(str::to_owned).or(styled).filter(|id| id != "0") else { return String::new() };
+        let Some(id) = list.map(str::to_owned).or(styled).filter(|id| id != "0") else {
+            return String::new();
+        };
         let Some(list) = self.lists.get(&id) else { return String::new() };
         let definition = self.resolve(&list.definition);
         let starts = if self.used.insert(id) { list.starts.clone() } else { Vec::new() };
@@ -210,7 +214,9 @@ impl Level {
 impl Definition {
     /// Counts a paragraph of `level` and shows its number.
     fn count(&mut self, level: usize) -> String {
-        let Some(own) = self.levels.get(level).filter(|_| level < LEVELS).cloned() else { return String::new() };
+        let Some(own) = self.levels.get(level).filter(|_| level < LEVELS).cloned() else {
+            return String::new();
+        };
         let next = self.counters[level].map_or(own.start, |n| n.saturating_add(1));
         self.counters[level] = Some(next);
         for (at, below) in self.levels.iter().enumerate().skip(level + 1).take(LEVELS) {
@@ -243,27 +249,41 @@ impl Definition {
 fn written(number: u32, format: &str) -> String {
     let letter = |first: char| {
         let times = (number.saturating_sub(1) / 26 + 1).min(8) as usize;
-        char::from_u32(u32::from(first) + number.saturating_sub(1) % 26).map_or(String::new(), |c| c.to_string().repeat(times))
+        char::from_u32(u32::from(first) + number.saturating_sub(1) % 26)
+            .map_or(String::new(), |c| c.to_string().repeat(times))
     };
     let one_of = |row: &str, from: u32| row.chars().nth(number.wrapping_sub(from) as usize).map(String::from);
     let shown = match format {
-        "chineseCounting" | "chineseCountingThousand" | "japaneseCounting" | "taiwaneseCounting"
-        | "taiwaneseCountingThousand" | "koreanCounting" => number_to_chinese(number),
-        "ideographDigital" | "taiwaneseDigital" | "japaneseDigitalTenThousand" | "koreanDigital" => {
-            Some(number.to_string().chars().filter_map(|c| "〇一二三四五六七八九".chars().nth(c.to_digit(10)? as usize)).collect())
-        }
+        "chineseCounting"
+        | "chineseCountingThousand"
+        | "japaneseCounting"
+        | "taiwaneseCounting"
+        | "taiwaneseCountingThousand"
+        | "koreanCounting" => number_to_chinese(number),
+        "ideographDigital" | "taiwaneseDigital" | "japaneseDigitalTenThousand" | "koreanDigital" => Some(
+            number
+                .to_string()
+                .chars()
+                .filter_map(|c| "〇一二三四五六七八九".chars().nth(c.to_digit(10)? as usize))
+                .collect(),
+        ),
         "chineseLegalSimplified" | "ideographLegalTraditional" | "japaneseLegal" => {
             let plain = "零一二三四五六七八九十百千";
             let formal: Vec<char> = "零壹贰叁肆伍陆柒捌玖拾佰仟".chars().collect();
-            number_to_chinese(number).map(|t| t.chars().filter_map(|c| formal.get(plain.chars().position(|p| p == c)?)).collect())
+            number_to_chinese(number)
+                .map(|t| t.chars().filter_map(|c| formal.get(plain.chars().position(|p| p == c)?)).collect())
         }
         "ideographTraditional" => one_of("甲乙丙丁戊己庚辛壬癸", 1),
         "ideographZodiac" => one_of("子丑寅卯辰巳午未申酉戌亥", 1),
         "decimalEnclosedCircle" | "decimalEnclosedCircleChinese" => one_of("①②③④⑤⑥⑦⑧⑨⑩⑪⑫⑬⑭⑮⑯⑰⑱⑲⑳", 1),
         "ideographEnclosedCircle" => one_of("㊀㊁㊂㊃㊄㊅㊆㊇㊈㊉", 1),
-        "decimalFullWidth" | "decimalFullWidth2" => {
-            Some(number.to_string().chars().filter_map(|c| "０１２３４５６７８９".chars().nth(c.to_digit(10)? as usize)).collect())
-        }
+        "decimalFullWidth" | "decimalFullWidth2" => Some(
+            number
+                .to_string()
+                .chars()
+                .filter_map(|c| "０１２３４５６７８９".chars().nth(c.to_digit(10)? as usize))
+                .collect(),
+        ),
         "decimalZero" => Some(format!("{number:02}")),
         "upperLetter" => Some(letter('A')),
         "lowerLetter" => Some(letter('a')),
@@ -277,8 +297,19 @@ fn written(number: u32, format: &str) -> String {
 
 fn roman(number: u32) -> String {
     const PARTS: &[(u32, &str)] = &[
-        (1000, "M"), (900, "CM"), (500, "D"), (400, "CD"), (100, "C"), (90, "XC"), (50, "L"), (40, "XL"), (10, "X"),
-        (9, "IX"), (5, "V"), (4, "IV"), (1, "I"),
+        (1000, "M"),
+        (900, "CM"),
+        (500, "D"),
+        (400, "CD"),
+        (100, "C"),
+        (90, "XC"),
+        (50, "L"),
+        (40, "XL"),
+        (10, "X"),
+        (9, "IX"),
+        (5, "V"),
+        (4, "IV"),
+        (1, "I"),
     ];
     let mut rest = number.min(9_999);
     let mut shown = String::new();

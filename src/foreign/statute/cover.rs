@@ -4,8 +4,8 @@
 //! Each is a proposal: found where Chinese documents have it, empty where they do not. The words of levels and states
 //! are those of the regulations' vocabulary.
 
-use super::{Article, Line, Statute};
 use super::mark::chinese_or_arabic;
+use super::{Article, Line, Statute};
 use crate::base::Day;
 use crate::base::text::{chinese_to_number, half_width};
 
@@ -20,15 +20,78 @@ const LAST_ARTICLES: usize = 6;
 
 /// How titles of regulations end.
 const TITLE_ENDS: &[&str] = &[
-    "法", "条例", "规定", "办法", "规则", "细则", "准则", "决定", "决议", "意见", "通知", "通报", "解释", "批复",
-    "公告", "方案", "制度", "规程", "章程", "纲要", "规范", "标准", "答复", "安排", "守则", "指引", "指南", "要点",
-    "计划", "规划", "公约", "修正案", "函", "清单", "手册", "党章", "要求", "措施", "机制", "流程", "问题解答",
+    "法",
+    "条例",
+    "规定",
+    "办法",
+    "规则",
+    "细则",
+    "准则",
+    "决定",
+    "决议",
+    "意见",
+    "通知",
+    "通报",
+    "解释",
+    "批复",
+    "公告",
+    "方案",
+    "制度",
+    "规程",
+    "章程",
+    "纲要",
+    "规范",
+    "标准",
+    "答复",
+    "安排",
+    "守则",
+    "指引",
+    "指南",
+    "要点",
+    "计划",
+    "规划",
+    "公约",
+    "修正案",
+    "函",
+    "清单",
+    "手册",
+    "党章",
+    "要求",
+    "措施",
+    "机制",
+    "流程",
+    "问题解答",
 ];
 
 /// How names of offices end.
 const OFFICE_ENDS: &[&str] = &[
-    "委员会", "办公室", "办公厅", "人民政府", "政府", "法院", "检察院", "党委", "纪委", "监委", "县委", "市委",
-    "省委", "区委", "局", "部", "厅", "署", "院", "会", "中心", "党组", "小组", "国务院", "中共中央", "组织部", "委",
+    "委员会",
+    "办公室",
+    "办公厅",
+    "人民政府",
+    "政府",
+    "法院",
+    "检察院",
+    "党委",
+    "纪委",
+    "监委",
+    "县委",
+    "市委",
+    "省委",
+    "区委",
+    "局",
+    "部",
+    "厅",
+    "署",
+    "院",
+    "会",
+    "中心",
+    "党组",
+    "小组",
+    "国务院",
+    "中共中央",
+    "组织部",
+    "委",
 ];
 
 /// Builds the statute.
@@ -43,6 +106,10 @@ pub(super) fn fill(head: &[Line], tail: &[Line], articles: Vec<Article>) -> Stat
             masthead.clear();
         } else if statute.number.is_empty() && at < 30 && own_number(&line.text).is_some() {
             statute.number = own_number(&line.text).unwrap_or_default();
+            // 签发人 beside the number is text.
+            if compact(&line.text).chars().count() > statute.number.chars().count() + 2 {
+                rest.push(line);
+            }
         } else if masthead.is_empty() && at < 12 && is_masthead(&line.text) {
             masthead = compact(line.text.trim_end_matches("文件"));
         } else if !is_secrecy(&line.text) {
@@ -70,9 +137,10 @@ pub(super) fn fill(head: &[Line], tail: &[Line], articles: Vec<Article>) -> Stat
 fn compact(text: &str) -> String {
     let chars: Vec<char> = text.chars().collect();
     let latin = |at: usize| chars.get(at).is_some_and(char::is_ascii_alphanumeric);
-    let kept = chars.iter().enumerate().filter(|(at, c)| {
-        !c.is_whitespace() || (*at > 0 && latin(at - 1) && latin(at + 1))
-    });
+    let kept = chars
+        .iter()
+        .enumerate()
+        .filter(|(at, c)| !c.is_whitespace() || (*at > 0 && latin(at - 1) && latin(at + 1)));
     kept.map(|(_, c)| *c).collect()
 }
 
@@ -89,10 +157,12 @@ fn title_lines(lines: &[&Line]) -> std::ops::Range<usize> {
             None => at += 1,
         }
     }
-    let words = |run: &std::ops::Range<usize>| lines[run.clone()].iter().map(|l| l.text.as_str()).collect::<String>();
+    let words =
+        |run: &std::ops::Range<usize>| lines[run.clone()].iter().map(|l| l.text.as_str()).collect::<String>();
     if let Some(first) = runs.first() {
         // 关于印发《…》的通知 carries the regulation whose name stands again above its first article.
-        let carries = ["印发", "发布", "公布", "颁布", "转发", "批转"].iter().any(|w| words(first).contains(w));
+        let carries =
+            ["印发", "发布", "公布", "颁布", "转发", "批转"].iter().any(|w| words(first).contains(w));
         let carried = runs.iter().rev().find(|r| {
             let name = bare_title(&lines[(*r).clone()].iter().map(|l| l.text.as_str()).collect::<Vec<_>>());
             carries && name.chars().count() > 4 && compact(&words(first)).contains(trim_marks(&name))
@@ -120,7 +190,8 @@ fn title_run(lines: &[&Line]) -> Option<usize> {
         let marked = next.is_some_and(is_version_mark);
         if ends_title(&whole) {
             // 关于……暂行条例 / 有关问题的通知: the second line is no title of its own.
-            let goes_on = next.is_some_and(|t| t.starts_with("有关") || t.starts_with('的')) && n + 1 < TITLE_LINES;
+            let goes_on =
+                next.is_some_and(|t| t.starts_with("有关") || t.starts_with('的')) && n + 1 < TITLE_LINES;
             if !goes_on || !lines.get(n + 1).is_some_and(|l| is_title_line(&l.text) && ends_title(&l.text)) {
                 return Some(n + 1 + usize::from(marked));
             }
@@ -175,12 +246,16 @@ fn is_secrecy(text: &str) -> bool {
 
 /// A line that tells of the regulation instead of being it.
 fn is_note(text: &str) -> bool {
-    const EVENTS: &[&str] = &["通过", "公布", "发布", "印发", "颁布", "批准", "修订", "修正", "施行", "废止", "失效"];
+    const EVENTS: &[&str] =
+        &["通过", "公布", "发布", "印发", "颁布", "批准", "修订", "修正", "施行", "废止", "失效"];
     let bracketed = text.starts_with(['（', '(']);
     let dated = days(text).first().is_some_and(|d| d.start < 12);
-    (bracketed || dated || text.chars().count() < 60) && EVENTS.iter().any(|w| text.contains(w)) && !text.contains("《》")
+    (bracketed || dated || text.chars().count() < 60)
+        && EVENTS.iter().any(|w| text.contains(w))
+        && !text.contains("《》")
         && (bracketed || dated || !days(text).is_empty() || number_in(text).is_some())
-        || text.contains("已废止") || text.contains("已失效")
+        || text.contains("已废止")
+        || text.contains("已失效")
 }
 
 /// Nothing but a date.
@@ -199,7 +274,8 @@ pub(super) fn is_office(text: &str) -> bool {
 /// A line that closes a paper: its date, its copies, its printing.
 pub(super) fn is_closing(text: &str) -> bool {
     let bare = text.trim_start_matches(['（', '(']);
-    let words = ["抄送", "抄报", "主送", "分送", "此件公开", "此件依申请", "此件不公开", "此件发至", "联系人："];
+    let words =
+        ["抄送", "抄报", "主送", "分送", "此件公开", "此件依申请", "此件不公开", "此件发至", "联系人："];
     let printed = text.ends_with("印发") && !days(text).is_empty() && text.chars().count() <= 50;
     is_date_line(text) || words.iter().any(|w| bare.starts_with(w)) || printed
 }
@@ -215,7 +291,8 @@ struct Found {
 fn days(text: &str) -> Vec<Found> {
     let mut found = Vec::new();
     for (at, _) in text.match_indices('年') {
-        let digits: Vec<(usize, char)> = text[..at].char_indices().rev().filter(|(_, c)| !c.is_whitespace()).take(4).collect();
+        let digits: Vec<(usize, char)> =
+            text[..at].char_indices().rev().filter(|(_, c)| !c.is_whitespace()).take(4).collect();
         let year: String = digits.iter().rev().map(|(_, c)| zero(*c)).collect();
         let Some(year) = (digits.len() == 4).then(|| chinese_or_arabic(&year)).flatten() else { continue };
         let start = digits.last().map_or(0, |d| d.0);
@@ -309,8 +386,12 @@ fn own_number(line: &str) -> Option<String> {
     let number = number_in(line)?;
     let short = compact(line).chars().count() <= number.chars().count() + 16;
     let first = compact(line).chars().next() == number.chars().next();
-    let sentence = line.ends_with(['。', '；', '：']) || line.contains('《') || line.contains("印发") || line.contains("公布");
-    (short && !sentence && (first || line.starts_with(['（', '(']) && days(line).is_empty())).then_some(number)
+    let sentence = line.ends_with(['。', '；', '：'])
+        || line.contains('《')
+        || line.contains("印发")
+        || line.contains("公布");
+    (short && !sentence && (first || line.starts_with(['（', '(']) && days(line).is_empty()))
+        .then_some(number)
 }
 
 /// 牟纪办〔2020〕11号 with brackets of any kind, or 国务院令第728号; the last one of the line.
@@ -345,7 +426,11 @@ fn order_number(chars: &[char], at: usize) -> Option<String> {
     let from = at + 1 + usize::from(chars.get(at + 1) == Some(&'('));
     let from = from + usize::from(chars.get(from) == Some(&'第'));
     let digits: String = chars.get(from..)?.iter().take_while(|c| **c != '号').take(8).collect();
-    let known = if digits.bytes().all(|b| b.is_ascii_digit()) { digits.parse().ok() } else { chinese_to_number(&digits) };
+    let known = if digits.bytes().all(|b| b.is_ascii_digit()) {
+        digits.parse().ok()
+    } else {
+        chinese_to_number(&digits)
+    };
     let word = word_before(chars, at);
     let ends = chars.get(from + digits.chars().count()) == Some(&'号');
     (known.is_some() && ends && !word.is_empty()).then(|| format!("{word}令第{digits}号"))
@@ -354,7 +439,8 @@ fn order_number(chars: &[char], at: usize) -> Option<String> {
 /// The ideographs that end before `at`, without the end of a date.
 fn word_before(chars: &[char], at: usize) -> String {
     let belongs = |c: &char| c.is_alphabetic() && !"日月年".contains(*c);
-    let word: Vec<char> = chars[..at].iter().rev().take_while(|c| belongs(c)).take(OFFICE_CHARS).copied().collect();
+    let word: Vec<char> =
+        chars[..at].iter().rev().take_while(|c| belongs(c)).take(OFFICE_CHARS).copied().collect();
     word.iter().rev().collect()
 }
 
@@ -368,7 +454,9 @@ fn issuer(statute: &Statute, masthead: &str, notes: &[&str], tail: &[Line]) -> S
     }
     let signed = tail.iter().find(|l| is_office(&l.text) && !is_closing(&l.text)).map(|l| compact(&l.text));
     let adopted = || notes.iter().rev().find_map(|n| adopted_by(n));
-    let titled = || ["中国共产党纪律检查机关", "监察机关"].iter().any(|w| statute.title.starts_with(w)).then(String::new);
+    let titled = || {
+        ["中国共产党纪律检查机关", "监察机关"].iter().any(|w| statute.title.starts_with(w)).then(String::new)
+    };
     signed.or_else(adopted).or_else(titled).unwrap_or_default()
 }
 
@@ -379,12 +467,22 @@ fn adopted_by(note: &str) -> Option<String> {
         let who = who.trim_start_matches("中华人民共和国").to_owned();
         return Some(if who == "主席" { congress(note).unwrap_or(who) } else { who });
     }
-    let known = ["最高人民法院", "最高人民检察院", "国家监察委员会", "中央纪律检查委员会", "中共中央", "中央政治局", "国务院"];
+    let known = [
+        "最高人民法院",
+        "最高人民检察院",
+        "国家监察委员会",
+        "中央纪律检查委员会",
+        "中共中央",
+        "中央政治局",
+        "国务院",
+    ];
     let named: Vec<&str> = known.into_iter().filter(|w| note.contains(w)).collect();
     match (congress(note), named.as_slice()) {
         (Some(who), _) => Some(who),
         (None, []) => None,
-        (None, ["最高人民法院", "最高人民检察院", ..]) => Some("最高人民法院、最高人民检察院".to_owned()),
+        (None, ["最高人民法院", "最高人民检察院", ..]) => {
+            Some("最高人民法院、最高人民检察院".to_owned())
+        }
         (None, [first, ..]) => Some(if *first == "中央政治局" { "中共中央" } else { first }.to_owned()),
     }
 }
@@ -393,12 +491,14 @@ fn adopted_by(note: &str) -> Option<String> {
 fn congress(note: &str) -> Option<String> {
     let at = note.find("人民代表大会")?;
     let before = &note[..at];
-    let place: String = before.chars().rev().take_while(|c| c.is_alphabetic() && !"日月年".contains(*c)).collect();
+    let place: String =
+        before.chars().rev().take_while(|c| c.is_alphabetic() && !"日月年".contains(*c)).collect();
     let place: String = place.chars().rev().collect();
-    let place = match place.find('第').and_then(|from| place[from..].find('届').map(|to| (from, from + to + 3))) {
-        Some((from, to)) => format!("{}{}", &place[..from], &place[to..]),
-        None => place,
-    };
+    let place =
+        match place.find('第').and_then(|from| place[from..].find('届').map(|to| (from, from + to + 3))) {
+            Some((from, to)) => format!("{}{}", &place[..from], &place[to..]),
+            None => place,
+        };
     let standing = note[at..].starts_with("人民代表大会常务委员会");
     let who = format!("{place}人民代表大会{}", if standing { "常务委员会" } else { "" });
     (!place.is_empty() && place.chars().count() < OFFICE_CHARS).then_some(who)
@@ -419,15 +519,19 @@ fn level(statute: &Statute, notes: &[&str]) -> &'static str {
         "党章"
     } else if ends(&["宪法", "宪法修正案"]) {
         "宪法"
-    } else if begins(&["国家监察委员会", "中华人民共和国监察法实施"]) && (rules || ends(&["决定"])) {
+    } else if begins(&["国家监察委员会", "中华人民共和国监察法实施"]) && (rules || ends(&["决定"]))
+    {
         "监察法规"
     } else if court || issuer.starts_with("最高人民") {
         "司法解释"
-    } else if begins(&["中国共产党", "中共中央", "中央纪律检查委员会", "中央办公厅"]) && !papers {
+    } else if begins(&["中国共产党", "中共中央", "中央纪律检查委员会", "中央办公厅"]) && !papers
+    {
         party(title)
     } else if local && rules {
         "地方性法规"
-    } else if national || title.starts_with("中华人民共和国") && title.ends_with('法') && !title.ends_with("办法") {
+    } else if national
+        || title.starts_with("中华人民共和国") && title.ends_with('法') && !title.ends_with("办法")
+    {
         "法律"
     } else if rules && (issuer.starts_with("国务院") || noted("国务院令")) {
         "行政法规"
@@ -453,7 +557,17 @@ fn status(title: &str, notes: &[&str]) -> &'static str {
         let own = |text: &str| words.iter().any(|w| text.contains(w));
         own(title) || notes.iter().any(|n| n.chars().count() < 40 && own(n))
     };
-    if says(&["已废止", "已失效", "（失效）", "(失效)", "【失效】", "（废止）", "(废止)", "【废止】", "全文废止"]) {
+    if says(&[
+        "已废止",
+        "已失效",
+        "（失效）",
+        "(失效)",
+        "【失效】",
+        "（废止）",
+        "(废止)",
+        "【废止】",
+        "全文废止",
+    ]) {
         "已废止/失效"
     } else if says(&["已被修改", "已修改", "已被修订", "（已修订）"]) {
         "已被修改"

@@ -49,10 +49,11 @@ pub fn text(statute: &Statute) -> String {
     for line in statute.preamble.lines() {
         out += &format!("{INDENT}{line}\n");
     }
+    let articled = statute.articles.iter().any(|a| matches!(mark(&a.no), Mark::Article { .. }));
     let mut before = Vec::new();
     for article in &statute.articles {
         out.push('\n');
-        let path = if article.chapter.is_empty() { Vec::new() } else { components(&article.chapter) };
+        let path = if article.chapter.is_empty() { Vec::new() } else { components(&article.chapter, articled) };
         for name in &path[changed(&before, &path)..] {
             out += &format!("{name}\n");
         }
@@ -87,11 +88,13 @@ pub(super) fn read(blocks: &[Block]) -> Option<Statute> {
     let rest: Vec<(bool, String)> = blocks[taken..].iter().flat_map(|b| b.text.lines()).map(split).collect();
     let rest: Vec<_> = rest.into_iter().filter(|(_, text)| !text.is_empty()).collect();
     let articled = rest.iter().any(|(free, text)| *free && matches!(mark(text), Mark::Article { .. }));
-    let mut body = Body::default();
+    let mut body = Body { articled, ..Body::default() };
     for (free, text) in &rest {
         match mark(text) {
             _ if !free => body.append(text),
-            Mark::Article { no, rest, .. } => body.start(no.clone(), format!("{no} {rest}").trim_end().to_owned()),
+            Mark::Article { no, rest, .. } => {
+                body.start(no.clone(), format!("{no} {rest}").trim_end().to_owned())
+            }
             Mark::Item { no, .. } if !articled => {
                 let behind = text.split_once('、').map_or("", |(_, rest)| rest.trim_start());
                 body.start(no.clone(), format!("{no}{behind}"));
@@ -101,7 +104,7 @@ pub(super) fn read(blocks: &[Block]) -> Option<Statute> {
             _ => body.append(text),
         }
     }
-    statute.preamble = std::mem::take(&mut body.lost).join("\n");
+    statute.preamble = std::mem::take(&mut body.before).join("\n");
     statute.articles = body.finish();
     Some(statute)
 }

@@ -54,6 +54,9 @@ pub(super) fn mark(line: &str) -> Mark<'_> {
     if let Some(rest) = line.strip_prefix('第') {
         return ordinal(rest).unwrap_or(Mark::Plain);
     }
+    if let Some(name) = bare_chapter(line) {
+        return Mark::Chapter { level: 0, name: name.to_owned(), named: true };
+    }
     if line.starts_with('附') {
         return attachment(line).map_or(Mark::Plain, Mark::Attachment);
     }
@@ -63,6 +66,12 @@ pub(super) fn mark(line: &str) -> Mark<'_> {
         (Some(number), Some(_)) if number > 0 => Mark::Item { no: format!("{digits}、"), number },
         _ => Mark::Plain,
     }
+}
+
+/// A chapter that has a name and no number.
+pub(super) fn bare_chapter(line: &str) -> Option<&'static str> {
+    let bare = || line.chars().filter(|c| !c.is_whitespace());
+    ["总则", "分则", "附则"].into_iter().find(|name| name.chars().eq(bare()))
 }
 
 fn ordinal(text: &str) -> Option<Mark<'_>> {
@@ -82,7 +91,8 @@ fn ordinal(text: &str) -> Option<Mark<'_>> {
         no = format!("{no}之{}", chinese(&digits, value));
         (sub, rest) = (value, behind);
     }
-    let spaced = rest.is_empty() || rest.starts_with(|c: char| c.is_whitespace() || "【〔[（(:：".contains(c));
+    let spaced =
+        rest.is_empty() || rest.starts_with(|c: char| c.is_whitespace() || "【〔[（(:：".contains(c));
     let rest = rest.trim_start_matches([':', '：']).trim();
     Some(Mark::Article { no, number: (number, sub), spaced, rest })
 }
@@ -109,6 +119,11 @@ fn numeral(text: &str) -> Option<(String, &str)> {
     (!digits.is_empty()).then(|| (digits, text[end..].trim_start()))
 }
 
+/// A numeral and a closing bracket, as behind the opening one of （一）.
+pub(super) fn is_listed(text: &str) -> bool {
+    numeral(text).is_some_and(|(_, rest)| rest.starts_with(['）', ')']))
+}
+
 /// The value of digits of either script.
 pub(super) fn chinese_or_arabic(digits: &str) -> Option<u32> {
     if digits.bytes().all(|b| b.is_ascii_digit()) {
@@ -127,9 +142,11 @@ fn chinese(digits: &str, number: u32) -> String {
 
 fn chapter<'a>(number: &str, level: u8, name: &str) -> Option<Mark<'a>> {
     let name = cut_leader(name.trim()).trim();
-    let sentence = name.ends_with(['。', '；', '：', ';', ':', '，', '、', '”']) || name.contains(['。', '；']);
+    let sentence =
+        name.ends_with(['。', '；', '：', ';', ':', '，', '、', '”']) || name.contains(['。', '；']);
     // 第三章的规定, 第二章和第三章: part of a sentence that begins a line.
-    let goes_on = name.starts_with(['的', '、', '，', '和', '至', '及', '或', '与', '中', '规', '第', '》', '所']);
+    let goes_on =
+        name.starts_with(['的', '、', '，', '和', '至', '及', '或', '与', '中', '规', '第', '》', '所']);
     if name.chars().count() > CHAPTER_CHARS || sentence || goes_on && !name.starts_with("规划") {
         return None;
     }

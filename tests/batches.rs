@@ -1,5 +1,7 @@
 //! Batches of an import (导入批次): there as a whole or not at all, taken back by one act, given up after a power cut.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;

@@ -329,8 +329,10 @@ mod tests {
         let line = serde_json::json!({"ref": format!("r{n}"), "received": "2026-01-05", "title": text, "text": text});
         let actor = app.demo_actor(demo::EVERYTHING).unwrap();
         let options = import::Options::default();
-        let summary =
-            app.import_petitions(&actor, &mut line.to_string().as_bytes(), &options, &mut |_| {}).unwrap();
+        let line = line.to_string();
+        let mut input = line.as_bytes();
+        let mut rows = import::source::jsonl(&mut input, &options.map);
+        let summary = app.import(&actor, import::What::Petitions, &mut rows, &options, &mut |_| true).unwrap();
         assert!(summary.problems.is_empty(), "{:?}", summary.problems);
         text
     }

@@ -158,7 +158,7 @@ mod tests {
         assert_eq!(texts(&gbk), lines);
         assert_eq!(texts(&[b"\xFF\xFE".as_slice(), &wide(false)].concat()), lines);
         assert_eq!(texts(&[b"\xFE\xFF".as_slice(), &wide(true)].concat()), lines);
-        let binary: Vec<u8> = (0..4000_u32).map(|n| (n * 7919 >> 3) as u8 | 0x80).collect();
+        let binary: Vec<u8> = (0..4000_u32).map(|n| ((n * 7919) >> 3) as u8 | 0x80).collect();
         assert!(blocks(Format::Text, &binary).is_err());
     }
 }

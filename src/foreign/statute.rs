@@ -88,7 +88,7 @@ pub fn recognise(blocks: &[Block]) -> Statute {
 
 /// Whether a line begins as an article, a chapter or an item (一、, （一）) does.
 pub(super) fn begins(line: &str) -> bool {
-    let listed = line.strip_prefix(['（', '(']).is_some_and(|l| mark::is_listed(l));
+    let listed = line.strip_prefix(['（', '(']).is_some_and(mark::is_listed);
     listed
         || matches!(mark(line), Mark::Article { spaced: true, .. } | Mark::Chapter { .. } | Mark::Item { .. })
 }

@@ -413,7 +413,8 @@ fn long_texts() -> Vec<Case> {
         long("a line of 100 MB of separators", ",", 100 << 20, Refused("第 1 行过长")),
         csv("a quoted cell of 100 MB", "", Refused("第 1 行过长")).with(b"\"".chain(lines)),
         long("two million rows", "a\n", 2_000_000, Refused("超过 100 万行")),
-        long("twenty million ends of lines", "\n", 20_000_000, Rows(0, "")),
+        long("a million ends of lines", "\n", 1_000_000, Rows(0, "")),
+        long("twenty million ends of lines", "\n", 20_000_000, Refused("过长")),
         long(
             "lines that all cannot be read",
             "\u{FFFD},1\n",

@@ -44,7 +44,12 @@ impl County {
         self.import_watched(file, text, &mut |_| true)
     }
 
-    fn import_watched(&self, file: &str, text: &str, watch: &mut dyn FnMut(&Summary) -> bool) -> Result<Summary> {
+    fn import_watched(
+        &self,
+        file: &str,
+        text: &str,
+        watch: &mut dyn FnMut(&Summary) -> bool,
+    ) -> Result<Summary> {
         let options = Options { file: file.to_owned(), ..Options::default() };
         let (map, mut input) = (BTreeMap::new(), text.as_bytes());
         let mut rows = source::jsonl(&mut input, &map);

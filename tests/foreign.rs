@@ -1,5 +1,6 @@
 //! Files of other programs through the real child: what is read from good ones, what the child may not do, and what a
 //! hostile file can do to the server (nothing but be refused in words).
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a test fails by panicking")]
 
 #[path = "foreign/craft.rs"]
 mod craft;

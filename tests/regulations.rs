@@ -114,7 +114,7 @@ fn real_regulations_are_recognised_article_by_article() {
     };
     let sample = sample(&dir);
     assert_eq!(sample.len(), SAMPLE);
-    let half = |n: usize| if n % 2 == 0 { Numbers::Literal } else { Numbers::Automatic };
+    let half = |n: usize| if n.is_multiple_of(2) { Numbers::Literal } else { Numbers::Automatic };
     type Writer<'a> = &'a dyn Fn(usize, &Regulation) -> Vec<u8>;
     let formats: [(Format, Writer<'_>); 4] = [
         (Format::Docx, &|n, r| docx(r, half(n))),

@@ -192,7 +192,8 @@ impl App {
                     if moves_person(kind, &before.fields, &after.fields) {
                         after.fields.remove(account::tag::ROLES);
                     }
-                    after.fields = with_files(kind, after.fields, &before_files(kind, &before), &brought, &typed.dropped);
+                    let had = before_files(kind, &before);
+                    after.fields = with_files(kind, after.fields, &had, &brought, &typed.dropped);
                     after.fields.insert(CHANGED_BY, Value::Text(mark));
                     articles::update(txn, after).map(|()| Ok(true))
                 }

@@ -92,7 +92,8 @@ impl App {
         self.follower.wait(self.store.head().seq)
     }
 
-    /// Reads what a search needs into memory; costs a fifth of a second of computing, which only a server wants to spend.
+    /// Reads what a search needs into memory; costs a fifth of a second of computing, which only a server wants to
+    /// spend.
     pub fn warm_up(&self) {
         self.follower.warm_up();
     }

@@ -90,9 +90,8 @@ impl Answers {
             }
         }
         for account in &self.account {
-            check_rules(&account.login, &account.password).map_err(|e| {
-                Error::new(e.kind(), format!("账户 {}：{}", account.login, e.public()))
-            })?;
+            check_rules(&account.login, &account.password)
+                .map_err(|e| Error::new(e.kind(), format!("账户 {}：{}", account.login, e.public())))?;
         }
         let mut names: Vec<&str> = self.account.iter().map(|a| a.name.as_str()).collect();
         names.sort_unstable();
@@ -157,7 +156,10 @@ pub fn set_up(store: &Store, token: Option<&str>, answers: Answers) -> Result<()
         if let Some(token) = token {
             let stored = txn.fact(fact::SETUP)?.unwrap_or_default();
             if !token_fits(&String::from_utf8_lossy(&stored), &token, txn.now()) {
-                return Err(Error::new(ErrorKind::Denied, "初始化链接已失效。请在服务器上重新运行 jiceng setup-link。"));
+                return Err(Error::new(
+                    ErrorKind::Denied,
+                    "初始化链接已失效。请在服务器上重新运行 jiceng setup-link。",
+                ));
             }
         }
         fill(txn, &units, ready)?;
@@ -235,13 +237,15 @@ mod tests {
     use super::*;
     use crate::base::clock::SystemClock;
 
-    /// Whoever had kept the link of an earlier hour could set up the county that was restored from a backup of that hour.
+    /// Whoever had kept the link of an earlier hour could set up the county that was restored from a backup of
+    /// that hour.
     #[test]
     fn a_set_up_link_does_not_outlive_a_restore() {
         let dir = tempfile::tempdir().unwrap();
         let at = dir.path().join("d");
         let clock = std::sync::Arc::new(SystemClock);
-        let store = Store::create(&at, &crate::store::free_key_path(&at), "甲乙县", false, clock.clone()).unwrap();
+        let store =
+            Store::create(&at, &crate::store::free_key_path(&at), "甲乙县", false, clock.clone()).unwrap();
         let token = new_setup_token(&store).unwrap();
         let app = App::with_store(store.clone()).unwrap();
         assert!(app.setup_token_is_good(&token).unwrap());

@@ -25,8 +25,8 @@ pub enum Look {
 }
 
 impl Look {
-    /// What a file that begins with these bytes is (<https://mimesniff.spec.whatwg.org/>); formats that can carry markup
-    /// or script of a page, like SVG and HTML, are none of them.
+    /// What a file that begins with these bytes is (<https://mimesniff.spec.whatwg.org/>); formats that can carry
+    /// markup or script of a page, like SVG and HTML, are none of them.
     pub fn of(first: &[u8]) -> Option<Self> {
         let starts = |magic: &[u8]| first.starts_with(magic);
         match () {
@@ -112,8 +112,8 @@ impl App {
     }
 }
 
-/// What leaves the house of an attachment that is looked at: the bytes as they were brought. Whatever is to be drawn anew
-/// before a browser decodes it is drawn here; nothing else stands between the store and the page.
+/// What leaves the house of an attachment that is looked at: the bytes as they were brought. Whatever is to be
+/// drawn anew before a browser decodes it is drawn here; nothing else stands between the store and the page.
 fn prepared(file: FileRef, look: Look, reader: BlobReader) -> Shown {
     Shown { file, look, reader }
 }

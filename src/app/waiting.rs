@@ -1,5 +1,5 @@
-//! The waiting room before password checks: a few are checked at once, some wait, and whoever finds it full is told so at
-//! once instead of holding a worker that pages need.
+//! The waiting room before password checks: a few are checked at once, some wait, and whoever finds it full is
+//! told so at once instead of holding a worker that pages need.
 //!
 //! What must hold: no address takes all the places, so that a flood from one device does not lock the others out; a
 //! check that panics leaves its place all the same.

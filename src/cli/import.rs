@@ -112,7 +112,9 @@ pub(super) fn run(args: &ImportArgs, app: &Arc<App>, secret: &Secrets, out: &mut
     }
     out.err(&format!("用时 {:.1} 秒（含索引）", started.elapsed().as_secs_f64()));
     if failed > 0 {
-        return Err(Error::invalid(format!("{failed} 行没有导入，原因见上；改正后重新导入：写了 ref 的行会自动跳过已导入的，没有 ref 的行请只保留要补导的。")));
+        return Err(Error::invalid(format!(
+            "{failed} 行没有导入，原因见上；改正后重新导入：写了 ref 的行会自动跳过已导入的，没有 ref 的行请只保留要补导的。"
+        )));
     }
     Ok(())
 }
@@ -150,9 +152,13 @@ impl Task<'_> {
         let (sheets, _, notes) = columns::look(reader(path, format)?)?;
         notes.iter().for_each(|note| out.err(note));
         let wanted = |s: &&Sheet| self.args.sheet.as_ref().is_none_or(|name| s.layout.sheet == *name);
-        let best = sheets.iter().filter(wanted).enumerate().max_by_key(|(n, s)| (s.known(), std::cmp::Reverse(*n)));
+        let best =
+            sheets.iter().filter(wanted).enumerate().max_by_key(|(n, s)| (s.known(), std::cmp::Reverse(*n)));
         let Some((_, sheet)) = best else {
-            return Err(Error::invalid(format!("{} 中没有要导入的工作表，请检查文件和 --sheet。", path.display())));
+            return Err(Error::invalid(format!(
+                "{} 中没有要导入的工作表，请检查文件和 --sheet。",
+                path.display()
+            )));
         };
         let mut sheet = sheet.clone();
         self.app.recall(&self.actor, self.args.source.as_deref().unwrap_or_default(), &mut sheet)?;
@@ -172,7 +178,10 @@ impl Task<'_> {
         for (path, format) in files {
             let paper = papers::read(&name_of(path), reader(path, *format));
             let count = paper.statute.articles.len();
-            out.err(&format!("{}：《{}》{count} 条 {}", paper.file, paper.statute.title, paper.statute.number));
+            out.err(&format!(
+                "{}：《{}》{count} 条 {}",
+                paper.file, paper.statute.title, paper.statute.number
+            ));
             paper.statute.remarks.iter().for_each(|remark| out.err(&format!("  {remark}")));
             read.push(paper);
         }
@@ -192,7 +201,8 @@ impl Task<'_> {
             let path = secret.path(path);
             let book = desk::failed_workbook(&heads, &summary)?;
             crate::app::write_private(&path, &book).map_err(|e| {
-                Error::invalid(format!("写不了 {}：文件已存在或没有权限。", path.display())).with_detail(e.detail())
+                Error::invalid(format!("写不了 {}：文件已存在或没有权限。", path.display()))
+                    .with_detail(e.detail())
             })?;
             out.err(&format!("没有导入的行已写到 {}", path.display()));
         }
@@ -242,7 +252,8 @@ fn name_of(path: &Path) -> String {
 fn read_map(path: &Path) -> Result<BTreeMap<String, String>> {
     let text = std::fs::read_to_string(path)
         .map_err(|e| Error::usage(format!("读不到对照文件 {}。", path.display())).with_detail(e))?;
-    serde_json::from_str(&text).map_err(|e| Error::usage("对照文件应为 JSON 对象：列名 → 字段名。").with_detail(e))
+    serde_json::from_str(&text)
+        .map_err(|e| Error::usage("对照文件应为 JSON 对象：列名 → 字段名。").with_detail(e))
 }
 
 fn show(args: &ImportArgs, summary: &Summary, out: &mut dyn Out) -> Result<()> {
@@ -251,7 +262,8 @@ fn show(args: &ImportArgs, summary: &Summary, out: &mut dyn Out) -> Result<()> {
         return Ok(());
     }
     let word = if args.dry_run { "可导入" } else { "导入" };
-    let articles = if summary.articles > 0 { format!("，条文 {} 条", summary.articles) } else { String::new() };
+    let articles =
+        if summary.articles > 0 { format!("，条文 {} 条", summary.articles) } else { String::new() };
     let batch = if summary.batch.is_empty() { String::new() } else { format!("（{}）", summary.batch) };
     out.out(&format!(
         "读 {} 行，{word} {} 件{articles}，已有跳过 {}，未导入 {}{batch}",

@@ -62,7 +62,8 @@ pub(super) fn decode(
     if text.contains('\0') {
         return wide(bytes);
     }
-    if wrong * 50 > text.chars().count() {
+    let odd = text.chars().filter(|c| c.is_control() && !c.is_whitespace()).count();
+    if (wrong + odd) * 50 > text.chars().count() {
         return Err(Error::invalid("文件不是文字，或编码无法识别。请另存为 UTF-8 编码的文本后再试。"));
     }
     Ok((text.into_owned(), declared.is_none().then_some("编码按 GBK 读取，如有乱码请另存为 UTF-8。")))
@@ -158,7 +159,7 @@ mod tests {
         assert_eq!(texts(&gbk), lines);
         assert_eq!(texts(&[b"\xFF\xFE".as_slice(), &wide(false)].concat()), lines);
         assert_eq!(texts(&[b"\xFE\xFF".as_slice(), &wide(true)].concat()), lines);
-        let binary: Vec<u8> = (0..4000_u32).map(|n| ((n * 7919) >> 3) as u8 | 0x80).collect();
+        let binary: Vec<u8> = (0..4000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
         assert!(blocks(Format::Text, &binary).is_err());
     }
 }

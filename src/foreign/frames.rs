@@ -1,4 +1,5 @@
-//! The pipe between the reading child and the server: frames of a length (four bytes, big end first) and one CBOR array.
+//! The pipe between the reading child and the server: frames of a length (four bytes, big end first) and one CBOR
+//! array.
 //!
 //! What comes out of the pipe was made by a process that a hostile file may have taken over. So [`read`] counts before
 //! it takes memory: bytes of a frame, cells of a row. A pipe that ends without [`Frame::End`] or [`Frame::Failed`] says

@@ -188,11 +188,13 @@ fn article_starts(lines: &[Line]) -> Vec<Start> {
         let next = number == (last.0 + 1, 0) || (number.0 == last.0 && number.1 == last.1 + 1);
         let fits = next || number == (1, 0);
         let before = at.checked_sub(1).map(|b| &lines[b]);
-        if goes_on(before) || !begins_article(rest, spaced) {
+        // Nothing before the first article can refer to it.
+        let first = starts.is_empty() && number == (1, 0) && spaced;
+        if !first && goes_on(before) || !begins_article(rest, spaced) {
             continue;
         }
         let near = number.0 <= last.0 + STEP_MAX || last.0 == 0;
-        if fits || spaced && near && before.is_none_or(is_finished) {
+        if fits || spaced && near && (starts.is_empty() || before.is_none_or(is_finished)) {
             starts.push(Start { at, text: format!("{no} {rest}").trim_end().to_owned(), no });
             last = number;
         }
@@ -329,12 +331,12 @@ fn body_start(lines: &[Line], first: usize) -> usize {
 
 /// The name of a chapter on a line of its own, below 第一章.
 fn is_name_of_chapter(lines: &[Line], at: usize) -> bool {
-    let above = at.checked_sub(1).map(|b| &lines[b]);
-    above.is_some_and(|a| {
-        let joined = format!("{} {}", a.text, lines[at].text);
-        let bare = matches!(mark(&a.text), Mark::Chapter { named: false, .. });
-        bare && !lines[at].row && matches!(mark(&joined), Mark::Chapter { .. })
-    })
+    let (Some(above), Some(own)) = (at.checked_sub(1).and_then(|b| lines.get(b)), lines.get(at)) else {
+        return false;
+    };
+    let joined = format!("{} {}", above.text, own.text);
+    let bare = matches!(mark(&above.text), Mark::Chapter { named: false, .. });
+    bare && !own.row && !own.quoted && matches!(mark(&joined), Mark::Chapter { .. })
 }
 
 fn is_item_heading(line: &Line) -> bool {
@@ -446,19 +448,19 @@ impl Body {
         let pending = std::mem::take(&mut self.pending);
         for line in pending.iter().map(String::as_str).chain([text]) {
             match self.articles.last_mut() {
-                Some(a) if a.text == a.no && a.no.starts_with('第') => a.text = format!("{} {line}", a.no),
-                Some(a) => a.text = format!("{}\n{line}", a.text),
+                Some(a) => {
+                    // The text of an article may stand below its number.
+                    let bare = a.text.len() == a.no.len() && a.no.starts_with('第') && !line.starts_with('之');
+                    a.text.push(if bare { ' ' } else { '\n' });
+                    a.text.push_str(line);
+                }
                 None => self.before.push(line.to_owned()),
             }
         }
     }
 
     fn finish(mut self) -> Vec<Article> {
-        for name in std::mem::take(&mut self.pending) {
-            if let Some(last) = self.articles.last_mut() {
-                last.text = format!("{}\n{name}", last.text);
-            }
-        }
+        std::mem::take(&mut self.pending).iter().for_each(|name| self.append(name));
         self.articles
     }
 }

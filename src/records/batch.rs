@@ -49,9 +49,25 @@ static FLOW: Flow = Flow {
         State { tag: BROKEN, label: "未完成", tone: Tone::Quiet },
     ],
     moves: &[
-        Move { name: "finish", label: "完成", from: &[RUNNING], to: DONE, duty: Duty::Machine, opinion: false },
-        Move { name: "give-up", label: "放弃", from: &[RUNNING], to: BROKEN, duty: Duty::Machine, opinion: false },
-        Move { name: UNDO, label: "撤销导入", from: &[DONE], to: UNDONE, duty: Duty::Handle, opinion: true },
+        Move {
+            name: "finish",
+            label: "完成",
+            from: &[RUNNING],
+            to: DONE,
+            duty: Duty::Machine,
+            opinion: false,
+        },
+        Move {
+            name: "give-up",
+            label: "放弃",
+            from: &[RUNNING],
+            to: BROKEN,
+            duty: Duty::Machine,
+            opinion: false,
+        },
+        Move {
+            name: UNDO, label: "撤销导入", from: &[DONE], to: UNDONE, duty: Duty::Handle, opinion: true
+        },
     ],
     settle: |state, _| state.unwrap_or(RUNNING),
     trail: Some(TRAIL),

@@ -422,7 +422,7 @@ mod tests {
             ("who.900.name", "丙"),
         ]);
         let kept = read_pairs(FIELDS, &typed);
-        assert_eq!(kept, raw(&[("title", "一"), ("who.0.name", "甲")]));
+        assert_eq!(kept, raw(&[("title", "一"), ("who.0.name", "甲"), ("who.900.name", "丙")]));
         assert_eq!(parse(FIELDS, &kept).0, parse(FIELDS, &typed).0);
     }
 

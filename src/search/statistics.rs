@@ -194,8 +194,8 @@ mod tests {
     fn questions() -> Vec<Request> {
         let mut draw = Draw(11);
         let mut texts = Vec::new();
-        for n in 0..10 {
-            texts.push(WORDS[n].to_owned());
+        for (n, word) in WORDS.iter().enumerate().take(10) {
+            texts.push((*word).to_owned());
             texts.push([draw.text(1), draw.text(1), draw.text(1), draw.text(1)].join(" "));
             texts.push(format!("\"{}\" {} 2020年 -{}", draw.text(1), draw.text(1), draw.text(1)));
             texts.push(format!("{}的{}怎么会不见了", draw.text(1), draw.text(2)));

@@ -211,8 +211,8 @@ impl Blobs<'_> {
     }
 }
 
-/// Raises the epoch of a store that was just loaded; the caller opens it anew. A set-up link that was out when the backup
-/// was made opens nothing here.
+/// Raises the epoch of a store that was just loaded; the caller opens it anew. A set-up link that was out when the
+/// backup was made opens nothing here.
 pub fn raise_epoch(store: &Store, act: super::Act) -> Result<u64> {
     store.submit(move |txn| {
         let text = txn.fact(fact::EPOCH)?.unwrap_or_default();

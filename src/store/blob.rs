@@ -124,7 +124,8 @@ impl BlobReader {
         if magic != *MAGIC {
             return Err(damaged());
         }
-        Ok(Self { file: handle, key: Secret::from_slice(&file.key)?, left, chunk: 0, name: file.blob.clone(), rest: Vec::new(), at: 0 })
+        let (key, name) = (Secret::from_slice(&file.key)?, file.blob.clone());
+        Ok(Self { file: handle, key, left, chunk: 0, name, rest: Vec::new(), at: 0 })
     }
 
     /// The next piece; `None` after the last.

@@ -8,7 +8,9 @@ use redb::{ReadableDatabase, ReadableTable};
 
 use super::journal::{self, Head};
 use super::seal::sha256;
-use super::tables::{self, CHILDREN, COUNTERS, HIDDEN, JOURNAL, LISTS, LOOKUPS, META, RECORD_KEYS, RECORDS, TALLIES, TOUCHES};
+use super::tables::{
+    self, CHILDREN, COUNTERS, HIDDEN, JOURNAL, LISTS, LOOKUPS, META, RECORD_KEYS, RECORDS, TALLIES, TOUCHES,
+};
 use super::{Shared, blob, damage, fact, kept, view};
 use crate::base::{RecordId, Result, Seq};
 use crate::records::{self, FileRef, Value, act};

@@ -69,8 +69,9 @@ pub(super) fn rows(kind: &Kind, record: &Record, hash: &dyn Fn(&[u8]) -> [u8; 16
         let value = if *tag == MADE_BY { value.split('.').next().unwrap_or_default().to_owned() } else { value };
         (!value.is_empty()).then(|| [&lookup_prefix(kind, *tag, &value, hash)[..], &id.to_be_bytes()].concat())
     });
+    let list = list_key(kind.tag, record.unit.0, record.state, kind.day_of(record).number(), id);
     Rows {
-        list: [list_key(kind.tag, record.unit.0, record.state, kind.day_of(record).number(), id), tail.clone()].concat(),
+        list: [list, tail.clone()].concat(),
         tally: [tally_key(kind.tag, record.unit.0, record.state), tail].concat(),
         lookups: lookups.collect(),
         child,

@@ -1,4 +1,5 @@
-//! The listener: bounds on connections, in all and of one address, TLS with a time limit, HTTP/1.1 with limits, and a calm end.
+//! The listener: bounds on connections, in all and of one address, TLS with a time limit, HTTP/1.1 with limits,
+//! and a calm end.
 
 use std::collections::HashMap;
 use std::future::Future;

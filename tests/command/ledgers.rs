@@ -13,7 +13,16 @@ use crate::room::{Room, number_after};
 use crate::shared::material;
 
 const HEADS: [&str; 10] = [
-    "信访编号", "收件日期", "信访形式", "标题", "反映内容", "被反映人", "被反映人职级", "举报人姓名", "发生地点", "登记机构",
+    "信访编号",
+    "收件日期",
+    "信访形式",
+    "标题",
+    "反映内容",
+    "被反映人",
+    "被反映人职级",
+    "举报人姓名",
+    "发生地点",
+    "登记机构",
 ];
 /// Rows above the first row of the table: a heading and the heads.
 const ABOVE: usize = 2;
@@ -22,7 +31,9 @@ const ABOVE: usize = 2;
 fn rows() -> Vec<Vec<String>> {
     let Some(dir) = material() else {
         println!("the shared material is not here (JICENG_SHARED_DATA): rows of our own instead");
-        return (0..3_234).map(|n| row(n, &format!("第{n}号水渠"), &format!("第{n}号水渠三年没有修好"), "来信")).collect();
+        return (0..3_234)
+            .map(|n| row(n, &format!("第{n}号水渠"), &format!("第{n}号水渠三年没有修好"), "来信"))
+            .collect();
     };
     let file = File::open(dir.join("knownitem/petitions.jsonl.gz")).unwrap();
     let lines = BufReader::new(flate2::read::GzDecoder::new(file)).lines();
@@ -38,7 +49,18 @@ fn rows() -> Vec<Vec<String>> {
 
 fn row(n: usize, title: &str, text: &str, channel: &str) -> Vec<String> {
     let day = format!("2024年{}月{}日", n % 12 + 1, n % 28 + 1);
-    let all = [&format!("台-{n}"), &day, channel, title, text, "赵甲", "村(社区)干部", "孙丙", "河东村", "枫桥坞镇纪委"];
+    let all = [
+        &format!("台-{n}"),
+        &day,
+        channel,
+        title,
+        text,
+        "赵甲",
+        "村(社区)干部",
+        "孙丙",
+        "河东村",
+        "枫桥坞镇纪委",
+    ];
     all.iter().map(|s| (*s).to_owned()).collect()
 }
 
@@ -68,7 +90,8 @@ fn plant(rows: &mut [Vec<String>]) -> BTreeMap<u64, &'static str> {
 
 fn xlsx(rows: &[Vec<String>]) -> Vec<u8> {
     let heads = HEADS.map(str::to_owned).to_vec();
-    foreign::workbook(&["官渡镇信访台账".to_owned()], std::iter::once(heads).chain(rows.iter().cloned())).unwrap()
+    foreign::workbook(&["官渡镇信访台账".to_owned()], std::iter::once(heads).chain(rows.iter().cloned()))
+        .unwrap()
 }
 
 fn csv(rows: &[Vec<String>]) -> Vec<u8> {
@@ -81,13 +104,17 @@ fn csv(rows: &[Vec<String>]) -> Vec<u8> {
 
 /// What a store shows: some answers of the search, and how many petitions.
 fn shown(room: &Room) -> (Vec<String>, usize) {
-    let answers = ["河东村", "水渠", "台-17", "物业"].map(|text| room.good(&format!("search --dir d --format trec {text}")));
+    let answers = ["河东村", "水渠", "台-17", "物业"]
+        .map(|text| room.good(&format!("search --dir d --format trec {text}")));
     (answers.to_vec(), hits(room, "d", "河东村").len())
 }
 
 fn all_comes_in(file: &str, bytes: &[u8], planted: &BTreeMap<u64, &str>, total: usize) {
     let room = Room::bare();
-    room.put("before.jsonl", r#"{"ref":"旧-1","title":"河东村水渠","text":"河东村水渠没有修好","received":"2023"}"#);
+    room.put(
+        "before.jsonl",
+        r#"{"ref":"旧-1","title":"河东村水渠","text":"河东村水渠没有修好","received":"2023"}"#,
+    );
     room.good("import petitions before.jsonl --dir d");
     let before = shown(&room);
     room.put(file, bytes);
@@ -98,10 +125,13 @@ fn all_comes_in(file: &str, bytes: &[u8], planted: &BTreeMap<u64, &str>, total: 
     let good = (total - planted.len()) as u64;
     assert_eq!((counts(&said), code), ([total as u64, good, 0, 60], 1));
     assert_eq!((&said["problems"], &said["created"]), (&dry["problems"], &dry["created"]));
-    let named: BTreeMap<u64, Vec<&str>> = said["problems"].as_array().unwrap().iter().fold(BTreeMap::new(), |mut all, p| {
-        all.entry(p["line"].as_u64().unwrap()).or_insert_with(Vec::new).push(p["column"].as_str().unwrap());
-        all
-    });
+    let named: BTreeMap<u64, Vec<&str>> =
+        said["problems"].as_array().unwrap().iter().fold(BTreeMap::new(), |mut all, p| {
+            all.entry(p["line"].as_u64().unwrap())
+                .or_insert_with(Vec::new)
+                .push(p["column"].as_str().unwrap());
+            all
+        });
     assert_eq!(named.keys().collect::<Vec<_>>(), planted.keys().collect::<Vec<_>>());
     for (line, column) in planted {
         assert!(named[line].contains(column), "row {line}: {column} among {:?}", named[line]);
@@ -175,11 +205,19 @@ fn the_next_file_of_a_source_is_read_the_same_way() {
 fn regulations_come_in_as_documents_of_one_batch() {
     let room = Room::bare();
     let text = |name: &str, n: usize| {
-        let article = |a: usize| format!("第{}条　{name}的第{a}项要求应当落实到人。\n", ["一", "二", "三", "四", "五"][a]);
-        format!("{name}\n\n（样纪办〔2025〕{n}号）\n\n第一章　总则\n\n{}", (0..5).map(article).collect::<String>())
+        let article = |a: usize| {
+            format!("第{}条　{name}的第{a}项要求应当落实到人。\n", ["一", "二", "三", "四", "五"][a])
+        };
+        format!(
+            "{name}\n\n（样纪办〔2025〕{n}号）\n\n第一章　总则\n\n{}",
+            (0..5).map(article).collect::<String>()
+        )
     };
     room.put("办法.txt", text("水渠管护办法", 3));
-    room.put("规程.md", format!("# 公示栏管理规程\n\n{}", text("公示栏管理规程", 4).split_once("\n\n").unwrap().1));
+    room.put(
+        "规程.md",
+        format!("# 公示栏管理规程\n\n{}", text("公示栏管理规程", 4).split_once("\n\n").unwrap().1),
+    );
     let (said, code) = summary(&room, "regulations 办法.txt 规程.md --dir d");
     assert_eq!((counts(&said), code), ([2, 2, 0, 0], 0), "{said}");
     assert_eq!(said["articles"], 10);

@@ -67,7 +67,7 @@ fn judge(case: Case) -> u64 {
     let name = case.name;
     let mut reader = start(case.format, case.input);
     let (mut rows, mut notes, mut error, mut peak, mut seen) = (0, String::new(), None, 0, 0_u64);
-    while let Some(item) = reader.next() {
+    for item in reader.by_ref() {
         assert!(error.is_none(), "{name}: something follows the error");
         match item {
             Ok(Item::Row { cells, .. }) => {

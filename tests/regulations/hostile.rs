@@ -89,7 +89,8 @@ fn word_documents() {
         Format::Docx,
         body(&format!("{}{}", "<w:del>".repeat(200_000), "</w:p>".repeat(300_000))),
     );
-    let lol = "<!DOCTYPE a [<!ENTITY a \"ha\"><!ENTITY b \"&a;&a;&a;&a;&a;&a;&a;&a;\"><!ENTITY c \"&b;&b;&b;&b;&b;&b;&b;\">]>";
+    let lol = "<!DOCTYPE a [<!ENTITY a \"ha\"><!ENTITY b \"&a;&a;&a;&a;&a;&a;&a;&a;\">\
+         <!ENTITY c \"&b;&b;&b;&b;&b;&b;&b;\">]>";
     let text = "<w:p><w:r><w:t>甲&c;&c;&lt;</w:t></w:r></w:p>";
     let (items, _) = outcome(Format::Docx, package(&format!("{lol}{OPEN}{text}</w:body></w:document>")));
     let said: String = items
@@ -103,15 +104,19 @@ fn word_documents() {
 
 #[test]
 fn numbers_and_styles_that_lead_nowhere() {
-    let styles = "<w:styles xmlns:w=\"w\"><w:style w:styleId=\"a\"><w:name w:val=\"a\"/><w:basedOn w:val=\"b\"/></w:style>\
-        <w:style w:styleId=\"b\"><w:basedOn w:val=\"a\"/><w:pPr><w:numPr><w:numId w:val=\"9\"/></w:numPr></w:pPr></w:style></w:styles>";
+    let styles = "<w:styles xmlns:w=\"w\"><w:style w:styleId=\"a\"><w:name w:val=\"a\"/>\
+         <w:basedOn w:val=\"b\"/></w:style>\
+        <w:style w:styleId=\"b\"><w:basedOn w:val=\"a\"/><w:pPr><w:numPr><w:numId w:val=\"9\"/></w:numPr>\
+         </w:pPr></w:style></w:styles>";
     let numbering = "<w:numbering xmlns:w=\"w\"><w:abstractNum w:abstractNumId=\"1\"><w:numStyleLink w:val=\"b\"/>\
-        <w:lvl w:ilvl=\"0\"><w:start w:val=\"4294967295\"/><w:numFmt w:val=\"upperLetter\"/><w:lvlText w:val=\"%1%9%0%\"/></w:lvl>\
+        <w:lvl w:ilvl=\"0\"><w:start w:val=\"4294967295\"/><w:numFmt w:val=\"upperLetter\"/>\
+         <w:lvlText w:val=\"%1%9%0%\"/></w:lvl>\
         <w:lvl w:ilvl=\"4000000000\"/></w:abstractNum><w:num w:numId=\"9\"><w:abstractNumId w:val=\"1\"/>\
         <w:lvlOverride w:ilvl=\"8\"><w:startOverride w:val=\"0\"/></w:lvlOverride></w:num></w:numbering>";
     let paragraph = |level: &str| {
         format!(
-            "<w:p><w:pPr><w:pStyle w:val=\"a\"/><w:numPr><w:ilvl w:val=\"{level}\"/><w:numId w:val=\"9\"/></w:numPr></w:pPr><w:r><w:t>甲</w:t></w:r></w:p>"
+            "<w:p><w:pPr><w:pStyle w:val=\"a\"/><w:numPr><w:ilvl w:val=\"{level}\"/><w:numId w:val=\"9\"/>\
+             </w:numPr></w:pPr><w:r><w:t>甲</w:t></w:r></w:p>"
         )
     };
     let document =
@@ -227,7 +232,8 @@ fn pdfs() {
         Format::Pdf,
         pdf(&[catalog.clone(), one.clone(), page("/XObject <</A 4 0 R>>"), itself], ""),
     );
-    let font = "/Font <</F <</Type /Font /Subtype /Type0 /Encoding /Identity-H /ToUnicode 5 0 R /DescendantFonts [<</W [0 99999999 1]>>]>>>>";
+    let font = "/Font <</F <</Type /Font /Subtype /Type0 /Encoding /Identity-H \
+        /ToUnicode 5 0 R /DescendantFonts [<</W [0 99999999 1]>>]>>>>";
     let text = stream("", "BT /F 12 Tf <00410042> Tj ET");
     let ranges = stream(
         "",
@@ -310,7 +316,8 @@ fn a_wide_picture_is_made_smaller_and_a_turned_one_upright() {
     assert_eq!(picture(bytes.into_inner()).width(), 2_400);
     let jpeg = encoded(ImageFormat::Jpeg);
     // Exif: one entry, orientation 6 (held a quarter turn to the right), and a name.
-    let exif = b"Exif\0\0II*\0\x08\0\0\0\x02\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\x0F\x01\x02\0\x07\0\0\0\x26\0\0\0\0\0\0\0SECRET\0";
+    let exif = b"Exif\0\0II*\0\x08\0\0\0\x02\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\x0F\x01\x02\0\x07\0\0\0\x26\0\
+         \0\0\0\0\0\0SECRET\0";
     let length = (exif.len() as u16 + 2).to_be_bytes();
     let turned = [&jpeg[..2], &[0xFF, 0xE1], &length, exif.as_slice(), &jpeg[2..]].concat();
     assert_eq!((picture(turned.clone()).width(), picture(turned).height()), (40, 60));

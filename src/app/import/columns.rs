@@ -36,46 +36,244 @@ const fn target(name: &'static str, label: &'static str, heads: &'static [&'stat
 
 /// Everything a column of a petition ledger can be.
 pub static TARGETS: &[Target] = &[
-    target("ref", "外部编号", &["外部编号", "信访编号", "信访件编号", "编号", "登记号", "登记编号", "受理编号", "件号", "ref"]),
-    target("received", "收到时间", &["收到时间", "收件日期", "收信日期", "来信日期", "来访日期", "受理日期", "受理时间", "登记日期", "登记时间", "收到日期", "信访日期", "收件时间", "日期", "时间", "received"]),
-    target("channel", "信访形式", &["信访形式", "信访方式", "信访渠道", "举报方式", "举报渠道", "反映方式", "反映渠道", "渠道", "形式", "channel"]),
+    target(
+        "ref",
+        "外部编号",
+        &["外部编号", "信访编号", "信访件编号", "编号", "登记号", "登记编号", "受理编号", "件号", "ref"],
+    ),
+    target(
+        "received",
+        "收到时间",
+        &[
+            "收到时间",
+            "收件日期",
+            "收信日期",
+            "来信日期",
+            "来访日期",
+            "受理日期",
+            "受理时间",
+            "登记日期",
+            "登记时间",
+            "收到日期",
+            "信访日期",
+            "收件时间",
+            "日期",
+            "时间",
+            "received",
+        ],
+    ),
+    target(
+        "channel",
+        "信访形式",
+        &[
+            "信访形式",
+            "信访方式",
+            "信访渠道",
+            "举报方式",
+            "举报渠道",
+            "反映方式",
+            "反映渠道",
+            "渠道",
+            "形式",
+            "channel",
+        ],
+    ),
     target("origin", "来源", &["来源", "信访来源", "件来源", "线索来源", "origin"]),
     target("repeat", "初次或重复", &["初次或重复", "初重信", "初信重信", "是否重复", "重复情况", "repeat"]),
     target("people", "联名或来访人数", &["联名或来访人数", "来访人数", "联名人数", "人数", "people"]),
     target("origin_number", "原编号", &["原编号", "上级编号", "交办编号", "转办编号", "origin_number"]),
     target("assigned_by", "交办文号", &["交办文号", "转办文号", "assigned_by"]),
-    target("assigned_due", "要求办结日期", &["要求办结日期", "要求办结时间", "限办日期", "办理期限", "办结期限", "assigned_due"]),
+    target(
+        "assigned_due",
+        "要求办结日期",
+        &["要求办结日期", "要求办结时间", "限办日期", "办理期限", "办结期限", "assigned_due"],
+    ),
     target("title", "标题", &["标题", "信访标题", "题目", "事由", "摘要", "信访摘要", "title"]),
-    target("text", "内容", &["内容", "反映内容", "信访内容", "举报内容", "主要内容", "反映的主要问题", "反映主要问题", "主要问题", "反映问题", "问题描述", "问题概述", "内容摘要", "正文", "text"]),
+    target(
+        "text",
+        "内容",
+        &[
+            "内容",
+            "反映内容",
+            "信访内容",
+            "举报内容",
+            "主要内容",
+            "反映的主要问题",
+            "反映主要问题",
+            "主要问题",
+            "反映问题",
+            "问题描述",
+            "问题概述",
+            "内容摘要",
+            "正文",
+            "text",
+        ],
+    ),
     target("happened", "问题发生时间", &["问题发生时间", "发生时间", "发生日期", "案发时间", "happened"]),
     target("place", "地点", &["地点", "发生地点", "问题发生地", "属地", "所属乡镇", "乡镇", "地区", "place"]),
     target("nature", "信访性质", &["信访性质", "性质", "问题性质", "nature"]),
-    target("categories", "问题类别", &["问题类别", "问题类型", "违纪类型", "问题性质类别", "类别", "categories"]),
-    target("accused.name", "被检举控告人姓名", &["被检举控告人", "被检举控告人姓名", "被反映人", "被反映人姓名", "被举报人", "被举报人姓名", "被控告人", "被检举人", "被举报对象", "反映对象", "举报对象", "涉及人员", "accused"]),
-    target("accused.org", "被检举控告人单位", &["被检举控告人单位", "被反映人单位", "被举报人单位", "被反映人工作单位", "被举报人工作单位", "被反映单位", "被举报单位", "被反映人所在单位", "涉及单位", "单位"]),
-    target("accused.post", "被检举控告人职务", &["被检举控告人职务", "被反映人职务", "被举报人职务", "单位及职务", "单位职务", "职务"]),
-    target("accused.rank", "被检举控告人职级", &["被检举控告人职级", "被反映人职级", "被举报人职级", "职级", "级别", "行政级别"]),
-    target("accused.political", "被检举控告人政治面貌", &["被检举控告人政治面貌", "被反映人政治面貌", "被举报人政治面貌"]),
+    target(
+        "categories",
+        "问题类别",
+        &["问题类别", "问题类型", "违纪类型", "问题性质类别", "类别", "categories"],
+    ),
+    target(
+        "accused.name",
+        "被检举控告人姓名",
+        &[
+            "被检举控告人",
+            "被检举控告人姓名",
+            "被反映人",
+            "被反映人姓名",
+            "被举报人",
+            "被举报人姓名",
+            "被控告人",
+            "被检举人",
+            "被举报对象",
+            "反映对象",
+            "举报对象",
+            "涉及人员",
+            "accused",
+        ],
+    ),
+    target(
+        "accused.org",
+        "被检举控告人单位",
+        &[
+            "被检举控告人单位",
+            "被反映人单位",
+            "被举报人单位",
+            "被反映人工作单位",
+            "被举报人工作单位",
+            "被反映单位",
+            "被举报单位",
+            "被反映人所在单位",
+            "涉及单位",
+            "单位",
+        ],
+    ),
+    target(
+        "accused.post",
+        "被检举控告人职务",
+        &["被检举控告人职务", "被反映人职务", "被举报人职务", "单位及职务", "单位职务", "职务"],
+    ),
+    target(
+        "accused.rank",
+        "被检举控告人职级",
+        &["被检举控告人职级", "被反映人职级", "被举报人职级", "职级", "级别", "行政级别"],
+    ),
+    target(
+        "accused.political",
+        "被检举控告人政治面貌",
+        &["被检举控告人政治面貌", "被反映人政治面貌", "被举报人政治面貌"],
+    ),
     target("accused_org", "被反映组织", &["被反映组织", "被举报组织", "被检举控告组织", "accused_org"]),
-    target("signed", "署名情况", &["署名情况", "署名", "是否署名", "是否实名", "实名匿名", "实名或匿名", "signed"]),
+    target(
+        "signed",
+        "署名情况",
+        &["署名情况", "署名", "是否署名", "是否实名", "实名匿名", "实名或匿名", "signed"],
+    ),
     target("feedback", "要求反馈", &["要求反馈", "是否反馈", "是否要求反馈", "feedback"]),
-    target("petitioner.name", "检举控告人姓名", &["检举控告人", "检举控告人姓名", "举报人", "举报人姓名", "信访人", "信访人姓名", "来信人", "来信人姓名", "来访人", "来访人姓名", "反映人", "反映人姓名", "控告人", "检举人", "署名人", "上访人", "诉求人"]),
-    target("petitioner.phone", "检举控告人电话", &["检举控告人电话", "举报人电话", "举报人联系电话", "信访人电话", "反映人电话", "联系电话", "联系方式", "手机", "手机号", "手机号码", "电话", "电话号码"]),
-    target("petitioner.address", "检举控告人地址", &["检举控告人地址", "举报人地址", "信访人地址", "反映人地址", "联系地址", "家庭住址", "住址", "地址", "通讯地址"]),
-    target("petitioner.org", "检举控告人工作单位", &["检举控告人单位", "举报人单位", "信访人单位", "举报人工作单位", "反映人单位"]),
+    target(
+        "petitioner.name",
+        "检举控告人姓名",
+        &[
+            "检举控告人",
+            "检举控告人姓名",
+            "举报人",
+            "举报人姓名",
+            "信访人",
+            "信访人姓名",
+            "来信人",
+            "来信人姓名",
+            "来访人",
+            "来访人姓名",
+            "反映人",
+            "反映人姓名",
+            "控告人",
+            "检举人",
+            "署名人",
+            "上访人",
+            "诉求人",
+        ],
+    ),
+    target(
+        "petitioner.phone",
+        "检举控告人电话",
+        &[
+            "检举控告人电话",
+            "举报人电话",
+            "举报人联系电话",
+            "信访人电话",
+            "反映人电话",
+            "联系电话",
+            "联系方式",
+            "手机",
+            "手机号",
+            "手机号码",
+            "电话",
+            "电话号码",
+        ],
+    ),
+    target(
+        "petitioner.address",
+        "检举控告人地址",
+        &[
+            "检举控告人地址",
+            "举报人地址",
+            "信访人地址",
+            "反映人地址",
+            "联系地址",
+            "家庭住址",
+            "住址",
+            "地址",
+            "通讯地址",
+        ],
+    ),
+    target(
+        "petitioner.org",
+        "检举控告人工作单位",
+        &["检举控告人单位", "举报人单位", "信访人单位", "举报人工作单位", "反映人单位"],
+    ),
     target("petitioner.post", "检举控告人职务", &["举报人职务", "信访人职务", "反映人职务"]),
-    target("petitioner.id_number", "检举控告人身份证号", &["身份证", "身份证号", "身份证号码", "举报人身份证号", "信访人身份证号"]),
+    target(
+        "petitioner.id_number",
+        "检举控告人身份证号",
+        &["身份证", "身份证号", "身份证号码", "举报人身份证号", "信访人身份证号"],
+    ),
     target(PETITIONER_OTHER, "检举控告人其他信息", &["举报人其他信息"]),
-    target("unit", "登记机构", &["登记机构", "登记单位", "受理单位", "受理机构", "承办单位", "办理单位", "经办单位", "unit"]),
+    target(
+        "unit",
+        "登记机构",
+        &["登记机构", "登记单位", "受理单位", "受理机构", "承办单位", "办理单位", "经办单位", "unit"],
+    ),
     target("method", "办理方式", &["办理方式", "处理方式", "method"]),
-    target("result", "办理结果", &["办理结果", "处理结果", "办结情况", "办理情况", "查处结果", "处置结果", "result"]),
+    target(
+        "result",
+        "办理结果",
+        &["办理结果", "处理结果", "办结情况", "办理情况", "查处结果", "处置结果", "result"],
+    ),
     target("truth", "属实程度", &["属实程度", "是否属实", "truth"]),
     target("remarks", "备注", &["备注", "说明", "remarks"]),
 ];
 
 /// Parts of heads that speak of the petitioner, unless they speak of the accused.
-const PETITIONER_WORDS: &[&str] =
-    &["举报人", "信访人", "检举人", "控告人", "来信人", "来访人", "反映人", "上访人", "电话", "手机", "身份证", "住址", "联系人", "联系方式"];
+const PETITIONER_WORDS: &[&str] = &[
+    "举报人",
+    "信访人",
+    "检举人",
+    "控告人",
+    "来信人",
+    "来访人",
+    "反映人",
+    "上访人",
+    "电话",
+    "手机",
+    "身份证",
+    "住址",
+    "联系人",
+    "联系方式",
+];
 
 /// A target as users read it.
 pub fn words(target: &str) -> &'static str {
@@ -134,7 +332,8 @@ fn nearest(head: &str, taken: &[String]) -> &'static str {
     let petitioner = speaks_of_petitioner(head);
     let free = TARGETS.iter().filter(|t| t.identity() == petitioner && !taken.iter().any(|n| n == t.name));
     let within = free.flat_map(|t| t.heads.iter().map(move |h| (h.chars().count(), t.name, *h)));
-    let best = within.filter(|(length, _, h)| *length >= 4 && head.contains(h)).max_by_key(|(length, ..)| *length);
+    let best =
+        within.filter(|(length, _, h)| *length >= 4 && head.contains(h)).max_by_key(|(length, ..)| *length);
     match best {
         Some((_, name, _)) => name,
         None if matches!(head, "" | "序号" | "no") => IGNORE,
@@ -190,10 +389,12 @@ pub fn look(items: impl Iterator<Item = Result<Item>>) -> Result<(Vec<Sheet>, Ve
         }
     }
     let filled = sheets.into_iter().filter(|(_, rows, _)| !rows.is_empty());
-    let (sheets, totals) = filled.map(|(name, rows, count)| {
-        let (sheet, above) = sheet(name, rows);
-        (sheet, count.saturating_sub(above))
-    }).unzip();
+    let (sheets, totals) = filled
+        .map(|(name, rows, count)| {
+            let (sheet, above) = sheet(name, rows);
+            (sheet, count.saturating_sub(above))
+        })
+        .unzip();
     Ok((sheets, totals, notes))
 }
 
@@ -237,7 +438,9 @@ impl Layout {
     /// Takes over what became of these heads before.
     pub fn remember(&mut self, map: &BTreeMap<String, String>) {
         for (target, head) in self.targets.iter_mut().zip(&self.heads) {
-            let known = map.get(head).filter(|t| [REMARKS, IGNORE].contains(&t.as_str()) || TARGETS.iter().any(|c| c.name == **t));
+            let known = map
+                .get(head)
+                .filter(|t| [REMARKS, IGNORE].contains(&t.as_str()) || TARGETS.iter().any(|c| c.name == **t));
             if let Some(known) = known {
                 target.clone_from(known);
             }
@@ -285,7 +488,9 @@ impl Layout {
         let plain: Vec<&str> = column.split('.').filter(|p| p.parse::<usize>().is_err()).collect();
         let plain = plain.join(".");
         let place = self.targets.iter().position(|t| *t == plain);
-        let place = place.or_else(|| self.targets.iter().position(|t| plain.len() > 1 && t.starts_with(&format!("{plain}."))));
+        let place = place.or_else(|| {
+            self.targets.iter().position(|t| plain.len() > 1 && t.starts_with(&format!("{plain}.")))
+        });
         if let Some(head) = place.and_then(|n| self.heads.get(n)) {
             return head.clone();
         }
@@ -296,7 +501,8 @@ impl Layout {
 
 /// A head that is the name of a field would be taken for that field: remarks keep it apart.
 fn unique(head: &str) -> String {
-    let field = petition::KIND.field_named(head).is_some() || ["petitioner", "accused", "unit"].contains(&head);
+    let field =
+        petition::KIND.field_named(head).is_some() || ["petitioner", "accused", "unit"].contains(&head);
     if field { format!("{head}（列）") } else { head.to_owned() }
 }
 
@@ -311,7 +517,8 @@ fn join(object: &mut Map<String, Json>, name: &str, text: &str, head: Option<&st
 
 /// Several persons stand in one cell, one below the other or with marks between.
 fn persons(accused: &mut Vec<Map<String, Json>>, name: &str, text: &str) {
-    let split = |c: char| matches!(c, '\n' | '、' | ';' | '；') || (name == "name" && matches!(c, ',' | '，'));
+    let split =
+        |c: char| matches!(c, '\n' | '、' | ';' | '；') || (name == "name" && matches!(c, ',' | '，'));
     let parts: Vec<&str> = text.split(split).map(str::trim).filter(|p| !p.is_empty()).collect();
     let apart = name == "name" || parts.len() == accused.len();
     let parts = if apart { parts } else { vec![text] };
@@ -338,18 +545,24 @@ fn tidy(target: &str, text: &str) -> String {
 
 /// Ledgers have a title or a text; the other follows from it. A title never tells the petitioner.
 fn complete(flat: &mut Map<String, Json>, accused: &[Map<String, Json>]) {
-    let text = |flat: &Map<String, Json>, name: &str| flat.get(name).and_then(Json::as_str).map(str::to_owned);
+    let text =
+        |flat: &Map<String, Json>, name: &str| flat.get(name).and_then(Json::as_str).map(str::to_owned);
     match (text(flat, "title"), text(flat, "text")) {
         (Some(title), None) => {
             flat.insert("text".into(), Json::String(title));
         }
         (None, Some(_)) => {
             let first = accused.first();
-            let word = |name: &str| first.and_then(|a| a.get(name)).and_then(Json::as_str).unwrap_or_default();
+            let word =
+                |name: &str| first.and_then(|a| a.get(name)).and_then(Json::as_str).unwrap_or_default();
             let about = [word("org"), word("name")].concat();
             let place = text(flat, "place").or_else(|| text(flat, "accused_org")).unwrap_or_default();
             let about = if about.is_empty() { place } else { about };
-            let title = if about.is_empty() { "信访反映有关问题".to_owned() } else { format!("反映{about}有关问题") };
+            let title = if about.is_empty() {
+                "信访反映有关问题".to_owned()
+            } else {
+                format!("反映{about}有关问题")
+            };
             flat.insert("title".into(), Json::String(title.chars().take(limits::LINE_CHARS).collect()));
         }
         _ => {}
@@ -411,7 +624,9 @@ mod tests {
         let mut layout = Layout { targets: guess(&heads), heads, ..Layout::default() };
         layout.targets[7] = REMARKS.to_owned();
         let cells: Vec<String> =
-            ["20240305", "赵甲、钱乙", "河东村", "主任、会计", "虚报面积", "孙丙", "5万元", "x"].map(str::to_owned).to_vec();
+            ["20240305", "赵甲、钱乙", "河东村", "主任、会计", "虚报面积", "孙丙", "5万元", "x"]
+                .map(str::to_owned)
+                .to_vec();
         let object = Json::Object(layout.object(&cells));
         let want = serde_json::json!({
             "received": "2024-03-05", "title": "反映河东村赵甲有关问题", "text": "虚报面积", "金额": "5万元", "title（列）": "x",

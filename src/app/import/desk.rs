@@ -103,7 +103,11 @@ impl Job {
     /// Name of the file, or of the first of several.
     pub fn name(&self) -> String {
         let first = self.files.first().map_or("", |(f, _)| f.name.as_str());
-        if self.files.len() > 1 { format!("{first} 等 {} 个文件", self.files.len()) } else { first.to_owned() }
+        if self.files.len() > 1 {
+            format!("{first} 等 {} 个文件", self.files.len())
+        } else {
+            first.to_owned()
+        }
     }
 
     /// How far it is.
@@ -156,7 +160,10 @@ impl App {
         let desk = lock(&self.desk.0);
         let own = desk.get(token).filter(|j| j.account == actor.account);
         own.cloned().ok_or_else(|| {
-            Error::new(ErrorKind::Denied, "这次导入已经结束或不存在（系统重新启动后需重新上传）。请回到导入页面。")
+            Error::new(
+                ErrorKind::Denied,
+                "这次导入已经结束或不存在（系统重新启动后需重新上传）。请回到导入页面。",
+            )
         })
     }
 
@@ -176,7 +183,9 @@ impl App {
         }
         let mut state = lock(&job.state);
         if let Some(sheet) = state.sheets.get_mut(settings.sheet) {
-            let known = |t: &str| t == columns::REMARKS || t == columns::IGNORE || columns::TARGETS.iter().any(|c| c.name == t);
+            let known = |t: &str| {
+                t == columns::REMARKS || t == columns::IGNORE || columns::TARGETS.iter().any(|c| c.name == t)
+            };
             for (target, wanted) in sheet.layout.targets.iter_mut().zip(settings.targets) {
                 if known(&wanted) {
                     *target = wanted;
@@ -263,7 +272,8 @@ impl App {
     fn tidy_desk(&self, account: RecordId) -> Result<()> {
         let mut desk = lock(&self.desk.0);
         let now = self.now();
-        let mut own: Vec<_> = desk.iter().filter(|(_, j)| j.account == account).map(|(t, j)| (j.at, t.clone())).collect();
+        let mut own: Vec<_> =
+            desk.iter().filter(|(_, j)| j.account == account).map(|(t, j)| (j.at, t.clone())).collect();
         own.sort();
         let many = own.len().saturating_sub(limits::IMPORTS_WAITING - 1);
         let crowded: Vec<String> = own.into_iter().take(many).map(|(_, t)| t).collect();
@@ -311,14 +321,16 @@ impl App {
                 Ok(())
             }
             (What::Petitions, Some((file, format))) => {
-                let reader = Reader::start(Path::new(PROGRAM), *format, Box::new(self.store.read_blob(file)?))?;
+                let reader =
+                    Reader::start(Path::new(PROGRAM), *format, Box::new(self.store.read_blob(file)?))?;
                 let (mut sheets, totals, notes) = columns::look(reader)?;
                 for sheet in &mut sheets {
                     self.recall(actor, "", sheet)?;
                 }
                 let mut state = lock(&job.state);
                 let best = sheets.iter().zip(&totals).map(|(s, n)| (s.known(), *n)).enumerate();
-                state.chosen = best.max_by_key(|(n, rank)| (*rank, std::cmp::Reverse(*n))).map_or(0, |(n, _)| n);
+                state.chosen =
+                    best.max_by_key(|(n, rank)| (*rank, std::cmp::Reverse(*n))).map_or(0, |(n, _)| n);
                 (state.sheets, state.totals, state.notes) = (sheets, totals, notes);
                 Ok(())
             }
@@ -335,7 +347,8 @@ impl App {
         for old in self.list(actor, &batch::KIND, &input)?.rows {
             let map: BTreeMap<String, String> =
                 serde_json::from_str(old.fields.text(batch::tag::MAPPING)).unwrap_or_default();
-            let same = !map.is_empty() && sheet.layout.heads.iter().all(|h| h.is_empty() || map.contains_key(h));
+            let same =
+                !map.is_empty() && sheet.layout.heads.iter().all(|h| h.is_empty() || map.contains_key(h));
             if same || (!source.is_empty() && old.fields.text(batch::tag::SOURCE) == source) {
                 sheet.layout.remember(&map);
                 return Ok(());
@@ -344,18 +357,14 @@ impl App {
         Ok(())
     }
 
-    fn run_job(
-        &self,
-        actor: &Actor,
-        job: &Job,
-        dry_run: bool,
-        watch: super::Watch<'_>,
-    ) -> Result<Summary> {
+    fn run_job(&self, actor: &Actor, job: &Job, dry_run: bool, watch: super::Watch<'_>) -> Result<Summary> {
         let state = job.state();
         let unit = Some(state.unit.clone()).filter(|u| !u.is_empty());
         let mut options =
             Options { unit, dry_run, file: job.name(), source: state.source.clone(), ..Options::default() };
-        let Some((file, format)) = job.files.first() else { return Err(Error::invalid("请选择要导入的文件。")) };
+        let Some((file, format)) = job.files.first() else {
+            return Err(Error::invalid("请选择要导入的文件。"));
+        };
         if *format == Format::Jsonl {
             let (map, mut input) = (BTreeMap::new(), BufReader::new(self.store.read_blob(file)?));
             return self.import(actor, job.what, &mut source::jsonl(&mut input, &map), &options, watch);
@@ -385,7 +394,9 @@ pub fn fitting(what: What, format: Option<Format>, files: usize) -> Result<Forma
 fn expected(what: What) -> &'static str {
     match what {
         What::Petitions => "请选择一个台账文件：xlsx、xls、csv 或 jsonl。",
-        What::Regulations => "请选择法规文件：docx、md、txt、html、pdf（可多选），或一个 jsonl。旧的 doc 文件请先另存为 docx。",
+        What::Regulations => {
+            "请选择法规文件：docx、md、txt、html、pdf（可多选），或一个 jsonl。旧的 doc 文件请先另存为 docx。"
+        }
     }
 }
 
@@ -418,7 +429,9 @@ fn count_lines(mut input: impl Read) -> Result<u64> {
 }
 
 /// Items of a document that are blocks, and what else the reader said.
-pub(super) fn blocks(reader: impl Iterator<Item = Result<Item>>) -> Result<(Vec<foreign::Block>, Vec<String>)> {
+pub(super) fn blocks(
+    reader: impl Iterator<Item = Result<Item>>,
+) -> Result<(Vec<foreign::Block>, Vec<String>)> {
     let (mut blocks, mut notes) = (Vec::new(), Vec::new());
     for item in reader {
         match item? {

@@ -21,7 +21,8 @@ pub(super) fn disagreements(fields: &Fields) -> Problems {
     let body = folded(fields.text(petition::tag::TEXT));
     let mut found = Problems::new();
     for (n, person) in fields.rows(petition::tag::ACCUSED).iter().enumerate() {
-        let (name, org) = (folded(person.text(petition::accused::NAME)), folded(person.text(petition::accused::ORG)));
+        let (name, org) =
+            (folded(person.text(petition::accused::NAME)), folded(person.text(petition::accused::ORG)));
         if names_another(&body, &name) {
             found.push(mark("accused.name", &format!("第{}名被检举控告人的姓名与内容中的写法不同", n + 1)));
         }
@@ -51,7 +52,8 @@ fn names_another(body: &str, name: &str) -> bool {
 }
 
 /// What units end with, and how many characters before that tell one from another.
-const UNIT_ENDS: &[&str] = &["村", "社区", "街道", "镇", "乡", "局", "所", "站", "中心", "小学", "中学", "医院", "公司", "合作社"];
+const UNIT_ENDS: &[&str] =
+    &["村", "社区", "街道", "镇", "乡", "局", "所", "站", "中心", "小学", "中学", "医院", "公司", "合作社"];
 const UNIT_CHARS: usize = 2;
 
 /// The text does not have the unit, but another one of its sort.
@@ -71,7 +73,9 @@ fn names_other_unit(body: &str, org: &str) -> bool {
     };
     let own = before(org.trim_end_matches(end));
     let told: Vec<String> = body.match_indices(end).map(|(at, _)| before(&body[..at])).collect();
-    let is_name = |t: &String| t.chars().count() == UNIT_CHARS && t.chars().all(|c| ('\u{4e00}'..='\u{9fff}').contains(&c));
+    let is_name = |t: &String| {
+        t.chars().count() == UNIT_CHARS && t.chars().all(|c| ('\u{4e00}'..='\u{9fff}').contains(&c))
+    };
     told.iter().any(is_name) && !told.contains(&own) && own.chars().count() == UNIT_CHARS
 }
 

@@ -178,9 +178,9 @@ impl App {
         let typed = (reason.to_owned(), String::new());
         self.advance(actor, kind, (*id, record.version), undo, typed).map_err(|e| match e {
             SaveError::Failed(error) => error,
-            SaveError::Problems(problems) => {
-                Error::invalid(problems.into_iter().map(|(_, message)| message).collect::<Vec<_>>().join("；"))
-            }
+            SaveError::Problems(problems) => Error::invalid(
+                problems.into_iter().map(|(_, message)| message).collect::<Vec<_>>().join("；"),
+            ),
             SaveError::Gate | SaveError::Stale(_) => Error::invalid("这一批已经撤销过，或刚被别人修改。"),
         })?;
         let count = |tag| u64::try_from(record.fields.int(tag)).unwrap_or(0);
@@ -295,11 +295,18 @@ impl Run<'_> {
         Ok(summary)
     }
 
-    fn store_chunk(&self, batch: RecordId, chunk: Chunk, label: &source::Label, mut sum: Summary) -> Result<Summary> {
+    fn store_chunk(
+        &self,
+        batch: RecordId,
+        chunk: Chunk,
+        label: &source::Label,
+        mut sum: Summary,
+    ) -> Result<Summary> {
         if chunk.is_empty() {
             return Ok(sum);
         }
-        let (kind, actor, dry_run, label) = (self.what.kind(), self.actor.clone(), self.dry_run, label.clone());
+        let (kind, actor, dry_run, label) =
+            (self.what.kind(), self.actor.clone(), self.dry_run, label.clone());
         self.app.store.submit(move |txn| {
             let live = super::record::live(txn, &actor)?;
             if live.scope(kind, Right::Create) == Scope::Nothing {

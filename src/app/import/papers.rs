@@ -6,8 +6,8 @@ use super::desk::{self, Job};
 use super::source::{Source, SourceRow};
 use crate::app::{App, lock};
 use crate::base::{Error, Result, limits};
-use crate::foreign::statute::{self, Statute};
 use crate::foreign::Reader;
+use crate::foreign::statute::{self, Statute};
 
 /// One document.
 #[derive(Clone, Debug, Default)]
@@ -56,9 +56,12 @@ impl App {
         let paper = state.papers.get_mut(place).ok_or_else(Error::denied)?;
         paper.left_out = correction.leave_out;
         let statute = &mut paper.statute;
-        if !correction.text.trim().is_empty() && correction.text.replace("\r\n", "\n") != statute::text(statute) {
+        if !correction.text.trim().is_empty()
+            && correction.text.replace("\r\n", "\n") != statute::text(statute)
+        {
             let again = statute::recognise(&statute::lines(&correction.text));
-            (statute.articles, statute.preamble, statute.remarks) = (again.articles, again.preamble, again.remarks);
+            (statute.articles, statute.preamble, statute.remarks) =
+                (again.articles, again.preamble, again.remarks);
             paper.problem.clear();
         }
         for (name, value) in correction.cover {

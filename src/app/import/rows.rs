@@ -54,7 +54,12 @@ fn take(object: &mut Map<String, Json>, key: &str) -> String {
 }
 
 /// A petition from its row.
-pub(super) fn petition_row(line: u64, mut object: Map<String, Json>, unit: RecordId, directory: &Directory) -> RowResult {
+pub(super) fn petition_row(
+    line: u64,
+    mut object: Map<String, Json>,
+    unit: RecordId,
+    directory: &Directory,
+) -> RowResult {
     let mut raw = Raw::new();
     let unit = match take(&mut object, "unit") {
         name if name.trim().is_empty() => unit,
@@ -96,7 +101,9 @@ fn petitioner(object: &mut Map<String, Json>, raw: &mut Raw) -> std::result::Res
     let person = match object.remove("petitioner") {
         None | Some(Json::Null) => return Ok(()),
         Some(Json::Object(person)) => person,
-        Some(_) => return Err(vec![("petitioner".into(), "检举控告人应为对象（name、phone、address……）。".into())]),
+        Some(_) => {
+            return Err(vec![("petitioner".into(), "检举控告人应为对象（name、phone、address……）。".into())]);
+        }
     };
     let mut other = Vec::new();
     for (key, value) in person {
@@ -126,7 +133,8 @@ fn accused(
     raw: &mut Raw,
     remarks: &mut Vec<String>,
 ) -> std::result::Result<(), Problems> {
-    let wrong = || vec![("accused".into(), "被检举控告人应为数组，每人一个对象（name、org、post、rank）。".into())];
+    let wrong =
+        || vec![("accused".into(), "被检举控告人应为数组，每人一个对象（name、org、post、rank）。".into())];
     let persons = match object.remove("accused") {
         None | Some(Json::Null) => return Ok(()),
         Some(Json::Array(persons)) => persons,

@@ -113,10 +113,14 @@ fn read_line(input: &mut dyn BufRead, bytes: &mut Vec<u8>) -> Result<bool> {
     Ok(read > 0)
 }
 
-fn parse_line(bytes: &[u8], map: &BTreeMap<String, String>) -> std::result::Result<Map<String, Json>, Problems> {
+fn parse_line(
+    bytes: &[u8],
+    map: &BTreeMap<String, String>,
+) -> std::result::Result<Map<String, Json>, Problems> {
     let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
-    let object: Map<String, Json> = serde_json::from_slice(bytes)
-        .map_err(|_| vec![("".to_owned(), "这一行不是 JSON 对象，请检查文件是否为 UTF-8 编码的 JSONL。".to_owned())])?;
+    let object: Map<String, Json> = serde_json::from_slice(bytes).map_err(|_| {
+        vec![("".to_owned(), "这一行不是 JSON 对象，请检查文件是否为 UTF-8 编码的 JSONL。".to_owned())]
+    })?;
     let rename = |key: String| map.get(&key).cloned().unwrap_or(key);
     Ok(object.into_iter().map(|(k, v)| (rename(k), v)).collect())
 }

@@ -54,7 +54,8 @@ pub(super) struct Numbering {
     styles: HashMap<String, StyleOf>,
     lists: HashMap<String, List>,
     definitions: HashMap<String, Definition>,
-    used: HashSet<String>,
+    /// Lists and levels that began anew already.
+    used: HashSet<(String, usize)>,
 }
 
 impl Default for Level {
@@ -152,17 +153,15 @@ impl Numbering {
         };
         let Some(list) = self.lists.get(&id) else { return String::new() };
         let definition = self.resolve(&list.definition);
-        let starts = if self.used.insert(id) { list.starts.clone() } else { Vec::new() };
+        let starts = list.starts.clone();
         let Some(definition) = self.definitions.get_mut(&definition) else { return String::new() };
         let by_style = || definition.levels.iter().position(|l| !l.style.is_empty() && l.style == style);
         let level = deep.or_else(by_style).unwrap_or(0);
-        for (at, start) in starts.into_iter().filter(|(at, _)| *at < LEVELS) {
-            definition.counters[at] = start.checked_sub(1);
-            if start == 0 {
-                definition.counters[at] = None;
-            }
+        let start = starts.iter().find(|(at, _)| *at == level).map(|(_, start)| *start);
+        if start.is_some() && self.used.insert((id, level)) {
+            definition.restart(level);
         }
-        definition.count(level)
+        definition.count(level, start)
     }
 
     /// The definition that a link by style leads to.
@@ -212,12 +211,17 @@ impl Level {
 }
 
 impl Definition {
-    /// Counts a paragraph of `level` and shows its number.
-    fn count(&mut self, level: usize) -> String {
+    /// The next paragraph of `level` is the first again.
+    fn restart(&mut self, level: usize) {
+        self.counters.get_mut(level).into_iter().for_each(|c| *c = None);
+    }
+
+    /// Counts a paragraph of `level` and shows its number; the list it is in may start at another than the first.
+    fn count(&mut self, level: usize, start: Option<u32>) -> String {
         let Some(own) = self.levels.get(level).filter(|_| level < LEVELS).cloned() else {
             return String::new();
         };
-        let next = self.counters[level].map_or(own.start, |n| n.saturating_add(1));
+        let next = self.counters[level].map_or(start.unwrap_or(own.start), |n| n.saturating_add(1));
         self.counters[level] = Some(next);
         for (at, below) in self.levels.iter().enumerate().skip(level + 1).take(LEVELS) {
             if at < LEVELS && below.restart.is_none_or(|r| level < r) {

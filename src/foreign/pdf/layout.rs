@@ -14,6 +14,8 @@ const EARLY: f64 = 2.2;
 const INDENTED: f64 = 1.2;
 /// So much more room than usual between two lines is a new paragraph.
 const ROOM: f64 = 1.4;
+/// Lines further apart than this many characters are no lines of one paragraph.
+const WIDEST: f64 = 2.7;
 /// Pages on which a line must stand to be a header or footer.
 const REPEATED: usize = 3;
 
@@ -89,8 +91,10 @@ pub(super) fn paragraphs(mut pages: Vec<Vec<Line>>) -> Vec<String> {
     }
     let mut paragraphs: Vec<String> = Vec::new();
     let mut before: Option<(Line, Margins)> = None;
-    for page in pages.iter().filter(|p| !p.is_empty()) {
-        let margins = Margins::of(page);
+    pages.retain(|p| !p.is_empty());
+    let usual = Margins::usual(&pages);
+    for page in &pages {
+        let margins = Margins::of(page).within(usual);
         for (n, line) in page.iter().enumerate() {
             let goes_on = before.as_ref().is_some_and(|(last, m)| continues(last, m, line, &margins, n == 0));
             match paragraphs.last_mut().filter(|_| goes_on) {
@@ -122,13 +126,29 @@ impl Margins {
     }
 }
 
+impl Margins {
+    /// The margins of most pages: the last page, or one of a few words, does not show them.
+    fn usual(pages: &[Vec<Line>]) -> (f64, f64) {
+        let of = |pick: fn(Margins) -> f64, third: usize| {
+            let mut all: Vec<f64> = pages.iter().map(|p| pick(Self::of(p))).collect();
+            all.sort_by(f64::total_cmp);
+            all.get(all.len() * third / 3).copied().unwrap_or_default()
+        };
+        (of(|m| m.left, 1), of(|m| m.right, 2))
+    }
+
+    fn within(self, (left, right): (f64, f64)) -> Self {
+        Self { left: self.left.min(left), right: self.right.max(right), step: self.step }
+    }
+}
+
 fn continues(last: &Line, around: &Margins, line: &Line, margins: &Margins, new_page: bool) -> bool {
     const ENDS: &[char] = &['。', '；', '：', '！', '？', '”', ';', ':', '）'];
     let em = last.size.max(line.size);
     let sizes = (last.size - line.size).abs() < 0.15 * em;
     let full = last.end > around.right - EARLY * em;
     let flush = line.x < margins.left + INDENTED * em;
-    let near = new_page || last.y - line.y < ROOM * margins.step.max(em);
+    let near = new_page || last.y - line.y < ROOM * margins.step.max(em).min(WIDEST * em);
     let begins = last.text.ends_with(ENDS) && statute::begins(&line.text);
     sizes && full && flush && near && !begins
 }

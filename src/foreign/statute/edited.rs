@@ -16,8 +16,8 @@
 //! 　　Its second paragraph, indented.
 //! ```
 //!
-//! What must hold: only lines that are not indented can begin a chapter, an article, an item or an attachment, and there
-//! they always do. So no guessing is needed, and reading gives back what was written.
+//! What must hold: only lines that are not indented can begin a chapter, an article, an item or an attachment, and
+//! there they always do. So no guessing is needed, and reading gives back what was written.
 
 use super::mark::{Mark, mark};
 use super::{Body, Statute, components, tidy};
@@ -53,7 +53,8 @@ pub fn text(statute: &Statute) -> String {
     let mut before = Vec::new();
     for article in &statute.articles {
         out.push('\n');
-        let path = if article.chapter.is_empty() { Vec::new() } else { components(&article.chapter, articled) };
+        let path =
+            if article.chapter.is_empty() { Vec::new() } else { components(&article.chapter, articled) };
         for name in &path[changed(&before, &path)..] {
             out += &format!("{name}\n");
         }

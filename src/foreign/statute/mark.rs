@@ -75,7 +75,8 @@ pub(super) fn bare_chapter(line: &str) -> Option<&'static str> {
 }
 
 fn ordinal(text: &str) -> Option<Mark<'_>> {
-    let (digits, rest) = numeral(text)?;
+    let (digits, rest) = numeral(text, 2)?;
+    let rest = rest.trim_start();
     let number = chinese_or_arabic(&digits)?;
     for (unit, level) in [("分编", 1), ("编", 0), ("章", 2), ("节", 3)] {
         if let Some(name) = rest.strip_prefix(unit) {
@@ -85,7 +86,7 @@ fn ordinal(text: &str) -> Option<Mark<'_>> {
     let rest = rest.strip_prefix('条')?;
     let mut no = format!("第{}条", chinese(&digits, number));
     let (mut sub, mut rest) = (0, rest);
-    if let Some((digits, behind)) = rest.trim_start().strip_prefix('之').and_then(numeral)
+    if let Some((digits, behind)) = rest.trim_start().strip_prefix('之').and_then(|r| numeral(r, 0))
         && let Some(value) = chinese_or_arabic(&digits)
     {
         no = format!("{no}之{}", chinese(&digits, value));
@@ -97,14 +98,15 @@ fn ordinal(text: &str) -> Option<Mark<'_>> {
     Some(Mark::Article { no, number: (number, sub), spaced, rest })
 }
 
-/// The digits of one script at the start of a text, blanks left out, and what follows behind blanks.
-fn numeral(text: &str) -> Option<(String, &str)> {
+/// The digits at the start of a text, with at most so many blanks before and between them, and what follows. Behind
+/// 之 there are none: 第二十条之一　三人以上 is no 第二十条之一三.
+fn numeral(text: &str, most: usize) -> Option<(String, &str)> {
     let mut digits = String::new();
     let mut end = 0;
     let mut blanks = 0;
     for (at, c) in text.char_indices() {
         let narrow = half_width(c);
-        if c.is_whitespace() && blanks < 2 {
+        if c.is_whitespace() && blanks < most {
             blanks += 1;
         } else if narrow.is_ascii_digit() || is_chinese_digit(c) {
             digits.push(narrow);
@@ -116,12 +118,12 @@ fn numeral(text: &str) -> Option<(String, &str)> {
             return None;
         }
     }
-    (!digits.is_empty()).then(|| (digits, text[end..].trim_start()))
+    (!digits.is_empty()).then(|| (digits, &text[end..]))
 }
 
 /// A numeral and a closing bracket, as behind the opening one of （一）.
 pub(super) fn is_listed(text: &str) -> bool {
-    numeral(text).is_some_and(|(_, rest)| rest.starts_with(['）', ')']))
+    numeral(text, 1).is_some_and(|(_, rest)| rest.trim_start().starts_with(['）', ')']))
 }
 
 /// The value of digits of either script.
@@ -157,12 +159,16 @@ fn chapter<'a>(number: &str, level: u8, name: &str) -> Option<Mark<'a>> {
 
 /// A line of a table of contents without its dots and page.
 pub(super) fn cut_leader(line: &str) -> &str {
-    let bare = line.trim_end_matches(|c: char| c.is_ascii_digit() || c.is_whitespace());
-    let dots = bare.trim_end_matches(['.', '…', '·', '．', '—', '-', '_', ' ']);
-    if bare.len() - dots.len() >= 3 && (bare.len() < line.len() || bare.ends_with(['.', '…', '·'])) {
-        return dots.trim_end();
+    let mut line = line;
+    loop {
+        let bare = line.trim_end_matches(|c: char| c.is_ascii_digit() || c.is_whitespace());
+        let dots = bare.trim_end_matches(['.', '…', '·', '．', '—', '-', '_', ' ']);
+        let leads = bare.len() - dots.len() >= 3 && (bare.len() < line.len() || bare.ends_with(['.', '…', '·']));
+        if !leads {
+            return line;
+        }
+        line = dots.trim_end();
     }
-    line
 }
 
 /// 总　则 as 总则: blanks between single characters of a name that has only such.

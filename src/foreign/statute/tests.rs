@@ -211,6 +211,13 @@ fn a_person_can_correct_what_was_recognised() {
     assert_eq!(again.articles[1].text, s.articles[1].text);
 }
 
+#[test]
+fn a_number_ends_where_its_text_begins() {
+    let s = read_text("样例法\n第二十条之一　三人以上的。\n第 二十 一 条 四人的。\n第二十一条\n之一的。");
+    let texts: Vec<_> = s.articles.iter().map(|a| a.text.as_str()).collect();
+    assert_eq!(texts, ["第二十条之一 三人以上的。", "第二十一条 四人的。", "第二十一条\n之一的。"]);
+}
+
 /// Lines as documents have them, in any order.
 fn a_line() -> impl Strategy<Value = String> {
     let number = prop_oneof![
@@ -266,7 +273,11 @@ fn a_line() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, rng_seed: proptest::test_runner::RngSeed::Fixed(7), ..ProptestConfig::with_cases(2_000) })]
+    #![proptest_config(ProptestConfig {
+        failure_persistence: None,
+        rng_seed: proptest::test_runner::RngSeed::Fixed(7),
+        ..ProptestConfig::with_cases(3_000)
+    })]
 
     #[test]
     fn reading_back_the_form_for_corrections_changes_nothing(rows in prop::collection::vec(a_line(), 0..14)) {
@@ -280,6 +291,32 @@ proptest! {
         let s = read_text(&rows.join("\n"));
         let count = |t: &str| t.chars().filter(|c| "甲乙丙。".contains(*c)).count();
         let kept: usize = s.articles.iter().map(|a| count(&a.text) + count(&a.chapter)).sum();
-        prop_assert!(kept + count(&s.title) + count(&s.preamble) + count(&s.number) + count(&s.issuer) >= rows.iter().map(|r| count(r)).sum());
+        let cover = [&s.title, &s.preamble, &s.number, &s.issuer].map(|text| count(text)).iter().sum::<usize>();
+        prop_assert!(kept + cover >= rows.iter().map(|r| count(r)).sum());
     }
+}
+
+/// As many lines as a reader may say; what took a pass for each of them would not end.
+#[test]
+fn documents_at_their_bounds_are_read_in_one_pass() {
+    let piece = [
+        "第一条 甲",
+        "第一章",
+        "“第三条：“",
+        "附件",
+        "2020年年年令令〔〔",
+        "一、",
+        "关于印发",
+        "（2020年1月1日",
+        "甲",
+        "目录",
+        "第一章 ……3",
+    ];
+    for line in piece {
+        let text = format!("{line}\n").repeat(crate::base::limits::DOCUMENT_BLOCKS / 2);
+        let s = read_text(&text);
+        assert!(s.remarks.len() <= crate::base::limits::STATUTE_REMARKS, "{line}");
+    }
+    let s = read_text(&"“第一章 ……3令年〔第一条之".repeat(100_000));
+    assert!(!s.preamble.is_empty() || !s.title.is_empty());
 }

@@ -85,7 +85,8 @@ fn asked(call: &Call) -> Result<What> {
         "" => call.asked("what"),
         typed => typed.to_owned(),
     };
-    let may = |what: What| call.live().is_ok_and(|l| l.actor.scope(what.kind(), Right::Create) > Scope::Nothing);
+    let may =
+        |what: What| call.live().is_ok_and(|l| l.actor.scope(what.kind(), Right::Create) > Scope::Nothing);
     let both = [What::Petitions, What::Regulations];
     let chosen = both.into_iter().find(|w| w.kind().name == wanted && may(*w));
     chosen.or_else(|| both.into_iter().find(|w| may(*w))).ok_or_else(Error::denied)
@@ -141,31 +142,39 @@ fn choose_page(call: &Call, problem: Option<&str>) -> Result<Markup> {
             true,
         ),
     };
-    view::framed(&call.app, live, outline, html! {
-        form.form method="post" action="/import" enctype="multipart/form-data" {
-            (view::hidden(live))
-            input type="hidden" name="what" value=(what.kind().name);
-            input type="hidden" name=(TEXT_ENDS) value="1";
-            fieldset {
-                legend { "选择文件" }
-                div.field.wide {
-                    label for="f-file" { "文件" }
-                    input #f-file type="file" name="file" accept=(accept) multiple[many] required autofocus
-                        aria-describedby="f-file-h";
-                    p.help #f-file-h { (help) }
+    view::framed(
+        &call.app,
+        live,
+        outline,
+        html! {
+            form.form method="post" action="/import" enctype="multipart/form-data" {
+                (view::hidden(live))
+                input type="hidden" name="what" value=(what.kind().name);
+                input type="hidden" name=(TEXT_ENDS) value="1";
+                fieldset {
+                    legend { "选择文件" }
+                    div.field.wide {
+                        label for="f-file" { "文件" }
+                        input #f-file type="file" name="file" accept=(accept) multiple[many] required autofocus
+                            aria-describedby="f-file-h";
+                        p.help #f-file-h { (help) }
+                    }
+                }
+                div.form-bar { button.btn.btn-primary type="submit" accesskey="s" { "上传并查看" } }
+            }
+            @if !jobs.is_empty() {
+                section.section {
+                    h2 { "未完成的导入" span.count { (jobs.len()) } }
+                    ul.lines { @for (token, job) in &jobs {
+                        li {
+                        a.grow href=(format!("/import/{token}")) { (job.name()) }
+                        span { (stage_word(&job.state().stage)) }
+                    }
+                    } }
                 }
             }
-            div.form-bar { button.btn.btn-primary type="submit" accesskey="s" { "上传并查看" } }
-        }
-        @if !jobs.is_empty() {
-            section.section {
-                h2 { "未完成的导入" span.count { (jobs.len()) } }
-                ul.lines { @for (token, job) in &jobs {
-                    li { a.grow href=(format!("/import/{token}")) { (job.name()) } span { (stage_word(&job.state().stage)) } }
-                } }
-            }
-        }
-    })
+        },
+    )
 }
 
 fn stage_word(stage: &Stage) -> &'static str {
@@ -213,7 +222,12 @@ fn running(live: &crate::app::session::Live, token: &str, dry_run: bool, at: (u6
     let rate = done / seconds;
     let left = total.saturating_sub(done).checked_div(rate);
     let left = left.map_or(String::new(), |s| format!(" · 约剩 {s} 秒"));
-    let words = format!("{} / {} 行 · 每秒 {} 行{left}", layout::grouped(done), layout::grouped(total), layout::grouped(rate));
+    let words = format!(
+        "{} / {} 行 · 每秒 {} 行{left}",
+        layout::grouped(done),
+        layout::grouped(total),
+        layout::grouped(rate)
+    );
     html! {
         (refresh())
         section.section {

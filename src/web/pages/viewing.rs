@@ -1,5 +1,5 @@
-//! An attachment looked at in the page: the picture or document with the way to the next one, and its bytes under a policy
-//! of their own. What can be looked at is decided by `app`; everything else stays a download.
+//! An attachment looked at in the page: the picture or document with the way to the next one, and its bytes under
+//! a policy of their own. What can be looked at is decided by `app`; everything else stays a download.
 
 use maud::{Markup, html};
 

@@ -54,35 +54,40 @@ pub(super) fn page(call: &Call, job: &Job, place: usize, problem: Option<&str>) 
         "" => statute::text(&paper.statute),
         typed => typed.to_owned(),
     };
-    view::framed(&call.app, live, outline, html! {
-        @for remark in &paper.statute.remarks { (layout::notice(NoticeKind::Warn, remark)) }
-        form.form method="post" action=(back) {
-            (view::hidden(live))
-            input type="hidden" name="paper" value=(place);
-            fieldset {
-                legend { "基本信息" }
-                div.fields { @for name in COVER { (cover(name, paper)) } }
-                label.check {
-                    input type="checkbox" name="leave_out" value="1" checked[paper.left_out];
-                    " 不导入这一份"
+    view::framed(
+        &call.app,
+        live,
+        outline,
+        html! {
+            @for remark in &paper.statute.remarks { (layout::notice(NoticeKind::Warn, remark)) }
+            form.form method="post" action=(back) {
+                (view::hidden(live))
+                input type="hidden" name="paper" value=(place);
+                fieldset {
+                    legend { "基本信息" }
+                    div.fields { @for name in COVER { (cover(name, paper)) } }
+                    label.check {
+                        input type="checkbox" name="leave_out" value="1" checked[paper.left_out];
+                        " 不导入这一份"
+                    }
+                }
+                fieldset {
+                    legend { "正文（" (paper.statute.articles.len()) " 条）" }
+                    div.field.wide {
+                        label for="f-text" { "章、节、条各从一行开始；改动后按保存重新识别" }
+                        textarea #f-text name="text" rows="24" { "\n" (text) }
+                    }
+                }
+                div.form-bar {
+                    button.btn.btn-primary type="submit" name="do" value="correct" accesskey="s" { "保存" }
+                    @if place + 1 < state.papers.len() {
+                        button.btn type="submit" name="next" value="1" { "保存并看下一份" }
+                    }
+                    a.btn.btn-link href=(back) { "返回" }
                 }
             }
-            fieldset {
-                legend { "正文（" (paper.statute.articles.len()) " 条）" }
-                div.field.wide {
-                    label for="f-text" { "章、节、条各从一行开始；改动后按保存重新识别" }
-                    textarea #f-text name="text" rows="24" { "\n" (text) }
-                }
-            }
-            div.form-bar {
-                button.btn.btn-primary type="submit" name="do" value="correct" accesskey="s" { "保存" }
-                @if place + 1 < state.papers.len() {
-                    button.btn type="submit" name="next" value="1" { "保存并看下一份" }
-                }
-                a.btn.btn-link href=(back) { "返回" }
-            }
-        }
-    })
+        },
+    )
 }
 
 fn cover(name: &str, paper: &Paper) -> Markup {
@@ -115,10 +120,16 @@ pub(super) fn correct(call: &Call, job: &Job) -> Result<Reply> {
         Ok(()) => {
             let token = call.param("token");
             let next = !call.typed("next").is_empty();
-            let to = if next { format!("/import/{token}?paper={}", place + 1) } else { format!("/import/{token}") };
+            let to = if next {
+                format!("/import/{token}?paper={}", place + 1)
+            } else {
+                format!("/import/{token}")
+            };
             Ok(Reply::Redirect(to))
         }
-        Err(e) if e.kind() == ErrorKind::Invalid => page(call, job, place, Some(e.public())).map(Reply::again),
+        Err(e) if e.kind() == ErrorKind::Invalid => {
+            page(call, job, place, Some(e.public())).map(Reply::again)
+        }
         Err(e) => Err(e),
     }
 }

@@ -11,7 +11,11 @@ pub(super) fn checked(token: &str, summary: &Summary) -> Markup {
     let words = if good {
         format!("预检通过：{} 行都可以导入。", layout::grouped(summary.created))
     } else {
-        format!("预检：{} 行可以导入，{} 行有问题，不会导入。", layout::grouped(summary.created), layout::grouped(summary.failed))
+        format!(
+            "预检：{} 行可以导入，{} 行有问题，不会导入。",
+            layout::grouped(summary.created),
+            layout::grouped(summary.failed)
+        )
     };
     html! {
         (layout::notice(if good { NoticeKind::Ok } else { NoticeKind::Warn }, &words))

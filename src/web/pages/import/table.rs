@@ -22,6 +22,7 @@ pub(super) fn settings(call: &Call, job: &Job, state: &State) -> Result<Markup> 
     let actor = &call.live()?.actor;
     let wide = actor.scope(job.what.kind(), Right::Create) == Scope::County;
     let units = directory.units.iter().filter(|u| u.open && (wide || u.id == actor.unit));
+    let sheets = state.sheets.iter().zip(&state.totals);
     Ok(html! {
         fieldset {
             legend { "导入设置" }
@@ -34,12 +35,13 @@ pub(super) fn settings(call: &Call, job: &Job, state: &State) -> Result<Markup> 
                     }
                 }
                 div.field { label for="f-source" { (batch::KIND.field(batch::tag::SOURCE).map_or("来源", |f| f.label)) }
-                    input #f-source name="source" value=(state.source) aria-describedby="f-source-h" placeholder="如：官渡镇台账";
+                    input #f-source name="source" value=(state.source) placeholder="如：官渡镇台账"
+                        aria-describedby="f-source-h";
                     p.help #f-source-h { "同一来源、同样的列再次导入时，自动沿用这次的列对照" }
                 }
                 @if state.sheets.len() > 1 {
                     div.field { label for="f-sheet" { "工作表" }
-                        select #f-sheet name="sheet" { @for (n, (sheet, total)) in state.sheets.iter().zip(&state.totals).enumerate() {
+                        select #f-sheet name="sheet" { @for (n, (sheet, total)) in sheets.clone().enumerate() {
                             option value=(n) selected[n == state.chosen] { (sheet.layout.sheet) "（" (total) " 行）" }
                         } }
                         p.help { button.btn.btn-small type="submit" name="do" value="save" { "切换工作表" } }
@@ -66,7 +68,7 @@ pub(super) fn columns(state: &State) -> Markup {
             h2 { "列对照" span.count { (layout::grouped(total)) " 行" } }
             p.help { "表头在第 " (layout.head_row) " 行。可能涉及检举控告人的列只进入密封的身份部分，不在这里显示内容。" }
             div.table-wrap { table.list {
-                thead { tr { th scope="col" { "列" } th scope="col" { "表头" } th scope="col" { "内容举例" } th scope="col" { "导入为" } } }
+                thead { tr { @for head in ["列", "表头", "内容举例", "导入为"] { th scope="col" { (head) } } } }
                 tbody { @for n in 0..width {
                     @let target = layout.targets.get(n).map_or(REMARKS, String::as_str);
                     tr {

@@ -278,8 +278,9 @@ struct Row {
 /// The place of a row in an order: the smaller, the earlier.
 fn rank(order: Order, row: &Row) -> u32 {
     match order {
-        // Scores are positive, and the bits of positive floats sort like the floats.
-        Order::Relevance => !row.score.max(0.0).to_bits(),
+        // Scores are positive, and the bits of positive floats sort like the floats. The low bits are dropped: what
+        // differs by less than one part in a hundred thousand is equal, and comes by id.
+        Order::Relevance => !(row.score.max(0.0).to_bits() >> 6),
         Order::Newest => !row.day,
         Order::Oldest => row.day.wrapping_sub(1),
     }

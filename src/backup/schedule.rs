@@ -256,7 +256,8 @@ impl State {
         let due = schedule.last_due(now)?;
         let believed = |mark: &i64| *mark <= now.0.saturating_add(BELIEVED_AHEAD_MS);
         let marks = self.served.iter().copied().chain([schedule.since]).filter(believed);
-        let done = self.served.contains(&due.0) || self.tries(due) >= TRIES || marks.max() >= Some(due.0);
+        // What is due is not ahead of now, so a mark of its own is always believed.
+        let done = self.tries(due) >= TRIES || marks.max() >= Some(due.0);
         (!done).then_some(due)
     }
 

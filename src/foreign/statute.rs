@@ -450,7 +450,8 @@ impl Body {
             match self.articles.last_mut() {
                 Some(a) => {
                     // The text of an article may stand below its number.
-                    let bare = a.text.len() == a.no.len() && a.no.starts_with('第') && !line.starts_with('之');
+                    let bare =
+                        a.text.len() == a.no.len() && a.no.starts_with('第') && !line.starts_with('之');
                     a.text.push(if bare { ' ' } else { '\n' });
                     a.text.push_str(line);
                 }

@@ -1,4 +1,5 @@
-//! Documents made to harm their reader: each ends in an error that says what to do, or is read; never in silence.
+//! Documents made to harm their reader: each ends in an error that says what to do, or is read; never in
+//! silence.
 //!
 //! Everything goes through the program's own child. Spoilt bytes are drawn from a fixed seed.
 
@@ -89,8 +90,8 @@ fn word_documents() {
         Format::Docx,
         body(&format!("{}{}", "<w:del>".repeat(200_000), "</w:p>".repeat(300_000))),
     );
-    let lol = "<!DOCTYPE a [<!ENTITY a \"ha\"><!ENTITY b \"&a;&a;&a;&a;&a;&a;&a;&a;\">\
-         <!ENTITY c \"&b;&b;&b;&b;&b;&b;&b;\">]>";
+    let lol = "<!DOCTYPE a [<!ENTITY a \"ha\"><!ENTITY b \"&a;&a;&a;&a;&a;&a;&a;&a;\"><!ENTITY c \"&b;&b;\
+        &b;&b;&b;&b;&b;\">]>";
     let text = "<w:p><w:r><w:t>甲&c;&c;&lt;</w:t></w:r></w:p>";
     let (items, _) = outcome(Format::Docx, package(&format!("{lol}{OPEN}{text}</w:body></w:document>")));
     let said: String = items
@@ -104,19 +105,20 @@ fn word_documents() {
 
 #[test]
 fn numbers_and_styles_that_lead_nowhere() {
-    let styles = "<w:styles xmlns:w=\"w\"><w:style w:styleId=\"a\"><w:name w:val=\"a\"/>\
-         <w:basedOn w:val=\"b\"/></w:style>\
+    let styles = "<w:styles xmlns:w=\"w\"><w:style w:styleId=\"a\"><w:name w:val=\"a\"/><\
+        w:basedOn w:val=\"b\"/></w:style>\
         <w:style w:styleId=\"b\"><w:basedOn w:val=\"a\"/><w:pPr><w:numPr><w:numId w:val=\"9\"/></w:numPr>\
-         </w:pPr></w:style></w:styles>";
-    let numbering = "<w:numbering xmlns:w=\"w\"><w:abstractNum w:abstractNumId=\"1\"><w:numStyleLink w:val=\"b\"/>\
-        <w:lvl w:ilvl=\"0\"><w:start w:val=\"4294967295\"/><w:numFmt w:val=\"upperLetter\"/>\
-         <w:lvlText w:val=\"%1%9%0%\"/></w:lvl>\
+        </w:pPr></w:style></w:styles>";
+    let numbering = "<w:numbering xmlns:w=\"w\"><w:abstractNum w:abstractNumId=\"1\"><\
+        w:numStyleLink w:val=\"b\"/>\
+        <w:lvl w:ilvl=\"0\"><w:start w:val=\"4294967295\"/><w:numFmt w:val=\"upperLetter\"/><\
+        w:lvlText w:val=\"%1%9%0%\"/></w:lvl>\
         <w:lvl w:ilvl=\"4000000000\"/></w:abstractNum><w:num w:numId=\"9\"><w:abstractNumId w:val=\"1\"/>\
         <w:lvlOverride w:ilvl=\"8\"><w:startOverride w:val=\"0\"/></w:lvlOverride></w:num></w:numbering>";
     let paragraph = |level: &str| {
         format!(
-            "<w:p><w:pPr><w:pStyle w:val=\"a\"/><w:numPr><w:ilvl w:val=\"{level}\"/><w:numId w:val=\"9\"/>\
-             </w:numPr></w:pPr><w:r><w:t>甲</w:t></w:r></w:p>"
+            "<w:p><w:pPr><w:pStyle w:val=\"a\"/><w:numPr><w:ilvl w:val=\"{level}\"/><\
+                w:numId w:val=\"9\"/></w:numPr></w:pPr><w:r><w:t>甲</w:t></w:r></w:p>"
         )
     };
     let document =
@@ -232,12 +234,13 @@ fn pdfs() {
         Format::Pdf,
         pdf(&[catalog.clone(), one.clone(), page("/XObject <</A 4 0 R>>"), itself], ""),
     );
-    let font = "/Font <</F <</Type /Font /Subtype /Type0 /Encoding /Identity-H \
-        /ToUnicode 5 0 R /DescendantFonts [<</W [0 99999999 1]>>]>>>>";
+    let font = "/Font <</F <</Type /Font /Subtype /Type0 /Encoding /Identity-H /ToUnicode 5 0 R \
+        /DescendantFonts [<</W [0 99999999 1]>>]>>>>";
     let text = stream("", "BT /F 12 Tf <00410042> Tj ET");
     let ranges = stream(
         "",
-        "1 begincodespacerange <0000> <FFFF> endcodespacerange 1 beginbfrange <00000000> <FFFFFFFF> <0041> endbfrange",
+        "1 begincodespacerange <0000> <FFFF> endcodespacerange 1 beginbfrange <00000000> <FFFFFFFF> <\
+            0041> endbfrange",
     );
     survives(
         "a table of all characters",
@@ -316,8 +319,8 @@ fn a_wide_picture_is_made_smaller_and_a_turned_one_upright() {
     assert_eq!(picture(bytes.into_inner()).width(), 2_400);
     let jpeg = encoded(ImageFormat::Jpeg);
     // Exif: one entry, orientation 6 (held a quarter turn to the right), and a name.
-    let exif = b"Exif\0\0II*\0\x08\0\0\0\x02\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\x0F\x01\x02\0\x07\0\0\0\x26\0\
-         \0\0\0\0\0\0SECRET\0";
+    let exif = b"Exif\0\0II*\0\x08\0\0\0\x02\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\
+        \x0F\x01\x02\0\x07\0\0\0\x26\0\0\0\0\0\0\0SECRET\0";
     let length = (exif.len() as u16 + 2).to_be_bytes();
     let turned = [&jpeg[..2], &[0xFF, 0xE1], &length, exif.as_slice(), &jpeg[2..]].concat();
     assert_eq!((picture(turned.clone()).width(), picture(turned).height()), (40, 60));

@@ -1,4 +1,5 @@
-//! Writes a regulation as the programs of an office would: docx with typed or automatic numbers, Markdown, text, HTML.
+//! Writes a regulation as the programs of an office would: docx with typed or automatic numbers, Markdown, text,
+//! HTML.
 
 use std::io::{Cursor, Write};
 
@@ -172,8 +173,8 @@ pub(crate) fn docx(regulation: &Regulation, numbers: Numbers) -> Vec<u8> {
         };
     }
     package(&format!(
-        "<?xml version=\"1.0\" encoding=\"UTF-8\"?><w:document {NAMESPACE}><w:body>{body}<w:sectPr/></w:body>\
-         </w:document>"
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?><w:document {NAMESPACE}><w:body>{body}<w:sectPr/>\
+            </w:body></w:document>"
     ))
 }
 
@@ -184,33 +185,36 @@ fn paragraph(properties: &str, text: &str) -> String {
         let text: String = chars.iter().collect();
         let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
         format!(
-            "<w:r><w:rPr><w:rFonts w:hint=\"eastAsia\"/></w:rPr><w:t xml:space=\"preserve\">{text}</w:t></w:r>"
+            "<w:r><w:rPr><w:rFonts w:hint=\"eastAsia\"/></w:rPr><w:t xml:space=\"preserve\">{text}</w:t>\
+                </w:r>"
         )
     };
     let runs: String = text.chunks(17).map(run).collect();
     format!("<w:p><w:pPr>{properties}</w:pPr>{runs}</w:p>")
 }
 
-/// The archive around a main part, with styles and a list of two levels: 第一章 and, below it but counted through, 第一条.
+/// The archive around a main part, with styles and a list of two levels: 第一章 and, below it but counted through,
+/// 第一条.
 pub(crate) fn package(document: &str) -> Vec<u8> {
     let styles = format!(
-        "<w:styles {NAMESPACE}><w:style w:type=\"paragraph\" w:styleId=\"a3\"><w:name w:val=\"Title\"/></w:style>\
-         <w:style w:type=\"paragraph\" w:styleId=\"2\"><w:name w:val=\"heading 2\"/><w:pPr>\
-          <w:outlineLvl w:val=\"1\"/></w:pPr>\
+        "<w:styles {NAMESPACE}><w:style w:type=\"paragraph\" w:styleId=\"a3\"><w:name w:val=\"Title\"/>\
+            </w:style>\
+         <w:style w:type=\"paragraph\" w:styleId=\"2\"><w:name w:val=\"heading 2\"/><w:pPr><\
+         w:outlineLvl w:val=\"1\"/></w:pPr>\
          </w:style></w:styles>"
     );
     let numbering = format!(
         "<w:numbering {NAMESPACE}><w:abstractNum w:abstractNumId=\"3\">\
-         <w:lvl w:ilvl=\"0\"><w:start w:val=\"1\"/><w:numFmt w:val=\"chineseCountingThousand\"/>\
-          <w:lvlText w:val=\"第%1章\"/></w:lvl>\
-         <w:lvl w:ilvl=\"1\"><w:start w:val=\"1\"/><w:numFmt w:val=\"chineseCountingThousand\"/>\
-          <w:lvlRestart w:val=\"0\"/>\
+         <w:lvl w:ilvl=\"0\"><w:start w:val=\"1\"/><w:numFmt w:val=\"chineseCountingThousand\"/><\
+         w:lvlText w:val=\"第%1章\"/></w:lvl>\
+         <w:lvl w:ilvl=\"1\"><w:start w:val=\"1\"/><w:numFmt w:val=\"chineseCountingThousand\"/><\
+         w:lvlRestart w:val=\"0\"/>\
          <w:lvlText w:val=\"第%2条\"/></w:lvl></w:abstractNum>\
          <w:num w:numId=\"7\"><w:abstractNumId w:val=\"3\"/></w:num></w:numbering>"
     );
     let relations = "<Relationships xmlns=\"http://schemas.openxmlformats.org/package/2006/relationships\">\
         <Relationship Id=\"rId1\" \
-         Type=\"http://schemas.openxmlformats.org/officeDocument/2006/relationships/officeDocument\" \
+        Type=\"http://schemas.openxmlformats.org/officeDocument/2006/relationships/officeDocument\" \
         Target=\"word/document.xml\"/></Relationships>";
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
     let options = SimpleFileOptions::default().compression_method(CompressionMethod::Deflated);

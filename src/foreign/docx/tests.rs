@@ -15,8 +15,8 @@ const SPACE: &str = "xmlns:w=\"http://schemas.openxmlformats.org/wordprocessingm
 fn read(body: &str, numbering: &str) -> Vec<(Style, String)> {
     let styles = "<w:style w:styleId=\"1\"><w:name w:val=\"heading 1\"/></w:style>\
         <w:style w:styleId=\"x\"><w:name w:val=\"样式\"/><w:basedOn w:val=\"1\"/></w:style>\
-        <w:style w:styleId=\"n\"><w:name w:val=\"条\"/><w:pPr><w:numPr><w:ilvl w:val=\"1\"/>\
-         <w:numId w:val=\"1\"/></w:numPr></w:pPr></w:style>";
+        <w:style w:styleId=\"n\"><w:name w:val=\"条\"/><w:pPr><w:numPr><w:ilvl w:val=\"1\"/><\
+        w:numId w:val=\"1\"/></w:numPr></w:pPr></w:style>";
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
     for (name, part) in [
         ("word/document.xml", format!("<w:document {SPACE}><w:body>{body}</w:body></w:document>")),
@@ -42,9 +42,10 @@ fn p(properties: &str, text: &str) -> String {
 fn changes_count_as_accepted() {
     let body = "<w:p><w:r><w:t>第一条 </w:t></w:r><w:del><w:r><w:delText>旧</w:delText></w:r></w:del>\
         <w:ins><w:r><w:t>新</w:t></w:r></w:ins><w:moveFrom><w:r><w:t>走</w:t></w:r></w:moveFrom>\
-        <w:r><w:instrText>PAGE</w:instrText></w:r><w:r><w:tab/><w:t>甲&amp;乙</w:t><w:br/><w:t>丙</w:t></w:r></w:p>\
-        <w:p><w:pPr><w:tabs><w:tab w:val=\"left\"/></w:tabs><w:rPr><w:del/></w:rPr></w:pPr><w:r><w:t>前半</w:t>\
-         </w:r></w:p>\
+        <w:r><w:instrText>PAGE</w:instrText></w:r><w:r><w:tab/><w:t>甲&amp;乙</w:t><w:br/><w:t>丙</w:t>\
+        </w:r></w:p>\
+        <w:p><w:pPr><w:tabs><w:tab w:val=\"left\"/></w:tabs><w:rPr><w:del/></w:rPr></w:pPr><w:r><w:t>前半\
+        </w:t></w:r></w:p>\
         <w:p><w:r><w:t>后半</w:t></w:r></w:p>";
     assert_eq!(texts(body, ""), ["第一条 新\t甲&乙\n丙", "前半后半"]);
 }
@@ -55,13 +56,20 @@ fn headings_tables_frames_and_text_boxes() {
     let body = [
         p("<w:pStyle w:val=\"x\"/>", "标题"),
         p("<w:outlineLvl w:val=\"2\"/>", "三级"),
-        format!("<w:tbl><w:tr>{}{}</w:tr><w:tr><w:trPr><w:del/></w:trPr>{}{}</w:tr>\
-             </w:tbl>", cell("甲"), cell("乙"), cell("删"), cell("去")),
+        format!(
+            "<w:tbl><w:tr>{}{}</w:tr><w:tr><w:trPr><w:del/></w:trPr>{}{}</w:tr>\
+            </w:tbl>",
+            cell("甲"),
+            cell("乙"),
+            cell("删"),
+            cell("去")
+        ),
         format!("<w:tbl><w:tr>{}</w:tr></w:tbl>", cell("框中")),
         "<w:p><w:r><w:AlternateContent><w:Choice><w:txbxContent><w:p><w:r><w:t>盒中</w:t></w:r></w:p>\
-         </w:txbxContent></w:Choice>\
-         <w:Fallback><w:p><w:r><w:t>盒中</w:t></w:r></w:p></w:Fallback></w:AlternateContent><w:t>盒外</w:t></w:r>\
-          </w:p>".to_owned(),
+            </w:txbxContent></w:Choice>\
+         <w:Fallback><w:p><w:r><w:t>盒中</w:t></w:r></w:p></w:Fallback></w:AlternateContent><w:t>盒外</w:t>\
+         </w:r></w:p>"
+            .to_owned(),
     ];
     let wanted = [
         (Style::Heading(1), "标题"),
@@ -78,15 +86,15 @@ fn headings_tables_frames_and_text_boxes() {
 fn numbers_are_those_word_shows() {
     let level = |n: u8, format: &str, text: &str, more: &str| {
         format!(
-            "<w:lvl w:ilvl=\"{n}\"><w:start w:val=\"1\"/>\
-             <w:numFmt w:val=\"{format}\"/>{more}<w:lvlText w:val=\"{text}\"/></w:lvl>"
+            "<w:lvl w:ilvl=\"{n}\"><w:start w:val=\"1\"/><w:numFmt w:val=\"{format}\"/>{more}<\
+                w:lvlText w:val=\"{text}\"/></w:lvl>"
         )
     };
     let numbering = format!(
-        "<w:abstractNum w:abstractNumId=\"0\">{}{}{}{}</w:abstractNum><w:num w:numId=\"1\">\
-         <w:abstractNumId w:val=\"0\"/></w:num>\
-         <w:num w:numId=\"2\"><w:abstractNumId w:val=\"0\"/><w:lvlOverride w:ilvl=\"2\">\
-          <w:startOverride w:val=\"5\"/></w:lvlOverride></w:num>",
+        "<w:abstractNum w:abstractNumId=\"0\">{}{}{}{}</w:abstractNum><w:num w:numId=\"1\"><\
+            w:abstractNumId w:val=\"0\"/></w:num>\
+         <w:num w:numId=\"2\"><w:abstractNumId w:val=\"0\"/><w:lvlOverride w:ilvl=\"2\"><\
+         w:startOverride w:val=\"5\"/></w:lvlOverride></w:num>",
         level(0, "chineseCountingThousand", "第%1章", ""),
         level(1, "chineseCountingThousand", "第%2条", "<w:lvlRestart w:val=\"0\"/>"),
         level(2, "chineseCounting", "（%3）", ""),

@@ -8,10 +8,16 @@ use crate::foreign::document::blocks;
 
 /// A PDF of one page with these fonts and this content.
 fn page(fonts: &str, content: &[u8]) -> Vec<u8> {
-    let mut out = b"%PDF-1.4\n1 0 obj\n<</Type /Catalog /Pages 2 0 R>>\nendobj\n2 0 obj\n\
-         <</Type /Pages /Count 1 /Kids [3 0 R]>>\nendobj\n".to_vec();
-    out.extend(format!("3 0 obj\n\
-         <</Type /Page /Parent 2 0 R /Contents 4 0 R /Resources <</Font <<{fonts}>>>>>>\nendobj\n").bytes());
+    let mut out = b"%PDF-1.4\n1 0 obj\n<</Type /Catalog /Pages 2 0 R>>\nendobj\n2 0 obj\n<\
+        </Type /Pages /Count 1 /Kids [3 0 R]>>\nendobj\n"
+        .to_vec();
+    out.extend(
+        format!(
+            "3 0 obj\n<</Type /Page /Parent 2 0 R /Contents 4 0 R /Resources <</Font <<\
+        {fonts}>>>>>>\nendobj\n"
+        )
+        .bytes(),
+    );
     out.extend(format!("4 0 obj\n<</Length {}>> stream\n", content.len()).bytes());
     out.extend(content);
     out.extend(b"\nendstream\nendobj\ntrailer\n<</Root 1 0 R /Size 5>>\nstartxref\n0\n%%EOF\n");
@@ -28,13 +34,14 @@ fn texts(bytes: &[u8]) -> Vec<String> {
 
 #[test]
 fn chinese_encodings_without_a_table_are_known() {
-    let fonts = "/A <</Type /Font /Subtype /Type0 /Encoding /GBK-EUC-H>> \
-        /B <</Type /Font /Subtype /Type0 /Encoding /UniGB-UCS2-H>> \
+    let fonts = "/A <</Type /Font /Subtype /Type0 /Encoding /GBK-EUC-H>> /B <\
+        </Type /Font /Subtype /Type0 /Encoding /UniGB-UCS2-H>> \
         /C <</Type /Font /Subtype /Type1 /Encoding /WinAnsiEncoding>>";
     let gbk = hex(&GB18030.encode("第一条 甲").0);
     let wide: Vec<u8> = "第二条 乙".encode_utf16().flat_map(u16::to_be_bytes).collect();
     let content = format!(
-        "BT /A 12 Tf 50 700 Td <{gbk}> Tj /B 12 Tf 0 -60 Td <{}> Tj /C 12 Tf 0 -60 Td [(Ab) -600 (cd) -10 (ef)] TJ ET",
+        "BT /A 12 Tf 50 700 Td <{gbk}> Tj /B 12 Tf 0 -60 Td <\
+            {}> Tj /C 12 Tf 0 -60 Td [(Ab) -600 (cd) -10 (ef)] TJ ET",
         hex(&wide)
     );
     assert_eq!(texts(&page(fonts, content.as_bytes())), ["第一条 甲", "第二条 乙", "Ab cdef"]);

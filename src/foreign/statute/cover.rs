@@ -15,6 +15,8 @@ const TITLE_CHARS: usize = 100;
 const TITLE_LINES: usize = 5;
 /// Longest name of an office, in characters.
 const OFFICE_CHARS: usize = 40;
+/// Lines at the start among which title and notes stand.
+const HEAD_LINES: usize = 300;
 /// Articles at the end that are asked for the day of effect.
 const LAST_ARTICLES: usize = 6;
 
@@ -116,13 +118,15 @@ pub(super) fn fill(head: &[Line], tail: &[Line], articles: Vec<Article>) -> Stat
             rest.push(line);
         }
     }
-    let title = title_lines(&rest);
+    let title = title_lines(&rest[..rest.len().min(HEAD_LINES)]);
     let joined: Vec<&str> = rest[title.clone()].iter().map(|l| l.text.as_str()).collect();
     statute.title = bare_title(&joined);
     let kept = rest.iter().enumerate().filter(|(at, _)| !title.contains(at)).map(|(_, l)| l.text.as_str());
     let all: Vec<&str> = kept.chain(tail.iter().map(|l| l.text.as_str())).collect();
     statute.preamble = all.join("\n");
-    let notes: Vec<&str> = all.iter().copied().filter(|l| is_note(l)).collect();
+    let far = HEAD_LINES..all.len() - tail.len();
+    let near = all.iter().enumerate().filter(|(at, _)| !far.contains(at)).map(|(_, l)| *l);
+    let notes: Vec<&str> = near.filter(|l| is_note(l)).collect();
     if statute.number.is_empty() {
         statute.number = notes.iter().rev().find_map(|l| number_in(l)).unwrap_or_default();
     }
@@ -334,7 +338,10 @@ fn dates(statute: &mut Statute, notes: &[&str], tail: &[Line]) {
         let found = days(note);
         for (at, one) in found.iter().enumerate() {
             let until = found.get(at + 1).map_or(note.len(), |next| next.start);
-            let event = note[one.end..until].trim_start_matches(['）', ')', '，', ' ', '\u{3000}']);
+            let event = note
+                .get(one.end..until)
+                .unwrap_or_default()
+                .trim_start_matches(['）', ')', '，', ' ', '\u{3000}']);
             if is_effect(event) {
                 statute.effective = one.day.to_string();
             } else if is_tailed(tail, note) == is_closing(note) {

@@ -163,7 +163,8 @@ pub(super) fn cut_leader(line: &str) -> &str {
     loop {
         let bare = line.trim_end_matches(|c: char| c.is_ascii_digit() || c.is_whitespace());
         let dots = bare.trim_end_matches(['.', '…', '·', '．', '—', '-', '_', ' ']);
-        let leads = bare.len() - dots.len() >= 3 && (bare.len() < line.len() || bare.ends_with(['.', '…', '·']));
+        let leads =
+            bare.len() - dots.len() >= 3 && (bare.len() < line.len() || bare.ends_with(['.', '…', '·']));
         if !leads {
             return line;
         }

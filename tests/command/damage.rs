@@ -285,18 +285,18 @@ fn attachments_that_are_gone_or_changed_are_named() {
     let length = room.bytes(&format!("d/{file}")).len();
     for at in [0, 8, 70_000, length - 1] {
         spoilt(&room, &file, |b| b[at] ^= 4);
-        both_find(&room, &format!("attachment flipped at {at}"), "记录 580 的一个附件");
+        both_find(&room, &format!("attachment flipped at {at}"), "记录 583 的一个附件");
     }
     for keep in [0, 65_560, length - 1] {
         spoilt(&room, &file, |b| b.truncate(keep));
-        both_find(&room, &format!("attachment cut to {keep}"), "记录 580 的一个附件");
+        both_find(&room, &format!("attachment cut to {keep}"), "记录 583 的一个附件");
     }
     spoilt(&room, &file, |b| b.push(0));
-    both_find(&room, "attachment with a byte more", "记录 580 的一个附件");
+    both_find(&room, "attachment with a byte more", "记录 583 的一个附件");
     fs::remove_file(room.at(&format!("x/{file}"))).unwrap();
-    both_find(&room, "attachment gone", "记录 580 的一个附件");
+    both_find(&room, "attachment gone", "记录 583 的一个附件");
     fs::remove_dir_all(room.at("x/blobs")).unwrap();
-    both_find(&room, "attachments gone", "记录 580 的一个附件");
+    both_find(&room, "attachments gone", "记录 583 的一个附件");
     spoilt(&room, &file, |_| ());
     let nobodys =
         room.at(&format!("x/{file}")).with_file_name("00112233445566778899aabbccddeeff-001122334455");

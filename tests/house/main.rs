@@ -22,6 +22,7 @@ mod gate;
 mod hostile;
 mod identity;
 mod keys;
+mod ledger;
 mod matrix;
 mod mending;
 mod nightly;

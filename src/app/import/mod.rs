@@ -11,6 +11,7 @@ mod marks;
 pub mod papers;
 mod rows;
 pub mod source;
+mod targets;
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;

@@ -55,30 +55,35 @@ impl App {
         let mut state = lock(&job.state);
         let paper = state.papers.get_mut(place).ok_or_else(Error::denied)?;
         paper.left_out = correction.leave_out;
-        let statute = &mut paper.statute;
-        if !correction.text.trim().is_empty()
-            && correction.text.replace("\r\n", "\n") != statute::text(statute)
-        {
-            let again = statute::recognise(&statute::lines(&correction.text));
-            (statute.articles, statute.preamble, statute.remarks) =
-                (again.articles, again.preamble, again.remarks);
+        let was = paper.statute.clone();
+        if !correction.text.trim().is_empty() && correction.text.replace("\r\n", "\n") != statute::text(&was) {
+            paper.statute = statute::recognise(&statute::lines(&correction.text));
             paper.problem.clear();
         }
+        // What was typed into a field of its own counts; what was left there gives way to the text.
         for (name, value) in correction.cover {
             let value = value.trim().to_owned();
-            match name.as_str() {
-                "title" => statute.title = value,
-                "number" => statute.number = value,
-                "issuer" => statute.issuer = value,
-                "level" => statute.level = value,
-                "published" => statute.published = value,
-                "effective" => statute.effective = value,
-                "status" => statute.status = value,
-                _ => {}
+            let (before, now) = (cover(&mut was.clone(), &name).cloned(), cover(&mut paper.statute, &name));
+            if let Some(now) = now.filter(|_| before.as_ref() != Some(&value)) {
+                *now = value;
             }
         }
         Ok(())
     }
+}
+
+/// A field of the cover by its name.
+fn cover<'a>(statute: &'a mut Statute, name: &str) -> Option<&'a mut String> {
+    Some(match name {
+        "title" => &mut statute.title,
+        "number" => &mut statute.number,
+        "issuer" => &mut statute.issuer,
+        "level" => &mut statute.level,
+        "published" => &mut statute.published,
+        "effective" => &mut statute.effective,
+        "status" => &mut statute.status,
+        _ => return None,
+    })
 }
 
 /// A document as it was recognised, or what is wrong with its file.

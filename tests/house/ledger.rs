@@ -1,0 +1,138 @@
+//! A ledger in the browser: uploaded, looked at, put right, checked, brought in as one batch, taken back. What waits is
+//! found again by whoever began it and by nobody else; what a file says never runs and never becomes a formula.
+
+use std::io::Cursor;
+
+use jiceng::foreign::{Format, Item, Reader, workbook};
+
+use super::county::{County, Person};
+use super::form::{Form, forms};
+use super::wire::Answer;
+
+const CLERK: &str = "枫桥坞镇纪委";
+
+fn book(rows: &[[&str; 6]]) -> Vec<u8> {
+    let heads = ["收件日期", "主要内容", "被反映人", "职级", "举报人姓名", "经手"].map(str::to_owned);
+    workbook(&heads, rows.iter().map(|r| r.map(str::to_owned).to_vec())).unwrap()
+}
+
+/// Uploads a ledger; where the import is.
+fn upload(person: &Person, name: &str, bytes: &[u8]) -> String {
+    person.submit(&chooser(person).attach(name, bytes)).expect(303).location().to_owned()
+}
+
+/// The form to choose a file with.
+fn chooser(person: &Person) -> Form {
+    let page = person.get("/import?what=petition").expect(200);
+    forms(&page.text()).into_iter().find(|f| f.has("what")).unwrap()
+}
+
+/// Asks again until the work is over, as a page that refreshes itself does.
+fn settled(person: &Person, path: &str) -> Answer {
+    for _ in 0..600 {
+        let page = person.get(path).expect(200);
+        if !page.says("http-equiv=\"refresh\"") {
+            return page;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    panic!("{path} never settles");
+}
+
+/// Presses a button of the page of an import.
+fn press(person: &Person, path: &str, button: &str) -> Answer {
+    let page = settled(person, path);
+    let form = forms(&page.text()).into_iter().find(|f| f.has("sheet")).unwrap();
+    person.submit(&form.set("do", button).to(path)).expect(303);
+    settled(person, path)
+}
+
+#[test]
+fn a_ledger_is_looked_at_checked_brought_in_and_taken_back() {
+    let county = County::bare();
+    let clerk = county.clerk(CLERK);
+    let good = ["2024-03-05", "河东村水渠没有修好", "赵甲", "村(社区)干部", "孙金丝", "李丁"];
+    let wrong = ["2024-02-30", "河西村水渠没有修好", "赵甲", "村(社区)干部", "孙金丝", "李丁"];
+    let gate = ["2024-03-06", "某书记金丝雀的事", "钱金丝", "正科级", "孙金丝", "李丁"];
+    let path = upload(&clerk, "台账.xlsx", &book(&[good, wrong, gate]));
+    let page = settled(&clerk, &path);
+    assert!(page.says("列对照") && page.says("河东村水渠没有修好") && !page.says("孙金丝"), "{}", page.text());
+    assert!(!county.clerk("石鼓岭镇纪委").get(&path).says("河东村"), "nobody else's import");
+    assert!(clerk.get("/import?what=petition").says("台账.xlsx"), "it is found again");
+    let checked = press(&clerk, &path, "check");
+    assert!(checked.says("1 行可以导入，2 行有问题") && checked.says("收件日期") && checked.says("第十六条"));
+    assert!(!clerk.get("/petition?all=1").says("有关问题"), "a check stores nothing");
+    let refused = rows_of(&clerk.get(&format!("{path}/failed")).expect(200).body);
+    assert_eq!(refused.len(), 3, "{refused:?}");
+    assert!(refused[1].contains(&"2024-02-30".to_owned()) && refused[1].iter().any(|c| c.contains("收件日期")));
+    assert!(!refused[2].iter().any(|c| c.contains("金丝")), "article 16: {:?}", refused[2]);
+    let done = press(&clerk, &path, "run");
+    assert!(done.says("已导入 1 件"), "{}", done.text());
+    assert!(clerk.get("/petition?all=1").says("反映赵甲有关问题"));
+    let list = clerk.get("/batch?all=1").text();
+    let batch = list.split("href=\"/batch/").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    let record = clerk.get(&format!("/batch/{batch}")).expect(200);
+    let undo = forms(&record.text()).into_iter().find(|f| f.has("opinion")).unwrap();
+    clerk.submit(&undo.set("opinion", "来源选错")).expect(303);
+    assert!(!clerk.get("/petition?all=1").says("反映赵甲有关问题"));
+    assert!(clerk.get(&format!("/batch/{batch}")).says("已撤销"));
+    for word in ["金丝", "2024-02-30"] {
+        let holds = |f: &std::path::PathBuf| {
+            let bytes = std::fs::read(f).unwrap_or_default();
+            bytes.windows(word.len()).any(|w| w == word.as_bytes())
+        };
+        assert!(!super::county::files_below(county.dir()).iter().any(holds), "{word} is on the disk");
+    }
+}
+
+fn rows_of(bytes: &[u8]) -> Vec<Vec<String>> {
+    let program = std::path::Path::new(env!("CARGO_BIN_EXE_jiceng"));
+    let reader = Reader::start(program, Format::Xlsx, Box::new(Cursor::new(bytes.to_vec()))).unwrap();
+    let row = |item| if let Item::Row { cells, .. } = item { Some(cells) } else { None };
+    reader.filter_map(|item| row(item.unwrap())).collect()
+}
+
+#[test]
+fn columns_are_put_right_and_nothing_a_file_says_runs() {
+    let county = County::bare();
+    let clerk = county.clerk(CLERK);
+    let evil = "<script>alert(1)</script>=HYPERLINK(\"http://x\")";
+    let row = ["2024-03-05", evil, "=1+1", "+cmd", "@sum", "-2+3"];
+    let path = upload(&clerk, "<img src=x>.xlsx", &book(&[row, ["2024-02-31", evil, "=1+1", "+cmd", "@sum", "-2+3"]]));
+    let page = settled(&clerk, &path);
+    assert!(!page.text().contains("<script>alert") && !page.text().contains("<img src=x"), "{}", page.text());
+    let form = forms(&page.text()).into_iter().find(|f| f.has("column.0")).unwrap();
+    // Two columns for one field are refused with words, the choices stay.
+    let twice = form.set("column.5", "received").set("do", "check").to(&path);
+    assert!(clerk.submit(&twice).expect(422).says("只能对应一列"));
+    let form = forms(&clerk.get(&path).text()).into_iter().find(|f| f.has("column.0")).unwrap();
+    clerk.submit(&form.set("column.5", "place").set("do", "run").to(&path)).expect(303);
+    let done = settled(&clerk, &path);
+    assert!(done.says("已导入 1 件"), "{}", done.text());
+    let refused = clerk.get(&format!("{path}/failed")).expect(200).body;
+    let text = String::from_utf8_lossy(&refused).into_owned();
+    assert!(!text.contains("<f>"), "a live formula");
+    assert!(rows_of(&refused)[1].contains(&"=1+1".to_owned()), "as text");
+    for page in ["/petition?all=1", "/batch?all=1", "/"] {
+        assert!(!clerk.get(page).text().contains("<script>alert"), "{page}");
+    }
+}
+
+#[test]
+fn a_file_that_is_no_ledger_is_refused_in_words() {
+    let county = County::bare();
+    let clerk = county.clerk(CLERK);
+    for (name, bytes) in [("照片.png", &b"\x89PNG\r\n\x1A\nxxxx"[..]), ("空.xlsx", b""), ("x.docx", b"PK\x03\x04word/")] {
+        let page = clerk.submit(&chooser(&clerk).attach(name, bytes));
+        assert!([303, 422].contains(&page.status), "{name}");
+        if page.status == 303 {
+            assert!(settled(&clerk, page.location()).says("role=\"alert\""), "{name}");
+        }
+    }
+    let broken = upload(&clerk, "坏.xlsx", b"PK\x03\x04 this is no workbook at all");
+    let page = settled(&clerk, &broken);
+    assert!(page.says("无法读取") || page.says("没有可以导入"), "{}", page.text());
+    clerk.post_form(&broken, &[("do", "drop")]).expect(303);
+    clerk.get(&broken).expect(404);
+    assert!(county.is_alive());
+}

@@ -137,7 +137,7 @@ fn all_comes_in(file: &str, bytes: &[u8], planted: &BTreeMap<u64, &str>, total: 
         assert!(named[line].contains(column), "row {line}: {column} among {:?}", named[line]);
     }
     refused_rows_come_back(&room, planted);
-    assert_eq!(hits(&room, "d", "\"台-100\"")[0]["ref"], "%E5%8F%B0-100");
+    assert_eq!(hits(&room, "d", "台-100")[0]["ref"], "%E5%8F%B0-100");
     assert!(hits(&room, "d", "孙丙").is_empty(), "the petitioner is not searched");
     let batch = said["batch"].as_str().unwrap();
     room.good(&format!("import undo {batch} --dir d"));
@@ -148,8 +148,6 @@ fn all_comes_in(file: &str, bytes: &[u8], planted: &BTreeMap<u64, &str>, total: 
 
 /// The workbook of refused rows has each of them with its reason, and nothing of those article 16 refuses.
 fn refused_rows_come_back(room: &Room, planted: &BTreeMap<u64, &str>) {
-    let ran = room.run("read-foreign xlsx");
-    assert_ne!(ran.code, 0, "no input is no workbook");
     let program = std::path::Path::new(env!("CARGO_BIN_EXE_jiceng"));
     let file = Box::new(File::open(room.at("refused.xlsx")).unwrap());
     let items = foreign::Reader::start(program, foreign::Format::Xlsx, file).unwrap();

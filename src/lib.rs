@@ -37,6 +37,10 @@
 //! 7. Plain content never touches the disk: values, payloads, attachments, temporary files. The search index is the
 //!    one exception so far: it can be read by whoever can read the data folder, and holds no petitioner's identity.
 //! 8. `serve` opens no outbound socket.
+//! 9. The records of an import batch are there while the batch is done, and at no other time: not in lists, counts,
+//!    hits or by their address. Nothing but the batch's own state decides over them.
+//! 10. No file that came from outside is parsed in the server's own process, JSON lines aside: [`foreign`] starts a
+//!     child that limits itself first.
 //!
 //! # Where the plan was changed, and why
 //!
@@ -44,6 +48,8 @@
 //!   import, search and formats are functions of that table, and a struct would be a second copy of it.
 //! * A backup set is two age files, data and manifest, with their digests in their names: rot is found without any
 //!   key, and nothing about the county can be read from a stolen set.
+//! * Refused rows of an import live in memory until they are fetched; only `import --failed FILE` writes them in plain,
+//!   because whoever types that asks for such a file. What article 16 refuses is in neither.
 //! * Petitions of unknown rank come in, but stay 待补全 until the rank is known: the gate is never skipped silently.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking"))]

@@ -7,7 +7,7 @@ use super::{Actor, App, Right, Scope};
 use crate::base::{Error, RecordId, Result, limits};
 use crate::records::decide;
 use crate::records::flow::{Move, Tone};
-use crate::records::{self, Author, Field, Fields, FileRef, Kind, Part, Record, Value, Widget, account, act};
+use crate::records::{self, Author, Field, Fields, FileRef, Kind, Part, Record, Value, Widget, account, act, batch};
 use crate::store::{Act, BlobReader, Header, ListQuery, Snapshot, Txn};
 
 /// What a list is asked for. Empty lists of units and states mean all that may be seen.
@@ -161,6 +161,9 @@ impl App {
         let (own_work, moves) = moves.partition::<Vec<_>, _>(own);
         let (voiding, moves) = moves.into_iter().partition(|m| kind.flow.voids(m));
         let (children, children_total) = children(&snapshot, actor, &record, page)?;
+        if kind.tag == batch::KIND.tag {
+            self.answer_for_members(actor, &children)?;
+        }
         Ok(Opened {
             has_identity: snapshot.has_identity(id)?,
             moves,
@@ -176,6 +179,15 @@ impl App {
             looks: self.looks(&before_files(kind, &record)),
             record,
         })
+    }
+
+    /// Records of a batch on its page are a list like any other.
+    fn answer_for_members(&self, actor: &Actor, members: &[Record]) -> Result<()> {
+        for kind in records::ALL {
+            let of: Vec<Record> = members.iter().filter(|r| r.kind == kind.tag).cloned().collect();
+            self.answer_for(actor, act::LIST, kind, &of)?;
+        }
+        Ok(())
     }
 
     /// The petitioner's identity, for a reason that the auditor can read.
@@ -372,9 +384,14 @@ fn children(snapshot: &Snapshot, actor: &Actor, record: &Record, page: u64) -> R
     for kind in records::ALL.iter().filter(|k| k.parent.is_some() && actor.may(k, Right::See, record.unit)) {
         ids.extend(snapshot.children(record.id, kind)?);
     }
+    if record.kind == batch::KIND.tag && !batch::hides(record) {
+        ids = snapshot.members(record.id)?;
+    }
     let skip = usize::try_from(page).unwrap_or(usize::MAX).saturating_mul(limits::CHILD_ROWS);
     let shown = ids.iter().skip(skip).take(limits::CHILD_ROWS);
-    let rows = shown.filter_map(|id| snapshot.get(*id, false).transpose()).collect::<Result<_>>()?;
+    let mut rows = shown.filter_map(|id| snapshot.get(*id, false).transpose()).collect::<Result<Vec<_>>>()?;
+    // Records of a batch may belong to units that are not this person's.
+    rows.retain(|r| records::by_tag(r.kind).is_some_and(|k| actor.may(k, Right::See, r.unit)));
     Ok((rows, ids.len() as u64))
 }
 

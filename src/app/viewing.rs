@@ -1,9 +1,13 @@
 //! Attachments looked at in the page, so that plain copies need not lie in download folders. What a file is, its first
 //! bytes say, never its name: pictures of five formats and PDF. Everything else stays a download.
 
+use std::path::Path;
+
+use super::import::desk::PROGRAM;
 use super::{Actor, App};
 use crate::app::record::before_files;
-use crate::base::{Error, RecordId, Result};
+use crate::base::{Error, RecordId, Result, limits};
+use crate::foreign::{Format, Item, Reader};
 use crate::records::{FileRef, Kind, Record, act};
 use crate::store::BlobReader;
 
@@ -73,7 +77,15 @@ pub struct Shown {
     /// What it is.
     pub look: Look,
     /// Its bytes.
-    pub reader: BlobReader,
+    pub content: Content,
+}
+
+/// Bytes that are shown.
+pub enum Content {
+    /// As they were brought.
+    Brought(BlobReader),
+    /// A picture drawn anew: nothing else that stood in the file is in them.
+    Drawn(Vec<u8>),
 }
 
 impl App {
@@ -108,14 +120,27 @@ impl App {
         let look = self.look(&file)?.ok_or_else(Error::denied)?;
         self.answer_for(actor, act::VIEW, kind, std::slice::from_ref(&record))?;
         let reader = self.store.read_blob(&file)?;
-        Ok(prepared(file, look, reader))
+        prepared(file, look, reader)
     }
 }
 
-/// What leaves the house of an attachment that is looked at: the bytes as they were brought. Whatever is to be
-/// drawn anew before a browser decodes it is drawn here; nothing else stands between the store and the page.
-fn prepared(file: FileRef, look: Look, reader: BlobReader) -> Shown {
-    Shown { file, look, reader }
+/// What leaves the house of an attachment that is looked at: a document as it was brought, a picture drawn anew by a
+/// child, so that no browser decodes what a stranger made and no words within the file (places, names) go along.
+fn prepared(file: FileRef, look: Look, reader: BlobReader) -> Result<Shown> {
+    if !look.is_picture() {
+        return Ok(Shown { file, look, content: Content::Brought(reader) });
+    }
+    let mut drawn = Vec::new();
+    for item in Reader::start(Path::new(PROGRAM), Format::Image, Box::new(reader))? {
+        if let Item::Bytes(piece) = item? {
+            drawn.extend_from_slice(&piece);
+        }
+        if drawn.len() > limits::PICTURE_BYTES {
+            return Err(Error::invalid("图片过大，不能在页面中查看，请下载后查看。"));
+        }
+    }
+    let look = Look::of(&drawn).ok_or_else(|| Error::invalid("图片无法读取，请下载后查看。"))?;
+    Ok(Shown { file, look, content: Content::Drawn(drawn) })
 }
 
 #[cfg(test)]

@@ -221,5 +221,7 @@ pub const PICTURE_WIDTH: u32 = 2_400;
 pub const PICTURE_MEMORY_BYTES: u64 = 384 << 20;
 /// Bytes of one piece of a picture that was encoded again.
 pub const PICTURE_PIECE_BYTES: usize = 1 << 20;
+/// Bytes of a picture drawn anew for the page.
+pub const PICTURE_BYTES: usize = 24 << 20;
 /// Remarks on the numbering of one regulation.
 pub const STATUTE_REMARKS: usize = 50;

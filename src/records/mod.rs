@@ -78,7 +78,7 @@ pub struct Kind {
 
 /// The registry: a kind exists when it stands here.
 pub static ALL: &[&Kind] =
-    &[&petition::KIND, &regulation::KIND, &article::KIND, &org::KIND, &account::KIND, &batch::KIND];
+    &[&petition::KIND, &regulation::KIND, &article::KIND, &batch::KIND, &org::KIND, &account::KIND];
 
 /// The kind with a stored number.
 pub fn by_tag(tag: u8) -> Option<&'static Kind> {

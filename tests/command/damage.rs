@@ -56,7 +56,7 @@ fn county() -> (Room, Content) {
 
 /// Enters a petition with an attachment of three chunks.
 fn attach(room: &Room) {
-    let store = Store::open(&room.at("d"), Arc::new(SystemClock)).unwrap();
+    let store = crate::import::opened(&room.at("d"));
     let mut blob = store.write_blob().unwrap();
     blob.write(&b"paper ".repeat(25_000)).unwrap();
     let file = blob.finish("附件.txt").unwrap();

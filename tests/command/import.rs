@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use jiceng::base::RecordId;
+use jiceng::base::{ErrorKind, RecordId};
 use jiceng::base::clock::SystemClock;
 use jiceng::records::{petition, regulation};
 use jiceng::store::Store;
@@ -13,9 +13,20 @@ use serde_json::{Value, json};
 use crate::ledger::{DITCH, counts, hits, lines, petition, places, summary};
 use crate::room::Room;
 
+/// The store. A program that another test starts at this moment holds a copy of the lock until it runs: ask again.
+pub(crate) fn opened(dir: &Path) -> Store {
+    for _ in 0..200 {
+        match Store::open(dir, Arc::new(SystemClock)) {
+            Err(e) if e.kind() == ErrorKind::Busy => std::thread::sleep(std::time::Duration::from_millis(20)),
+            other => return other.unwrap(),
+        }
+    }
+    panic!("the store stays busy");
+}
+
 /// What a field of a record shows, read past the command line.
 fn shown(room: &Room, dir: &str, id: &Value, tag: u16) -> String {
-    let store = Store::open(&room.at(dir), Arc::new(SystemClock)).unwrap();
+    let store = opened(&room.at(dir));
     let record = store.read().unwrap().get(RecordId(id.as_u64().unwrap()), true).unwrap().unwrap();
     let kind = jiceng::records::by_tag(record.kind).unwrap();
     record.fields.display(kind.fields, tag)

@@ -14,7 +14,7 @@ use std::time::Instant;
 use serde_json::Value;
 
 use crate::ledger::counts;
-use crate::room::Room;
+use crate::room::{Draw, Room};
 
 pub(crate) fn material() -> Option<PathBuf> {
     let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
@@ -29,8 +29,9 @@ fn the_real_material_comes_in_whole_and_is_found() {
         return;
     };
     let room = Room::bare();
-    let (petitions, _) = import(&room, &dir, "petitions", "knownitem/petitions");
+    let (petitions, source) = import(&room, &dir, "petitions", "knownitem/petitions");
     assert_eq!(counts(&petitions), [3234, 3234, 0, 0]);
+    pieces_are_found(&room, &source);
     let (known, source) = import(&room, &dir, "regulations", "knownitem/regulations");
     assert_eq!((counts(&known), known["articles"].as_u64()), ([1562, 1562, 0, 0], Some(67_737)));
     recognisable(&room, &source);
@@ -113,6 +114,41 @@ fn recognisable(room: &Room, source: &str) {
             h["title"] == title.as_str() && plain(text.as_str().unwrap()).contains(&snippet)
         });
         assert!(same, "{reference} is another article: {answer}");
+    }
+}
+
+/// Five hundred pieces of texts, of 2 to 12 characters: each is on the first page, or every hit there contains it.
+fn pieces_are_found(room: &Room, source: &str) {
+    let mut texts: BTreeMap<String, String> = BTreeMap::new();
+    for line in source.lines() {
+        let row: Value = serde_json::from_str(line).unwrap();
+        let words = ["title", "text"].map(|key| row[key].as_str().unwrap_or_default()).join("\n");
+        texts.insert(row["ref"].as_str().unwrap().to_owned(), words);
+    }
+    let all: Vec<(&String, Vec<char>)> = texts.iter().map(|(r, t)| (r, t.chars().collect())).collect();
+    let mut draw = Draw(20_260_301);
+    let mut pieces: Vec<(String, String)> = Vec::new();
+    while pieces.len() < 500 {
+        let (reference, chars) = &all[draw.below(all.len())];
+        let length = 2 + draw.below(11);
+        let Some(last) = chars.len().checked_sub(length) else { continue };
+        let start = draw.below(last + 1);
+        let piece: String = chars[start..start + length].iter().collect();
+        if piece.chars().all(char::is_alphanumeric) {
+            pieces.push(((*reference).clone(), piece));
+        }
+    }
+    let questions = pieces.iter().zip(0..).map(|((_, piece), n)| serde_json::json!({"id": n.to_string(), "text": piece}));
+    room.put("pieces.jsonl", crate::ledger::lines(&questions.collect::<Vec<_>>()));
+    let said = room.good("search --dir d --kind petition --queries pieces.jsonl --format json --limit 20");
+    assert_eq!(said.lines().count(), pieces.len());
+    let folded = |text: &str| jiceng::base::text::folded_chars(text).into_iter().collect::<String>();
+    for (line, (reference, piece)) in said.lines().zip(&pieces) {
+        let answer: Value = serde_json::from_str(line).unwrap();
+        let hits: Vec<&str> = answer["hits"].as_array().unwrap().iter().filter_map(|h| h["ref"].as_str()).collect();
+        let holds = |hit: &&str| texts.get(*hit).is_some_and(|text| folded(text).contains(&folded(piece)));
+        let first = hits.contains(&reference.as_str());
+        assert!(first || (!hits.is_empty() && hits.iter().all(holds)), "{piece} of {reference}: {hits:?}");
     }
 }
 

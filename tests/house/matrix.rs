@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use jiceng::web::ROUTES;
 
 use super::county::{County, PETITION, Person, path_of};
+use super::viewing::picture;
 
 /// Columns of the table.
 const WHO: [&str; 8] =
@@ -127,7 +128,7 @@ fn every_route_answers_everybody_as_the_table_says() {
     let unit = "石鼓岭镇纪委";
     let (clerk, law) = (county.clerk(unit), county.person("fagui"));
     let form = clerk.form("/petition/new").fill(PETITION).set("petitioner.name", "来信人丁");
-    let petition = path_of(&clerk.submit(&form.attach("原件.png", b"\x89PNG\r\n\x1a\nscan")).expect(303));
+    let petition = path_of(&clerk.submit(&form.attach("原件.png", &picture(image::ImageFormat::Png))).expect(303));
     let form = law.form("/regulation/new").fill(&[("title", "望澜县办法"), ("text", "第一条 为了规范。")]);
     let regulation = path_of(&law.submit(&form).expect(303));
     let sysadmin = county.sysadmin();

@@ -1,12 +1,16 @@
 //! Scans are looked at in the page: what a file is, its bytes say, and the answer lets the browser do nothing else with
 //! it. Whatever is not recognised is downloaded.
 
+use std::io::Cursor;
+
+use image::{DynamicImage, ImageFormat};
+
 use super::county::{County, PETITION, Person, path_of};
 use super::wire::Answer;
 
 const CLERK: &str = "杏林坪镇纪委";
-const PNG: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\x06\0\0\0\x1f\x15\xc4\x89";
-const JPEG: &[u8] = b"\xff\xd8\xff\xe0\0\x10JFIF\0\x01\x01\0";
+/// What a stranger hides behind the end of a picture.
+const HIDDEN: &[u8] = b"<script>alert(1)</script>";
 const PDF: &[u8] = b"%PDF-1.4\n1 0 obj<</Type/Catalog>>endobj\n";
 const HTML: &[u8] = b"<!DOCTYPE html><script>alert(1)</script>";
 const SVG: &[u8] = b"<svg xmlns=\"http://www.w3.org/2000/svg\"><script>alert(1)</script></svg>";
@@ -16,6 +20,13 @@ fn with_files(clerk: &Person, files: &[(&str, &[u8])]) -> String {
     let form = clerk.form("/petition/new").fill(PETITION);
     let form = files.iter().fold(form, |form, (name, bytes)| form.attach(name, bytes));
     path_of(&clerk.submit(&form).expect(303))
+}
+
+/// A small picture with something behind its end.
+pub(crate) fn picture(format: ImageFormat) -> Vec<u8> {
+    let mut bytes = Cursor::new(Vec::new());
+    DynamicImage::new_rgb8(3, 2).write_to(&mut bytes, format).unwrap();
+    [bytes.get_ref().as_slice(), HIDDEN].concat()
 }
 
 /// What every such answer must carry.
@@ -35,15 +46,20 @@ fn a_picture_and_a_document_are_shown_in_the_page_by_what_their_bytes_say() {
     let county = County::bare();
     let clerk = county.clerk(CLERK);
     // Names that lie, both ways, and a name that would break a header.
+    let (png, jpeg) = (picture(ImageFormat::Png), picture(ImageFormat::Jpeg));
     let files: [(&str, &[u8]); 3] =
-        [("现场.html", PNG), ("会议\"纪要\".txt", PDF), ("信 \r\nset-cookie: a=b.exe", JPEG)];
+        [("现场.html", &png), ("会议\"纪要\".txt", PDF), ("信 \r\nset-cookie: a=b.exe", &jpeg)];
     let path = with_files(&clerk, &files);
-    for (place, kind, bytes) in [(0, "image/png", PNG), (1, "application/pdf", PDF), (2, "image/jpeg", JPEG)]
-    {
+    for (place, kind, bytes) in [(0, "image/png", &png[..]), (1, "application/pdf", PDF), (2, "image/jpeg", &jpeg)] {
         assert!(clerk.get(&path).says(&format!("href=\"{path}/files/{place}/view\"")), "{kind}");
         let answer = clerk.get(&format!("{path}/files/{place}/inline")).expect(200);
         guarded(&answer, kind);
-        assert_eq!(answer.body, bytes);
+        let drawn = image::load_from_memory(&answer.body).map(|p| (p.width(), p.height())).ok();
+        match kind {
+            "application/pdf" => assert_eq!(answer.body, bytes),
+            _ => assert_eq!(drawn, Some((3, 2)), "{kind} is not the picture"),
+        }
+        assert!(!answer.says("alert(1)"), "{kind}: what stood behind the picture went along");
         let named = answer.header("content-disposition");
         let coded = named.strip_prefix("inline; filename*=UTF-8''").unwrap_or_else(|| panic!("{named}"));
         assert!(coded.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'%'), "{named}");
@@ -103,7 +119,8 @@ fn what_is_not_recognised_stays_a_download() {
 fn the_way_leads_from_scan_to_scan_and_back() {
     let county = County::bare();
     let clerk = county.clerk(CLERK);
-    let path = with_files(&clerk, &[("一.png", PNG), ("二.txt", b"text"), ("三.jpg", JPEG), ("四.pdf", PDF)]);
+    let (png, jpeg) = (picture(ImageFormat::Png), picture(ImageFormat::Jpeg));
+    let path = with_files(&clerk, &[("一.png", &png), ("二.txt", b"text"), ("三.jpg", &jpeg), ("四.pdf", PDF)]);
     let at = |n: usize| format!("{path}/files/{n}/view");
     let page = |n: usize| clerk.get(&at(n)).expect(200);
     let link = |n: usize, rel: &str| format!("href=\"{}\" rel=\"{rel}\"", at(n));
@@ -122,7 +139,7 @@ fn the_way_leads_from_scan_to_scan_and_back() {
 fn every_look_is_entered_and_nobody_looks_who_may_not_download() {
     let county = County::bare();
     let clerk = county.clerk(CLERK);
-    let path = with_files(&clerk, &[("一.png", PNG)]);
+    let path = with_files(&clerk, &[("一.png", &picture(ImageFormat::Png))]);
     let looks = || county.auditor().get("/audit").expect(200).text().matches("查看附件").count();
     assert_eq!(looks(), 0);
     clerk.get(&format!("{path}/files/0/inline")).expect(200);

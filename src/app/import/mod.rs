@@ -317,7 +317,7 @@ impl Run<'_> {
             let before = sum.created + sum.articles;
             for (item, cells) in chunk {
                 let line = item.line;
-                let stored = store_item(txn, &live, kind, (item, batch, dry_run), &mut sum)?;
+                let stored = store_item(txn, &live, kind, (item, batch, dry_run), &mut sum, &label)?;
                 if let Err(problems) = stored {
                     sum.fail(line, &cells, &label, problems);
                 }
@@ -351,11 +351,11 @@ impl Summary {
         }
     }
 
-    fn mark(&mut self, line: u64, found: &Problems) {
+    fn mark(&mut self, line: u64, label: &source::Label, found: &Problems) {
         self.marked += 1;
         for (column, message) in found {
             if self.marks.len() < limits::IMPORT_PROBLEMS {
-                self.marks.push(RowProblem { line, column: column.clone(), message: message.clone() });
+                self.marks.push(RowProblem { line, column: label(column), message: message.clone() });
             }
         }
     }
@@ -368,6 +368,7 @@ fn store_item(
     kind: &'static Kind,
     (item, batch, dry_run): (Item, RecordId, bool),
     summary: &mut Summary,
+    label: &source::Label,
 ) -> Result<std::result::Result<(), Problems>> {
     let petition = kind.tag == petition::KIND.tag;
     let reference = if petition { petition::tag::REF } else { regulation::tag::REF };
@@ -393,7 +394,7 @@ fn store_item(
         Err(refusal) => return Ok(Err(rows::row_problems(refusal))),
     };
     if !found.is_empty() {
-        summary.mark(item.line, &found);
+        summary.mark(item.line, label, &found);
     }
     summary.created += 1;
     summary.articles += item.below.len() as u64;

@@ -8,7 +8,7 @@ use crate::app::record::{Opened, identity_fields};
 use crate::app::{Right, Scope};
 use crate::base::{Error, Result, limits};
 use crate::records::decide::trail;
-use crate::records::{Kind, Record, Widget, article};
+use crate::records::{self, Kind, Record, Widget, article, batch};
 use crate::store::seal;
 use crate::web::guard::Call;
 use crate::web::icons::Icon;
@@ -48,7 +48,7 @@ pub fn advance(call: &Call) -> Result<Reply> {
         Ok(()) => Ok(Reply::Redirect(format!("/{}/{id}?done=moved", kind.name))),
         Err(SaveError::Problems(problems)) => again(call, &problems[0].1),
         Err(SaveError::Stale(_)) => again(call, "这条记录刚被别人修改过，请看过最新内容后再办理。"),
-        Err(SaveError::Gate) => again(call, crate::records::rank::GUIDANCE),
+        Err(SaveError::Gate) => again(call, records::rank::GUIDANCE),
         Err(SaveError::Failed(e)) if e.kind() == crate::base::ErrorKind::Denied => Err(e),
         Err(SaveError::Failed(e)) => again(call, e.public()),
     }
@@ -96,7 +96,7 @@ fn page(call: &Call, opened: &Opened, revealed: Option<&Record>, problem: Option
         (voiding(call, kind, opened)?)
         (handling(kind, record, &directory))
         (versions(kind, opened))
-        (children(call, opened))
+        @if kind.tag == batch::KIND.tag { (members(call, opened)) } @else { (children(call, opened)) }
         @if !kind.owned { (head(kind, record, &directory)) }
     };
     view::framed(&call.app, live, outline, content)
@@ -162,8 +162,8 @@ fn head(kind: &Kind, record: &Record, directory: &Directory) -> Markup {
 }
 
 fn groups(kind: &'static Kind, record: &Record, directory: &Directory) -> Markup {
-    let shown = |f: &&crate::records::Field| {
-        f.typed() && f.part == crate::records::Part::Main && record.fields.get(f.tag).is_some()
+    let shown = |f: &&records::Field| {
+        f.typed() && f.part == records::Part::Main && record.fields.get(f.tag).is_some()
     };
     let mut names: Vec<&str> = kind.fields.iter().filter(shown).map(|f| f.group).collect();
     names.dedup();
@@ -345,10 +345,36 @@ fn versions(kind: &Kind, opened: &Opened) -> Markup {
                 ul.lines { @for v in &opened.versions { li {
                     a.grow href=(format!("/{}/{}", kind.name, v.id)) { (kind.title_of(v)) }
                     @if kind.flow.is_void(v.state) { (view::state_chip(kind, v.state)) }
-                    span.muted { (v.fields.display(kind.fields, crate::records::regulation::tag::NUMBER)) }
-                    span.muted { (v.fields.display(kind.fields, crate::records::regulation::tag::STATUS)) }
+                    span.muted { (v.fields.display(kind.fields, records::regulation::tag::NUMBER)) }
+                    span.muted { (v.fields.display(kind.fields, records::regulation::tag::STATUS)) }
                     span.when { (kind.day_of(v)) }
                 } } }
+            }
+        }
+    }
+}
+
+/// What came in with a batch.
+fn members(call: &Call, opened: &Opened) -> Markup {
+    let page = call.asked("page").parse::<u64>().unwrap_or(1);
+    let pages = opened.children_total.div_ceil(limits::CHILD_ROWS as u64).max(1);
+    let turn = layout::pager(page, pages, opened.children_total, |n| format!("{}?page={n}", call.path));
+    let rows = opened.children.iter().filter_map(|r| Some((records::by_tag(r.kind)?, r)));
+    html! {
+        @if opened.children_total > 0 {
+            section.section {
+                h2 { "本批内容" span.count { (opened.children_total) } }
+                div.table-wrap { table.list {
+                    thead { tr { @for head in ["编号", "标题", "状态"] { th scope="col" { (head) } } } }
+                    tbody { @for (kind, row) in rows { tr {
+                        td.nowrap { (kind.number_of(row)) }
+                        td.clip title=(kind.title_of(row)) {
+                            a.row-link href=(format!("/{}/{}", kind.name, row.id)) { (kind.title_of(row)) }
+                        }
+                        td.nowrap { (view::state_chip(kind, row.state)) }
+                    } } }
+                } }
+                (turn)
             }
         }
     }

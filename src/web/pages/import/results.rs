@@ -30,7 +30,7 @@ pub(super) fn done(token: &str, what: What, summary: &Summary) -> Markup {
     html! {
         (layout::notice(NoticeKind::Ok, &format!("已导入 {} 件，批次 {}。", layout::grouped(summary.created), summary.batch)))
         (figures(summary))
-        p.row-actions {
+        div.actions.start {
             @if let Some(id) = summary.batch_id {
                 a.btn.btn-primary href=(format!("/batch/{id}")) { "查看这一批" }
             }
@@ -47,7 +47,7 @@ fn figures(summary: &Summary) -> Markup {
             (layout::figure(&layout::grouped(summary.read), "读到行数", None))
             (layout::figure(&layout::grouped(summary.created), "可导入", None))
             @if summary.articles > 0 { (layout::figure(&layout::grouped(summary.articles), "条文", None)) }
-            (layout::figure(&layout::grouped(summary.skipped), "已有跳过", None))
+            @if summary.skipped > 0 { (layout::figure(&layout::grouped(summary.skipped), "已有跳过", None)) }
             (layout::figure(&layout::grouped(summary.failed), "未导入", None))
             (layout::figure(&layout::grouped(summary.marked), "需核对", None))
         }
@@ -60,7 +60,7 @@ fn details(token: &str, summary: &Summary) -> Markup {
         @if summary.failed > 0 {
             section.section {
                 h2 { "未导入的行" span.count { (layout::grouped(summary.failed)) } }
-                p { a.btn href=(format!("/import/{token}/failed")) { "下载未导入的行（xlsx，附原因）" } }
+                div.actions.start { a.btn href=(format!("/import/{token}/failed")) { "下载未导入的行（xlsx，附原因）" } }
                 @if shown < summary.failed {
                     p.help { "行数过多，表中只有前 " (layout::grouped(shown)) " 行；改正后再导入，可得到其余的行。" }
                 }

@@ -40,8 +40,8 @@ impl App {
     }
 
     /// Checks a password for one command of the host's console. A password that somebody else handed out opens nothing
-    /// here: only the browser lets its owner set another. Those of an answers file, which nobody touched since, do: they
-    /// were written by whoever runs this console.
+    /// here: only the browser lets its owner set another. Those of an answers file, which nobody touched since,
+    /// do: they were written by whoever runs this console.
     pub fn console_actor(&self, login: &str, password: &str) -> Result<Actor> {
         let via = format!("local:{}", nix::unistd::getuid());
         let account = self.check_password(login, password, "console", &via)?;

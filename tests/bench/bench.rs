@@ -1,7 +1,8 @@
 //! What things cost, each beside the bare engine in the same run: `cargo bench`.
 //!
 //! The texts are those of `JICENG_SHARED_DATA` (or `../shared/data`), else invented ones; the same texts go through
-//! every engine. Nothing here asserts a time: a table and a chart are printed, for the README. Ratios count, not seconds.
+//! every engine. Nothing here asserts a time: a table and a chart are printed, for the README. Ratios count, not
+//! seconds.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,

@@ -1,5 +1,5 @@
-//! Answers of the search as the page asks for them (rights, counts, snippets, journal entry) beside the bare engine that
-//! ranks the same texts by pairs and counts nothing.
+//! Answers of the search as the page asks for them (rights, counts, snippets, journal entry) beside the bare
+//! engine that ranks the same texts by pairs and counts nothing.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -65,7 +65,8 @@ fn bare(texts: &[(String, String)], questions: &[String]) -> Vec<f64> {
     let searcher = index.reader().unwrap().searcher();
     let ask = |question: &String| {
         let chars: Vec<char> = question.chars().collect();
-        let terms: Vec<Term> = chars.windows(2).map(|w| Term::from_field_text(body, &w.iter().collect::<String>())).collect();
+        let pair = |w: &[char]| Term::from_field_text(body, &w.iter().collect::<String>());
+        let terms: Vec<Term> = chars.windows(2).map(pair).collect();
         let started = Instant::now();
         if terms.len() > 1 {
             searcher.search(&PhraseQuery::new(terms), &TopDocs::with_limit(20).order_by_score()).unwrap();

@@ -3,12 +3,10 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::sync::Arc;
 
 use jiceng::base::RecordId;
-use jiceng::base::clock::SystemClock;
 use jiceng::records::{self, Author, act, decide, petition};
-use jiceng::store::{Act, Doer, Store};
+use jiceng::store::{Act, Doer};
 use serde_json::Value;
 
 use crate::ledger;

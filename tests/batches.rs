@@ -7,6 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
+use jiceng::app::change::Typed;
 use jiceng::app::import::{Options, Summary, What, source};
 use jiceng::app::record::ListInput;
 use jiceng::app::search::Query;
@@ -131,6 +132,31 @@ fn nobody_sees_a_batch_before_it_is_done() {
     assert_eq!((after.2, after.3), (505, 505));
     assert_eq!(after.0.iter().map(|c| c.1).sum::<u64>(), 505);
     county.assert_sound();
+}
+
+/// Rows that nobody sees yet were counted among what a search has to read itself: it said that it was catching up.
+#[test]
+fn others_find_their_own_at_once_while_a_large_batch_comes_in() {
+    let county = County::new();
+    let (mut saved, mut looked) = (0, 0);
+    let sum = county.import_watched("ledger.jsonl", &rows("新", 0..2_000), &mut |sum| {
+        if sum.read / 500 > saved {
+            saved += 1;
+            let raw = [("title", "旁边的事"), ("text", "旁边登记的榆钱树")]
+                .map(|(n, v)| (n.to_owned(), v.to_owned()));
+            let typed = Typed { raw: raw.to_vec(), ..Typed::default() };
+            county.app.create(&county.actor, &petition::KIND, typed).unwrap();
+        }
+        let query = Query { text: "榆钱树".into(), limit: 10, ..Query::default() };
+        let found = county.app.search(&county.actor, &query).unwrap();
+        assert_eq!((found.total, found.catching_up), (saved, false), "after {} rows", sum.read);
+        looked += 1;
+        true
+    });
+    assert_eq!((sum.unwrap().created, saved), (2_000, 4));
+    assert!(looked > 20);
+    county.assert_sound();
+    assert_eq!(county.view().2, 2_005);
 }
 
 #[test]

@@ -8,22 +8,26 @@ use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::lock;
 use super::search::document;
-use crate::base::{Error, ErrorKind, RecordId, Result, Seq, limits};
+use crate::base::{Error, ErrorKind, RecordId, Result, Seq, background, limits};
 use crate::records::batch::{self, hides, state};
-use crate::records;
+use crate::records::{self, act};
 use crate::search::{Change, Index, Request};
-use crate::store::{Snapshot, Store};
+use crate::store::{Header, Snapshot, Store, Subject};
 
 /// Entries read before the index is committed.
 const ENTRIES_A_COMMIT: usize = 2_000;
-/// Entries without changes after which the position is committed all the same.
+/// Entries that changed nothing anybody sees, after which the position is committed all the same.
 const ENTRIES_UNCOMMITTED: u64 = 500;
+/// While rows of an import wait for their end, what others changed waits for a commit at most this long, and at most so
+/// many records of it: each commit keeps the disk busy. Searches read them from the store meanwhile.
+const COMMIT_PAUSE: Duration = Duration::from_secs(2);
+const CHANGES_UNCOMMITTED: usize = 64;
 /// Records applied at once.
 const RECORDS_AT_ONCE: usize = 2_000;
 
@@ -47,17 +51,57 @@ struct Progress {
     index: Arc<Index>,
     /// The entry up to which it does; entries without changes count before they are committed.
     seen: Seq,
+    uncommitted: Uncommitted,
+    /// Callers that wait for the index.
+    waiting: usize,
     failure: Option<Error>,
     /// Another index is wanted, or being made.
     rebuilding: bool,
 }
 
+/// What was applied since the last commit.
+#[derive(Clone, Copy)]
+struct Uncommitted {
+    /// Applied up to this entry.
+    upto: Seq,
+    /// Changes that everybody may see.
+    visible: usize,
+    /// Rows of an import that nobody sees yet.
+    hidden: bool,
+    /// Since when.
+    since: Instant,
+}
+
+impl Uncommitted {
+    fn nothing(upto: Seq) -> Self {
+        Self { upto, visible: 0, hidden: false, since: Instant::now() }
+    }
+
+    /// When the next commit is due; `None` when nothing that can be seen waits for one.
+    fn pause(&self) -> Option<Duration> {
+        let wait = self.hidden && self.visible < CHANGES_UNCOMMITTED;
+        let left = || COMMIT_PAUSE.saturating_sub(self.since.elapsed());
+        (self.visible > 0).then(|| if wait { left() } else { Duration::ZERO })
+    }
+}
+
 impl Follower {
     /// Opens the index and starts to catch up.
     pub fn start(store: &Store, dir: &Path) -> Result<Self> {
-        let (index, position) = open(store, dir)?;
+        // The threads of the engine step back as the one does that starts them.
+        let (opened, place) = (store.clone(), dir.to_owned());
+        let opening = background("index", move || open(&opened, &place))?;
+        let (index, position) =
+            opening.join().map_err(|_| Error::internal("opening the index panicked"))??;
         let seen = position.unwrap_or_default();
-        let progress = Progress { index: Arc::new(index), seen, failure: None, rebuilding: false };
+        let progress = Progress {
+            index: Arc::new(index),
+            seen,
+            uncommitted: Uncommitted::nothing(seen),
+            waiting: 0,
+            failure: None,
+            rebuilding: false,
+        };
         let shared = Arc::new(Shared {
             dir: dir.to_owned(),
             store: store.clone(),
@@ -72,7 +116,7 @@ impl Follower {
             let _stopped = notify.send(());
         });
         let own = Arc::clone(&shared);
-        let thread = std::thread::Builder::new().name("index".into()).spawn(move || run(&own, &woken))?;
+        let thread = background("index", move || run(&own, &woken))?;
         let _started = wake.send(());
         Ok(Self { shared, wake: Mutex::new(Some(wake)), thread: Mutex::new(Some(thread)) })
     }
@@ -87,7 +131,17 @@ impl Follower {
     pub fn fresh(&self, snapshot: &Snapshot, seen: Seq) -> Result<Option<BTreeSet<RecordId>>> {
         let mut ids = BTreeSet::new();
         for entry in snapshot.journal_after(seen)? {
-            ids.extend(changed(&entry?.header));
+            let header = entry?.header;
+            if brings_hidden(snapshot, &header)? {
+                continue;
+            }
+            for subject in changed(&header) {
+                ids.insert(subject.id);
+                // The rows of a batch that has just come in were applied and are not committed yet.
+                let batch = Some(subject.id).filter(|_| subject.kind == batch::KIND.tag);
+                let batch = batch.map_or(Ok(None), |id| snapshot.get(id, false))?.filter(|b| !hides(b));
+                ids.extend(batch.map_or(Ok(Vec::new()), |b| snapshot.members(b.id))?);
+            }
             if ids.len() > limits::FRESH_MAX {
                 return Ok(None);
             }
@@ -103,15 +157,18 @@ impl Follower {
 
     /// Waits until the index has seen an entry.
     pub fn wait(&self, seq: Seq) -> Result<()> {
+        lock(&self.shared.progress).waiting += 1;
+        // A thread that has stopped is told of by its failure.
+        let _stopped = lock(&self.wake).as_ref().map(|w| w.send(()));
         let mut progress = lock(&self.shared.progress);
-        while progress.seen < seq || progress.rebuilding {
-            if let Some(failure) = &progress.failure {
-                return Err(failure.clone());
-            }
+        let mut done = Ok(());
+        while done.is_ok() && (progress.seen < seq || progress.rebuilding) {
+            done = progress.failure.clone().map_or(Ok(()), Err);
             let waited = self.shared.moved.wait_timeout(progress, Duration::from_millis(500));
             progress = waited.unwrap_or_else(std::sync::PoisonError::into_inner).0;
         }
-        Ok(())
+        progress.waiting -= 1;
+        done
     }
 
     /// Has the index made again, beside the old one, which answers meanwhile.
@@ -121,13 +178,19 @@ impl Follower {
         progress.failure = None;
         drop(progress);
         let sent = lock(&self.wake).as_ref().map(|w| w.send(()));
-        if matches!(sent, Some(Ok(()))) { Ok(()) } else { Err(Error::new(ErrorKind::Busy, "检索索引正在停止。")) }
+        if matches!(sent, Some(Ok(()))) {
+            Ok(())
+        } else {
+            Err(Error::new(ErrorKind::Busy, "检索索引正在停止。"))
+        }
     }
 
     /// Reads the dictionaries that a search needs: better now than in somebody's first search.
     pub fn warm_up(&self) {
-        let scope = crate::search::Scope::nothing().with(records::petition::KIND.tag, crate::search::Units::All);
-        let request = Request { text: "基层群众反映的问题".to_owned(), limit: 1, ..Request::default() };
+        let scope =
+            crate::search::Scope::nothing().with(records::petition::KIND.tag, crate::search::Units::All);
+        let request =
+            Request { text: "基层群众反映的问题".to_owned(), limit: 1, ..Request::default() };
         // The first search will say what is wrong.
         let _warm = self.index().0.search(&scope, &request, &[]);
     }
@@ -179,7 +242,15 @@ fn beside(dir: &Path, what: &str) -> PathBuf {
 }
 
 fn run(shared: &Shared, woken: &Receiver<()>) {
-    while woken.recv().is_ok() && !shared.stopping.load(Ordering::Acquire) {
+    loop {
+        let pause = lock(&shared.progress).uncommitted.pause();
+        let ended = match pause {
+            Some(pause) => woken.recv_timeout(pause) == Err(RecvTimeoutError::Disconnected),
+            None => woken.recv().is_err(),
+        };
+        if ended || shared.stopping.load(Ordering::Acquire) {
+            return;
+        }
         woken.try_iter().for_each(drop);
         let wanted = lock(&shared.progress).rebuilding;
         let done = if wanted { start_over(shared) } else { catch_up(shared) };
@@ -190,6 +261,9 @@ fn run(shared: &Shared, woken: &Receiver<()>) {
         progress.failure = done.err();
         if let Some(e) = &progress.failure {
             tracing::error!(detail = e.detail(), "index follower: {e}");
+            // What was applied and not committed may be lost.
+            progress.seen = progress.index.position().unwrap_or_default();
+            progress.uncommitted = Uncommitted::nothing(progress.seen);
         }
         shared.moved.notify_all();
     }
@@ -205,13 +279,15 @@ fn start_over(shared: &Shared) -> Result<()> {
     loop {
         let snapshot = shared.store.read()?;
         let head = snapshot.head()?.seq;
-        let position = advance(&snapshot, &fresh, fresh.position().unwrap_or_default(), true)?;
+        let mut done = Uncommitted::nothing(fresh.position().unwrap_or_default());
+        take_up(&snapshot, &fresh, &mut done)?;
+        fresh.commit(done.upto)?;
         if shared.stopping.load(Ordering::Acquire) {
             return Ok(());
         }
         // The old one may be the reason for the new one.
         let _kept_up = catch_up(shared);
-        if position >= head {
+        if done.upto >= head {
             break;
         }
     }
@@ -226,6 +302,7 @@ fn start_over(shared: &Shared) -> Result<()> {
     let mut progress = lock(&shared.progress);
     progress.index = Arc::new(index);
     progress.seen = position.unwrap_or_default();
+    progress.uncommitted = Uncommitted::nothing(progress.seen);
     drop(progress);
     swapped.and_then(|()| catch_up(shared))
 }
@@ -238,58 +315,73 @@ fn swap(dir: &Path) -> Result<()> {
     Ok(File::open(parent)?.sync_all()?)
 }
 
-/// Applies everything the journal has beyond the index's position.
+/// Applies everything the journal has beyond the index's position. Most entries are looks at records, and those of an
+/// import change what nobody sees yet: they alone are no reason to write the index.
 fn catch_up(shared: &Shared) -> Result<()> {
     loop {
-        let (index, seen) = {
+        let (index, mut open, waiting) = {
             let progress = lock(&shared.progress);
-            (Arc::clone(&progress.index), progress.seen)
+            (Arc::clone(&progress.index), progress.uncommitted, progress.waiting)
         };
         let snapshot = shared.store.read()?;
         let head = snapshot.head()?.seq;
-        let position = advance(&snapshot, &index, seen, false)?;
+        take_up(&snapshot, &index, &mut open)?;
+        let entries = open.upto.0.saturating_sub(index.position().unwrap_or_default().0);
+        let due = open.pause().is_some_and(|left| left.is_zero() || waiting > 0);
+        if due || entries > ENTRIES_UNCOMMITTED {
+            index.commit(open.upto)?;
+            open = Uncommitted::nothing(open.upto);
+        }
         let mut progress = lock(&shared.progress);
-        progress.seen = position;
+        if open.visible == 0 {
+            progress.seen = open.upto;
+        }
+        progress.uncommitted = open;
         progress.failure = None;
         shared.moved.notify_all();
-        if position >= head || shared.stopping.load(Ordering::Acquire) {
+        if open.upto >= head || shared.stopping.load(Ordering::Acquire) {
             return Ok(());
         }
     }
 }
 
-/// Takes the next entries up; how far the index has read now. Most entries are looks at records: they alone are no
-/// reason to write the index, unless `always`.
-fn advance(snapshot: &Snapshot, index: &Index, seen: Seq, always: bool) -> Result<Seq> {
-    let mut position = seen;
+/// Applies the next entries, without committing them.
+fn take_up(snapshot: &Snapshot, index: &Index, open: &mut Uncommitted) -> Result<()> {
     let mut ids = BTreeSet::new();
-    for entry in snapshot.journal_after(position)?.take(ENTRIES_A_COMMIT) {
+    for entry in snapshot.journal_after(open.upto)?.take(ENTRIES_A_COMMIT) {
         let entry = entry?;
-        position = entry.header.seq;
-        ids.extend(changed(&entry.header));
+        open.upto = entry.header.seq;
+        ids.extend(changed(&entry.header).map(|s| s.id));
     }
-    let committed = index.position().unwrap_or_default();
-    if !ids.is_empty() || always || position.0.saturating_sub(committed.0) > ENTRIES_UNCOMMITTED {
-        apply(snapshot, index, &ids)?;
-        index.commit(position)?;
-    }
-    Ok(position)
-}
-
-fn apply(snapshot: &Snapshot, index: &Index, ids: &BTreeSet<RecordId>) -> Result<()> {
-    let mut ids: Vec<RecordId> = ids.iter().copied().collect();
+    let mut ended = false;
     for id in ids.clone() {
-        let batch = snapshot.get_any(id, false)?.filter(|r| r.kind == batch::KIND.tag && hides(r));
-        ids.extend(batch.map_or(Ok(Vec::new()), |b| snapshot.members(b.id))?);
+        let Some(batch) = snapshot.get_any(id, false)?.filter(|r| r.kind == batch::KIND.tag) else {
+            continue;
+        };
+        if hides(&batch) {
+            ids.extend(snapshot.members(id)?);
+        } else {
+            ended = true;
+        }
     }
+    let ids: Vec<RecordId> = ids.into_iter().collect();
     for some in ids.chunks(RECORDS_AT_ONCE) {
         let mut changes = Vec::with_capacity(some.len());
         for id in some {
             let record = snapshot.get_any(*id, false)?;
             let gone = record.as_ref().map_or(Ok(true), |r| given_up(snapshot, r))?;
+            if !gone && record.as_ref().map_or(Ok(false), |r| snapshot.is_hidden(r))? {
+                open.hidden = true;
+            } else {
+                open.visible += 1;
+            }
             changes.push(Change { id: id.0, doc: record.as_ref().filter(|_| !gone).and_then(document) });
         }
         index.apply(changes)?;
+    }
+    if ended {
+        // What came in is to be found at once.
+        open.hidden = false;
     }
     Ok(())
 }
@@ -297,15 +389,26 @@ fn apply(snapshot: &Snapshot, index: &Index, ids: &BTreeSet<RecordId>) -> Result
 /// The record came in with a batch that was undone or never finished. Rows of a batch that is still coming in are
 /// indexed already, and hidden by the query.
 fn given_up(snapshot: &Snapshot, record: &records::Record) -> Result<bool> {
-    let Some(id) = record.batch().filter(|_| snapshot.is_hidden(record).unwrap_or(true)) else { return Ok(false) };
+    let Some(id) = record.batch() else { return Ok(false) };
+    if !snapshot.is_hidden(record)? {
+        return Ok(false);
+    }
     let batch = snapshot.get_any(id, false)?;
     Ok(batch.is_none_or(|b| !matches!(b.state, state::RUNNING | state::DONE)))
 }
 
-fn changed(header: &crate::store::Header) -> impl Iterator<Item = RecordId> + '_ {
+/// Rows of a batch that is still coming in: nobody sees them, and its end names them all.
+fn brings_hidden(snapshot: &Snapshot, header: &Header) -> Result<bool> {
+    let first =
+        changed(header).next().filter(|s| header.action == act::IMPORT.code && s.kind != batch::KIND.tag);
+    let record = first.map_or(Ok(None), |s| snapshot.get_any(s.id, false))?;
+    record.map_or(Ok(false), |r| snapshot.is_hidden(&r))
+}
+
+fn changed(header: &Header) -> impl Iterator<Item = &Subject> {
     // A batch decides over its records, so its changes are theirs.
     let indexed = |kind: u8| kind == batch::KIND.tag || records::by_tag(kind).is_some_and(|k| k.indexed);
-    header.subjects.iter().filter(move |s| s.digest.is_some() && indexed(s.kind)).map(|s| s.id)
+    header.subjects.iter().filter(move |s| s.digest.is_some() && indexed(s.kind))
 }
 
 #[cfg(test)]
@@ -332,7 +435,8 @@ mod tests {
         let line = line.to_string();
         let mut input = line.as_bytes();
         let mut rows = import::source::jsonl(&mut input, &options.map);
-        let summary = app.import(&actor, import::What::Petitions, &mut rows, &options, &mut |_| true).unwrap();
+        let summary =
+            app.import(&actor, import::What::Petitions, &mut rows, &options, &mut |_| true).unwrap();
         assert!(summary.problems.is_empty(), "{:?}", summary.problems);
         text
     }
@@ -354,14 +458,20 @@ mod tests {
         let (count, head) = (app.follower.index().0.doc_count(), app.follower.index().1);
         let rebuilds = std::thread::spawn({
             let app = Arc::clone(&app);
-            move || (0..2).for_each(|_| assert!(app.reindex(&super::super::access::local_doer()).unwrap() > 0))
+            move || {
+                (0..2).for_each(|_| assert!(app.reindex(&super::super::access::local_doer()).unwrap() > 0))
+            }
         });
         std::thread::scope(|scope| {
             // Beside a smaller index every record would have to be scanned, and those of a large county are too many.
             scope.spawn(|| {
                 while !rebuilds.is_finished() {
                     let (index, seen) = app.follower.index();
-                    assert!(index.doc_count() >= count && seen >= head, "{} of {count}, {seen}", index.doc_count());
+                    assert!(
+                        index.doc_count() >= count && seen >= head,
+                        "{} of {count}, {seen}",
+                        index.doc_count()
+                    );
                     std::thread::sleep(Duration::from_millis(1));
                 }
             });
@@ -376,7 +486,12 @@ mod tests {
         });
         rebuilds.join().unwrap();
         app.wait_for_index().unwrap();
-        assert!(app.doctor(false).unwrap().iter().all(|f| f.name != "检索索引" || f.text.contains("落后日志 0 条")));
+        assert!(
+            app.doctor(false)
+                .unwrap()
+                .iter()
+                .all(|f| f.name != "检索索引" || f.text.contains("落后日志 0 条"))
+        );
         wanted.iter().for_each(|text| assert_eq!(found(&app, text), 1));
     }
 

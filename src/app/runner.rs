@@ -15,7 +15,7 @@ use super::run_entry::begin;
 use super::{Actor, App, lock, record};
 use crate::backup::schedule::{By, Schedule, State};
 use crate::backup::{self, Done, Progress, Target, Watch, mount};
-use crate::base::{Error, ErrorKind, Moment, RecordId, Result, config, limits};
+use crate::base::{Error, ErrorKind, Moment, RecordId, Result, background, config, limits};
 use crate::store::{Doer, fact};
 
 /// What a running server knows of its backups.
@@ -242,7 +242,7 @@ impl Thread {
     /// Starts to look after the backups of an application.
     pub fn start(app: &Arc<App>) -> Result<Self> {
         let (own, (done, ended)) = (Arc::clone(app), channel());
-        std::thread::Builder::new().name("backup".into()).spawn(move || {
+        background("backup", move || {
             look(&own);
             drop(own);
             // Whoever waited may have given up.

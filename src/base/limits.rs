@@ -76,8 +76,10 @@ pub const FORM_FIELDS: usize = 6_000;
 /// Bytes of sealed attachment in one chunk.
 pub const CHUNK_BYTES: usize = 64 << 10;
 
-/// Records of one chunk of an import: others' saves wait for at most one chunk.
+/// Records of one chunk of an import: others wait for at most one.
 pub const IMPORT_CHUNK: usize = 64;
+/// The same while others are at work.
+pub const IMPORT_CHUNK_CROWDED: usize = 8;
 /// Rows of a sheet shown before it is imported.
 pub const IMPORT_PREVIEW_ROWS: usize = 20;
 /// Rows at the top of a sheet among which its heads are looked for.
@@ -95,6 +97,10 @@ pub const IMPORT_LINE_BYTES: usize = 64 << 20;
 /// Problems an import lists before it only counts.
 pub const IMPORT_PROBLEMS: usize = 100;
 
+/// Times a folder in use is asked for.
+pub const LOCK_TRIES: usize = 40;
+/// Milliseconds between two of them.
+pub const LOCK_PAUSE_MS: u64 = 50;
 /// Commands in one group commit.
 pub const GROUP_MAX: usize = 256;
 /// Cache of the store, in bytes.

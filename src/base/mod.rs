@@ -1,5 +1,6 @@
 //! The ground floor: what every other floor may use. Nothing here knows of records, files or HTTP.
 
+pub mod background;
 pub mod clock;
 pub mod config;
 pub mod date;
@@ -8,6 +9,7 @@ pub mod id;
 pub mod limits;
 pub mod text;
 
+pub use background::background;
 pub use clock::{Clock, Moment};
 pub use date::Day;
 pub use error::{Error, Kind as ErrorKind, Result};

@@ -38,6 +38,12 @@ pub fn fold(c: char) -> Fold {
     if IDEOGRAPHS.contains(&u32::from(c)) {
         return Fold::One(Some(simplified(c)));
     }
+    // The marks of Chinese texts, by far the most of the rest.
+    match c {
+        '\u{3001}'..='\u{3011}' => return Fold::One(Some(c)),
+        '\u{FF01}'..='\u{FF5E}' => return Fold::One(Some(half_width(c).to_ascii_lowercase())),
+        _ => {}
+    }
     let many: Vec<char> = c.nfkc().map(simplified).flat_map(char::to_lowercase).collect();
     if let [one] = many[..] { Fold::One(Some(one)) } else { Fold::Many(many.into_iter()) }
 }
@@ -402,6 +408,15 @@ mod tests {
         }
         assert_eq!(half_width('５'), '5');
         assert_eq!(half_width('　'), ' ');
+    }
+
+    /// The quick way for common marks is the way of all others.
+    #[test]
+    fn marks_fold_as_their_compatibility_form_does() {
+        for c in ('\u{3001}'..='\u{3011}').chain('\u{FF01}'..='\u{FF5E}') {
+            let slow = c.nfkc().map(simplified).flat_map(char::to_lowercase);
+            assert!(fold(c).eq(slow), "{c}");
+        }
     }
 
     #[test]

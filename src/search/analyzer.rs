@@ -37,7 +37,9 @@ impl Tokenizer for Words {
     type TokenStream<'a> = WordStream;
 
     fn token_stream<'a>(&'a mut self, text: &'a str) -> WordStream {
-        WordStream { words: words(text).into_iter(), token: Token::default() }
+        let chars = folded_chars(text);
+        let terms = terms_of(text, &chars);
+        WordStream { chars: chars.into_iter(), terms: terms.into_iter(), token: Token::default() }
     }
 }
 
@@ -72,14 +74,20 @@ impl TokenStream for PairStream {
 /// The stream of [`Words`].
 #[derive(Debug)]
 pub(super) struct WordStream {
-    words: std::vec::IntoIter<String>,
+    chars: std::vec::IntoIter<char>,
+    terms: std::vec::IntoIter<String>,
     token: Token,
 }
 
 impl TokenStream for WordStream {
     fn advance(&mut self) -> bool {
-        let Some(word) = self.words.next() else { return false };
-        self.token.text = word;
+        if let Some(c) = self.chars.find(|c| c.is_alphanumeric()) {
+            self.token.text.clear();
+            self.token.text.push(c);
+        } else {
+            let Some(term) = self.terms.next() else { return false };
+            self.token.text = term;
+        }
         self.token.position = self.token.position.wrapping_add(1);
         true
     }
@@ -100,28 +108,25 @@ pub fn is_warm() -> bool {
     JIEBA.get().is_some()
 }
 
-/// All tokens of the word fields.
-fn words(text: &str) -> Vec<String> {
-    let mut out: Vec<String> =
-        folded_chars(text).into_iter().filter(|c| c.is_alphanumeric()).map(String::from).collect();
-    out.extend(terms(text));
-    out
-}
-
 /// Words of two and more characters, and the numbers: what a long question is ranked by, besides its pairs.
 pub(super) fn terms(text: &str) -> Vec<String> {
+    terms_of(text, &folded_chars(text))
+}
+
+/// [`terms`] of a text whose characters are folded already.
+fn terms_of(text: &str, folded: &[char]) -> Vec<String> {
     let spaced = fold_spaced(text);
     let cut = JIEBA.get_or_init(Jieba::new).cut_for_search(&spaced, false);
     let long = |w: &&str| w.chars().nth(1).is_some() && w.chars().all(char::is_alphanumeric);
     let mut out: Vec<String> = cut.iter().map(|t| t.word).filter(long).map(str::to_owned).collect();
-    out.extend(numbers(text));
+    out.extend(find_numerals(folded).iter().map(|n| n.canonical()));
+    out.extend(document_numbers(&spaced));
     out
 }
 
 /// The folded numerals and document numbers of a text, one spelling each: `第21条`, `2020年`, `文2020-5`.
 pub(super) fn numbers(text: &str) -> Vec<String> {
-    let chars = folded_chars(text);
-    let mut out: Vec<String> = find_numerals(&chars).iter().map(|n| n.canonical()).collect();
+    let mut out: Vec<String> = find_numerals(&folded_chars(text)).iter().map(|n| n.canonical()).collect();
     out.extend(document_numbers(&fold_spaced(text)));
     out
 }
@@ -227,7 +232,9 @@ mod tests {
 
         #[test]
         fn no_text_is_too_strange(text in "\\PC{0,60}") {
-            let _ = (words(&text), bare(&text), phrase(&folded_chars(&text)));
+            let mut words = 0;
+            Words.token_stream(&text).process(&mut |_| words += 1);
+            let _ = (terms(&text), bare(&text), phrase(&folded_chars(&text)));
         }
     }
 }

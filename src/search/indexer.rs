@@ -10,15 +10,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use tantivy::directory::{MmapDirectory, RamDirectory};
-use tantivy::{
-    IndexReader, IndexWriter, ReloadPolicy, SingleSegmentIndexWriter, TantivyError, Term,
-};
+use tantivy::{IndexReader, IndexWriter, ReloadPolicy, SingleSegmentIndexWriter, TantivyError, Term};
 
 use crate::base::{Error, ErrorKind, Result, Seq};
 
 use super::schema::{self, Fields, SCHEMA_VERSION};
 use super::statistics::Shelf;
-use super::{Change, Doc, FRESH_MEMORY_BYTES, INDEX_WRITER_HEAP_BYTES};
+use super::{Change, Doc, FRESH_MEMORY_BYTES, INDEX_WRITER_HEAP_BYTES, INDEX_WRITER_THREADS};
 
 /// The index with its one writer.
 pub struct Index {
@@ -56,7 +54,8 @@ impl Index {
             Some((inner, seq)) => (inner, Some(seq)),
             None => (create(dir)?, None),
         };
-        let writer = inner.writer_with_num_threads(1, INDEX_WRITER_HEAP_BYTES).map_err(failed)?;
+        let writer =
+            inner.writer_with_num_threads(INDEX_WRITER_THREADS, INDEX_WRITER_HEAP_BYTES).map_err(failed)?;
         let reader = reader(&inner)?;
         let (_, fields) = schema::build();
         let shelf = Mutex::new(Shelf::new(reader.searcher()).map_err(failed)?);
@@ -281,9 +280,12 @@ mod tests {
     #[test]
     fn settling_takes_removed_rows_off_the_disk() {
         let (_dir, index) = index(&[doc(1, "一件", "举报"), doc(2, "二件", "举报")]);
+        // In one segment: one that holds nothing else goes with its last row.
+        index.settle().unwrap();
         index.apply(vec![Change { id: 2, doc: None }]).unwrap();
         index.commit(Seq(6)).unwrap();
-        let removed = || index.reader.searcher().segment_readers().iter().map(|s| s.num_deleted_docs()).sum::<u32>();
+        let removed =
+            || index.reader.searcher().segment_readers().iter().map(|s| s.num_deleted_docs()).sum::<u32>();
         assert_eq!(removed(), 1);
         index.settle().unwrap();
         assert_eq!((removed(), index.doc_count(), index.position()), (0, 1, Some(Seq(6))));

@@ -31,6 +31,8 @@ use statistics::{Shelf, Statistics};
 
 /// Memory of the index writer before it writes a segment, in bytes.
 pub const INDEX_WRITER_HEAP_BYTES: usize = 64 << 20;
+/// Threads that make postings: an import keeps both cores of a small box busy with them.
+pub(crate) const INDEX_WRITER_THREADS: usize = 2;
 /// Memory of the throw-away index of fresh rows, in bytes.
 pub const FRESH_MEMORY_BYTES: usize = 16 << 20;
 /// Longest search text that is looked at, in characters.

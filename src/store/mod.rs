@@ -24,6 +24,7 @@ mod writer;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use redb::{Database, ReadableDatabase};
 
@@ -132,7 +133,13 @@ pub struct Facts {
 
 impl Store {
     /// Makes a new store in an absent or empty folder; the key file goes to `key_file`, outside the folder.
-    pub fn create(dir: &Path, key_file: &Path, county: &str, demo: bool, clock: Arc<dyn Clock>) -> Result<Self> {
+    pub fn create(
+        dir: &Path,
+        key_file: &Path,
+        county: &str,
+        demo: bool,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self> {
         refuse_occupied(dir)?;
         let made = !dir.exists();
         fs::create_dir_all(dir)?;
@@ -154,7 +161,11 @@ impl Store {
         let id = hex::encode(seal::random::<16>()?);
         let ring = Ring::create(&dir, &id, key_file)?;
         let db = redb_builder().create(dir.join(DATABASE_FILE)).map_err(damage)?;
-        upgrade::write_first(&db, &ring, &[(fact::COUNTY, county), (fact::DEMO, if demo { "1" } else { "0" })])
+        upgrade::write_first(
+            &db,
+            &ring,
+            &[(fact::COUNTY, county), (fact::DEMO, if demo { "1" } else { "0" })],
+        )
     }
 
     /// Opens a store: takes the lock, the keys, checks the format, and checks everything after an unclean stop.
@@ -193,6 +204,20 @@ impl Store {
         command: impl FnOnce(&mut Txn<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         self.queue.submit(command)
+    }
+
+    /// Like [`Self::submit`], for long commands that nobody looks at: those that wait go first, and when there were any
+    /// it returns after a pause.
+    pub fn submit_patiently<T: Send + 'static>(
+        &self,
+        command: impl FnOnce(&mut Txn<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.queue.submit_patiently(command)
+    }
+
+    /// Others came while the last patient command ran: the next one had better be short.
+    pub fn is_crowded(&self) -> bool {
+        self.queue.is_crowded()
     }
 
     /// A snapshot of everything committed so far.
@@ -322,7 +347,8 @@ fn facts(db: &Database, ring: &Ring) -> Result<(Facts, Secrets, Head)> {
         let plain = own.open(&secret_place(&ring.store, name), &get(name)?);
         Secret::from_slice(&plain.ok_or_else(|| Error::damaged("库自身的密钥"))?)
     };
-    let secrets = Secrets { lookup: secret(fact::LOOKUP_KEY)?, blob: secret(fact::BLOB_KEY)?, own: own.clone() };
+    let secrets =
+        Secrets { lookup: secret(fact::LOOKUP_KEY)?, blob: secret(fact::BLOB_KEY)?, own: own.clone() };
     let facts = Facts {
         store: ring.store.clone(),
         epoch: text(fact::EPOCH)?.parse().map_err(|_| Error::damaged("纪元"))?,
@@ -332,15 +358,22 @@ fn facts(db: &Database, ring: &Ring) -> Result<(Facts, Secrets, Head)> {
     Ok((facts, secrets, view::read_head(&get(fact::HEAD)?)?))
 }
 
+/// Waits a moment for a process that is just ending, or one that is just starting and still has its parent's files.
 fn take_lock(dir: &Path) -> Result<File> {
     let file = File::options().create(true).truncate(false).write(true).open(dir.join(LOCK_FILE))?;
     let busy = || {
-        Error::new(ErrorKind::Busy, "数据目录正被另一个 jiceng 进程使用。请等它结束，或通过正在运行的服务操作。")
+        Error::new(
+            ErrorKind::Busy,
+            "数据目录正被另一个 jiceng 进程使用。请等它结束，或通过正在运行的服务操作。",
+        )
     };
-    match fs4::FileExt::try_lock(&file) {
-        Ok(()) => Ok(file),
-        Err(_) => Err(busy()),
+    for _ in 0..limits::LOCK_TRIES {
+        if fs4::FileExt::try_lock(&file).is_ok() {
+            return Ok(file);
+        }
+        std::thread::sleep(Duration::from_millis(limits::LOCK_PAUSE_MS));
     }
+    Err(busy())
 }
 
 /// Refuses a folder that already holds something.

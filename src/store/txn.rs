@@ -1,7 +1,10 @@
 //! What a command sees and does inside the one transaction: newest records, counters, and a buffer of changes that
 //! becomes real only together with the journal entry of its act.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
+
+use zstd::bulk::Compressor;
 
 use super::journal::{Doer, Head, Header, Part, Subject};
 use super::pending::{Pending, Put, WriteTables};
@@ -134,7 +137,8 @@ impl<'a> Txn<'a> {
         let mut ids = self.base.lookup(&prefix)?;
         // A record that this command changed may have left or joined the set.
         ids.retain(|id| !self.puts.contains_key(id));
-        let joined = self.puts.iter().filter(|(_, put)| put.rows.lookups.iter().any(|k| k.starts_with(&prefix)));
+        let joined =
+            self.puts.iter().filter(|(_, put)| put.rows.lookups.iter().any(|k| k.starts_with(&prefix)));
         ids.extend(joined.map(|(id, _)| *id));
         ids.sort_unstable();
         let seen = ids.into_iter().map(RecordId).map(|id| Ok(self.get(id)?.map(|_| id)));
@@ -254,7 +258,7 @@ impl<'a> Txn<'a> {
         let old_rows = before.map_or_else(Rows::default, |b| tables::rows(kind, b, &hash));
         let mut parts = Vec::new();
         for (part, delta) in (0..).zip(after.delta(before)).filter(|(_, d)| !d.is_empty()) {
-            let packed = zstd::bulk::compress(&delta.encode(), 0).map_err(Error::internal)?;
+            let packed = pack(&delta.encode())?;
             let place = view::part_place(after.id, self.head.seq.0 + 1, part);
             parts.push(Part { id: after.id, part, sealed: key.seal(&place, &packed)? });
         }
@@ -304,6 +308,15 @@ impl<'a> Txn<'a> {
         parts.extend(puts.iter().flat_map(|p| p.parts.iter().cloned()));
         Ok(Pending { head: self.head, header, parts, puts, counters: self.counters, facts })
     }
+}
+
+/// Compressed content of a journal part.
+fn pack(content: &[u8]) -> Result<Vec<u8>> {
+    thread_local! {
+        // Its tables are large for texts so small: one set serves them all.
+        static COMPRESSOR: RefCell<Compressor<'static>> = RefCell::default();
+    }
+    COMPRESSOR.with_borrow_mut(|c| c.compress(content)).map_err(Error::internal)
 }
 
 fn kind_of(record: &Record) -> Result<&'static Kind> {

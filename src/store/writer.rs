@@ -1,24 +1,37 @@
 //! The one writer: a thread that takes waiting commands together, runs each on its own buffer, applies what succeeded,
 //! commits once and only then answers. A command that fails or panics leaves nothing and does not fail its neighbours.
+//! Long commands are patient: each has a commit of its own, after those that wait.
 
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use super::pending::WriteTables;
 use super::txn::Txn;
 use super::{Shared, damage, journal::Head, lock, upgrade};
 use crate::base::{Error, ErrorKind, Result, limits};
 
+/// A patient command that others had to wait for is followed by a pause of so many times its own length.
+const PATIENCE: u32 = 3;
+
 /// The way to the writer thread; dropping the last one ends the thread after what is queued.
 pub(super) struct Queue {
     sender: Mutex<Option<Sender<Message>>>,
+    /// Commands so far that were not patient.
+    asked: AtomicU64,
+    /// Some of them came while the last patient one ran.
+    crowded: AtomicBool,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 enum Message {
     Command(Box<dyn Command>),
+    /// One that lets the others go first.
+    Patient(Box<dyn Command>),
     Rebuild(SyncSender<Result<()>>),
 }
 
@@ -52,17 +65,45 @@ impl<T: Send, F: FnOnce(&mut Txn<'_>) -> Result<T> + Send> Command for Typed<T, 
 impl Queue {
     pub(super) fn start(shared: Arc<Shared>) -> Result<Self> {
         let (sender, receiver) = channel();
-        let thread = std::thread::Builder::new().name("writer".into()).spawn(move || work(&shared, &receiver))?;
-        Ok(Self { sender: Mutex::new(Some(sender)), thread: Mutex::new(Some(thread)) })
+        let thread =
+            std::thread::Builder::new().name("writer".into()).spawn(move || work(&shared, &receiver))?;
+        Ok(Self {
+            sender: Mutex::new(Some(sender)),
+            asked: AtomicU64::default(),
+            crowded: AtomicBool::default(),
+            thread: Mutex::new(Some(thread)),
+        })
     }
 
     pub(super) fn submit<T: Send + 'static>(
         &self,
         act: impl FnOnce(&mut Txn<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
         let (reply, answer) = sync_channel(1);
         self.send(Message::Command(Box::new(Typed { act: Some(act), outcome: None, reply })))?;
         answer.recv().map_err(|_| stopped())?
+    }
+
+    /// A command that lets others go first, and leaves them time.
+    pub(super) fn submit_patiently<T: Send + 'static>(
+        &self,
+        act: impl FnOnce(&mut Txn<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (begun, before) = (Instant::now(), self.asked.load(Ordering::Relaxed));
+        let (reply, answer) = sync_channel(1);
+        self.send(Message::Patient(Box::new(Typed { act: Some(act), outcome: None, reply })))?;
+        let done = answer.recv().map_err(|_| stopped())?;
+        let crowded = self.asked.load(Ordering::Relaxed) > before;
+        self.crowded.store(crowded, Ordering::Relaxed);
+        if crowded {
+            std::thread::sleep(begun.elapsed() * PATIENCE);
+        }
+        done
+    }
+
+    pub(super) fn is_crowded(&self) -> bool {
+        self.crowded.load(Ordering::Relaxed)
     }
 
     pub(super) fn rebuild(&self) -> Result<()> {
@@ -91,12 +132,18 @@ fn stopped() -> Error {
 }
 
 fn work(shared: &Shared, receiver: &Receiver<Message>) {
-    while let Ok(first) = receiver.recv() {
+    let mut patient = VecDeque::new();
+    loop {
+        let first = if patient.is_empty() { receiver.recv().ok() } else { receiver.try_recv().ok() };
+        if first.is_none() && patient.is_empty() {
+            return;
+        }
         let mut commands = Vec::new();
-        let mut next = Some(first);
+        let mut next = first;
         while let Some(message) = next {
             match message {
                 Message::Command(command) => commands.push(command),
+                Message::Patient(command) => patient.push_back(command),
                 Message::Rebuild(reply) => {
                     commit_group(shared, std::mem::take(&mut commands));
                     let _gone = reply.send(super::catch(|| super::pending::rebuild(shared)));
@@ -105,6 +152,7 @@ fn work(shared: &Shared, receiver: &Receiver<Message>) {
             next = if commands.len() < limits::GROUP_MAX { receiver.try_recv().ok() } else { None };
         }
         commit_group(shared, commands);
+        commit_group(shared, patient.pop_front().into_iter().collect());
     }
 }
 
@@ -167,4 +215,66 @@ fn run_group(
         txn.commit().map_err(damage)?;
     }
     Ok(head)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Act, Doer, Store};
+    use super::*;
+    use crate::base::RecordId;
+    use crate::base::clock::ManualClock;
+    use crate::records::act;
+
+    /// Somebody's save waited for every chunk of an import that was asked for before it.
+    #[test]
+    fn whoever_waits_goes_before_patient_commands() {
+        let home = tempfile::tempdir().unwrap();
+        let (dir, key) = (home.path().join("d"), home.path().join("key"));
+        let store = Store::create(&dir, &key, "测试县", true, Arc::new(ManualClock::default())).unwrap();
+        let act =
+            || Act::new(Doer { account: RecordId(0), unit: RecordId(0), via: "test".into() }, act::IMPORT);
+        let (order, (begun, running), (free, waits)) =
+            (Arc::new(Mutex::new(Vec::new())), channel::<()>(), channel::<()>());
+        let note = |name: &'static str| {
+            let order = Arc::clone(&order);
+            move |txn: &mut Txn<'_>| {
+                lock(&order).push(name);
+                txn.act(act());
+                Ok(())
+            }
+        };
+        let (store, note) = (&store, &note);
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                store.submit(move |txn| {
+                    begun.send(()).unwrap();
+                    waits.recv().unwrap();
+                    txn.act(act());
+                    Ok(())
+                })
+            });
+            running.recv().unwrap();
+            let asked = || store.queue.asked.load(Ordering::Relaxed);
+            let patient: Vec<_> =
+                ["chunk", "chunk"].map(|n| scope.spawn(move || store.submit_patiently(note(n)))).into();
+            let saves: Vec<_> = ["save", "save"].map(|n| scope.spawn(move || store.submit(note(n)))).into();
+            // All of them are in the queue, or about to be.
+            while asked() < 3 {
+                std::thread::yield_now();
+            }
+            std::thread::sleep(std::time::Duration::from_millis(200));
+            free.send(()).unwrap();
+            patient.into_iter().chain(saves).for_each(|t| t.join().unwrap().unwrap());
+        });
+        assert_eq!(*lock(&order), ["save", "save", "chunk", "chunk"]);
+        assert!(
+            store
+                .submit_patiently(move |txn| {
+                    txn.act(act());
+                    Ok(())
+                })
+                .is_ok()
+                && !store.is_crowded()
+        );
+    }
 }

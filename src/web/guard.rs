@@ -57,6 +57,11 @@ impl Call {
         pairs.into_iter().find(|(n, _)| n == name).map(|(_, v)| v).unwrap_or_default()
     }
 
+    /// Removes uploads that this page is not going to take.
+    pub fn discard_files(&self) -> Result<()> {
+        self.files.iter().try_for_each(|file| self.app.discard(file))
+    }
+
     /// A typed value.
     pub fn typed(&self, name: &str) -> &str {
         records::field::first(&self.raw, name)
@@ -85,7 +90,12 @@ impl Call {
 }
 
 /// Answers one request of a route.
-pub(super) async fn handle(app: Arc<App>, route: &'static Route, peer: String, request: Request) -> Response<Body> {
+pub(super) async fn handle(
+    app: Arc<App>,
+    route: &'static Route,
+    peer: String,
+    request: Request,
+) -> Response<Body> {
     let packed = header_has(request.headers(), header::ACCEPT_ENCODING.as_str(), "gzip");
     let prepared = prepare(Arc::clone(&app), route, peer, request).await;
     let reply = match prepared {
@@ -134,7 +144,8 @@ async fn prepare(app: Arc<App>, route: &'static Route, peer: String, request: Re
         // Strangers have little to say; a set-up page a little more.
         let known = call.live.is_some() || call.last_login.is_some();
         let bound = if known { limits::FORM_BYTES * 3 } else { limits::STRANGER_BYTES };
-        let form = read_form(&call.app, request, (allowed && route.access != Access::Anybody, gate), bound).await?;
+        let uploads = allowed && route.access != Access::Anybody && takes_files(route.path);
+        let form = read_form(&call.app, request, (uploads, gate), bound).await?;
         (call.raw, call.files, call.file_problem) = (form.raw, form.files, form.problem);
     }
     if !allowed {
@@ -142,12 +153,15 @@ async fn prepare(app: Arc<App>, route: &'static Route, peer: String, request: Re
     }
     if route.method == Method::POST && route.access != Access::Anybody {
         let token = &call.live()?.csrf;
-        let same = aws_lc_rs::constant_time::verify_slices_are_equal(token.as_bytes(), call.typed("csrf").as_bytes());
+        let same = aws_lc_rs::constant_time::verify_slices_are_equal(
+            token.as_bytes(),
+            call.typed("csrf").as_bytes(),
+        );
         if same.is_err() {
             // The form was made in an earlier session of the same person: show it again instead of losing it.
             let login = call.live()?.actor.login.clone();
+            call.discard_files()?;
             if call.last_login.as_deref() == Some(&login) && is_typed(route.path) {
-                call.files.iter().try_for_each(|file| call.app.discard(file))?;
                 call.app.park(&login, &call.path, std::mem::take(&mut call.raw));
                 return Ok(Prepared::Reply(Reply::Redirect("/resume".into())));
             }
@@ -174,6 +188,11 @@ fn not_allowed(route: &Route, call: &Call) -> Reply {
 /// Forms that people fill; a log-out or a search that comes too late is no loss.
 fn is_typed(path: &str) -> bool {
     ["/new", "/edit", "/move/{name}"].iter().any(|end| path.ends_with(end))
+}
+
+/// Forms with attachments; files sent to any other page are read past.
+fn takes_files(path: &str) -> bool {
+    ["/new", "/edit", "/import"].iter().any(|end| path.ends_with(end))
 }
 
 async fn run(route: &'static Route, call: Box<Call>) -> Reply {
@@ -204,7 +223,11 @@ fn same_origin(headers: &HeaderMap) -> Result<()> {
         (Some(_), None) => true,
         (None, None) => false,
     };
-    if same { Ok(()) } else { Err(Error::new(ErrorKind::Denied, "请求不是从本系统页面发出的，已拒绝。")) }
+    if same {
+        Ok(())
+    } else {
+        Err(Error::new(ErrorKind::Denied, "请求不是从本系统页面发出的，已拒绝。"))
+    }
 }
 
 async fn read_form(

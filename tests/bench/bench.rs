@@ -24,12 +24,29 @@ pub(crate) struct Line {
     pub ratio: f64,
 }
 
+/// Measures with the titles and texts of petitions.
+type Part = fn(&[(String, String)]) -> Vec<Line>;
+
+/// Parts of the bench, by name.
+const PARTS: [(&str, Part); 3] =
+    [("import", import::run), ("commits", commits::run), ("queries", queries::run)];
+
 fn main() {
     let texts = material::petitions();
-    println!("{} texts, {} characters", texts.len(), texts.iter().map(|t| t.1.chars().count()).sum::<usize>());
-    let mut lines = import::run(&texts);
-    lines.extend(commits::run());
-    lines.extend(queries::run(&texts));
+    println!(
+        "{} texts, {} characters",
+        texts.len(),
+        texts.iter().map(|t| t.1.chars().count()).sum::<usize>()
+    );
+    // `cargo bench -- import` measures that part alone.
+    let chosen: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
+    let wanted = |part: &str| chosen.is_empty() || chosen.iter().any(|c| c == part);
+    let mut lines = Vec::new();
+    for (part, run) in PARTS {
+        if wanted(part) {
+            lines.extend(run(&texts));
+        }
+    }
     println!("\n| what | jiceng | bare engine | ratio |\n|---|---:|---:|---:|");
     for l in &lines {
         println!("| {} | {} | {} | {:.2} |", l.what, l.ours, l.bare, l.ratio);

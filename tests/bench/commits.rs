@@ -13,12 +13,13 @@ use super::{Line, quantile};
 const SAVES: usize = 400;
 const PEOPLE: usize = 32;
 
-pub(crate) fn run() -> Vec<Line> {
+pub(crate) fn run(_texts: &[(String, String)]) -> Vec<Line> {
     let home = tempfile::tempdir().unwrap();
     let app = demo::create(&home.path().join("d"), Arc::new(SystemClock), true).unwrap();
     let actor = app.demo_actor(demo::EVERYTHING).unwrap();
     let save = |n: usize| {
-        let raw = vec![("title".to_owned(), format!("第{n}件")), ("text".to_owned(), "登记的内容".repeat(40))];
+        let raw =
+            vec![("title".to_owned(), format!("第{n}件")), ("text".to_owned(), "登记的内容".repeat(40))];
         let typed = Typed { raw, submit: format!("{n:032x}"), ..Typed::default() };
         let started = Instant::now();
         app.create(&actor, &petition::KIND, typed).unwrap();
@@ -31,7 +32,9 @@ pub(crate) fn run() -> Vec<Line> {
     std::thread::scope(|scope| {
         for person in 0..PEOPLE {
             let save = &save;
-            scope.spawn(move || (0..SAVES / 8).for_each(|n| assert!(save((person + 1) * 1_000_000 + n) > 0.0)));
+            scope.spawn(move || {
+                (0..SAVES / 8).for_each(|n| assert!(save((person + 1) * 1_000_000 + n) > 0.0))
+            });
         }
     });
     let together = (PEOPLE * (SAVES / 8)) as f64 / started.elapsed().as_secs_f64();

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use jiceng::base::{ErrorKind, RecordId};
+use jiceng::base::RecordId;
 use jiceng::base::clock::SystemClock;
 use jiceng::records::{petition, regulation};
 use jiceng::store::Store;
@@ -13,15 +13,9 @@ use serde_json::{Value, json};
 use crate::ledger::{DITCH, counts, hits, lines, petition, places, summary};
 use crate::room::Room;
 
-/// The store. A program that another test starts at this moment holds a copy of the lock until it runs: ask again.
+/// The store.
 pub(crate) fn opened(dir: &Path) -> Store {
-    for _ in 0..200 {
-        match Store::open(dir, Arc::new(SystemClock)) {
-            Err(e) if e.kind() == ErrorKind::Busy => std::thread::sleep(std::time::Duration::from_millis(20)),
-            other => return other.unwrap(),
-        }
-    }
-    panic!("the store stays busy");
+    Store::open(dir, Arc::new(SystemClock)).unwrap()
 }
 
 /// What a field of a record shows, read past the command line.

@@ -15,7 +15,7 @@ use super::papers::Paper;
 use super::source::{self, Source};
 use super::{Options, Summary, What};
 use crate::app::{Actor, App, Right, Scope, lock};
-use crate::base::{Error, ErrorKind, Moment, RecordId, Result, limits};
+use crate::base::{Error, ErrorKind, Moment, RecordId, Result, background, limits};
 use crate::foreign::{self, Format, Item, Reader};
 use crate::records::{FileRef, batch};
 use crate::store::seal;
@@ -298,7 +298,7 @@ impl App {
                 own.set(Stage::Failed(e.public().to_owned()));
             }
         };
-        std::thread::Builder::new().name("import".into()).spawn(run)?;
+        background("import", run)?;
         Ok(())
     }
 

@@ -13,12 +13,12 @@ use crate::records::{Fields, petition};
 
 /// Columns of this petition that its text does not bear out, and what to look at.
 pub(super) fn disagreements(fields: &Fields) -> Problems {
-    let text = [petition::tag::TITLE, petition::tag::TEXT].map(|tag| fields.text(tag)).join("\n");
     // A ledger without a text of its own has nothing to compare with.
     if fields.text(petition::tag::TEXT) == fields.text(petition::tag::TITLE) {
         return Problems::new();
     }
     let body = folded(fields.text(petition::tag::TEXT));
+    let text = folded(fields.text(petition::tag::TITLE)) + &body;
     let mut found = Problems::new();
     for (n, person) in fields.rows(petition::tag::ACCUSED).iter().enumerate() {
         let (name, org) =
@@ -95,16 +95,16 @@ fn dates(fields: &Fields, text: &str) -> Problems {
     found
 }
 
-/// Full dates of a text, `yyyymmdd`.
+/// Full dates of a folded text, `yyyymmdd`.
 fn days(text: &str) -> Vec<i32> {
     static DAY: LazyLock<Option<Regex>> =
-        LazyLock::new(|| Regex::new(r"((?:19|20)\d{2})[年./-](\d{1,2})[月./-](\d{1,2})").ok());
+        LazyLock::new(|| Regex::new(r"((?:19|20)[0-9]{2})[年./-]([0-9]{1,2})[月./-]([0-9]{1,2})").ok());
     let Some(day) = &*DAY else { return Vec::new() };
     let number = |c: &regex::Captures<'_>| -> Option<i32> {
         let part = |n: usize| c.get(n)?.as_str().parse::<i32>().ok();
         Some(part(1)? * 10_000 + part(2)? * 100 + part(3)?)
     };
-    day.captures_iter(&folded(text)).filter_map(|c| number(&c)).collect()
+    day.captures_iter(text).filter_map(|c| number(&c)).collect()
 }
 
 /// Columns of sums come in as remarks `涉及金额：5万元`.
@@ -113,16 +113,16 @@ fn sums(fields: &Fields, text: &str) -> Problems {
     let lines = fields.text(petition::tag::REMARKS).lines().filter_map(|line| line.split_once('：'));
     let sums = lines.filter(|(head, _)| ["金额", "数额", "款项"].iter().any(|w| head.contains(w)));
     let differs = |said: &str| {
-        let said = amounts(said, true);
+        let said = amounts(&folded(said), true);
         !told.is_empty() && !said.is_empty() && said.iter().all(|sum| !told.contains(sum))
     };
     sums.filter(|(_, said)| differs(said)).map(|(head, _)| mark(head, "金额与内容不一致")).collect()
 }
 
-/// Sums of money in a text, in 分; a bare number is one only where the column says so.
+/// Sums of money in a folded text, in 分; a bare number is one only where the column says so.
 fn amounts(text: &str, bare: bool) -> Vec<u64> {
     static SUM: LazyLock<Option<Regex>> = LazyLock::new(|| {
-        Regex::new(r"(\d[\d,]*(?:\.\d+)?|[零〇一二两三四五六七八九十百千]+)\s*(亿|千万|百万|十万|万|千|百)?\s*(余|多)?(元|块)?").ok()
+        Regex::new(r"([0-9][0-9,]*(?:\.[0-9]+)?|[零〇一二两三四五六七八九十百千]+)(亿|千万|百万|十万|万|千|百)?(余|多)?(元|块)?").ok()
     });
     let Some(sum) = &*SUM else { return Vec::new() };
     let one = |c: &regex::Captures<'_>| -> Option<u64> {
@@ -130,7 +130,7 @@ fn amounts(text: &str, bare: bool) -> Vec<u64> {
         let money = c.get(4).is_some() || (bare && (scale.is_empty() || scale.ends_with(['万', '亿'])));
         money.then(|| sum_of(c.get(1)?.as_str(), scale)).flatten()
     };
-    sum.captures_iter(&folded(text)).filter_map(|c| one(&c)).collect()
+    sum.captures_iter(text).filter_map(|c| one(&c)).collect()
 }
 
 fn sum_of(digits: &str, scale: &str) -> Option<u64> {
@@ -208,9 +208,9 @@ mod tests {
     #[test]
     fn sums_are_read_however_they_are_written() {
         for text in ["50000元", "5万元", "五万元", "50,000.00元", "５万元", "5.0万块"] {
-            assert_eq!(amounts(text, false), [5_000_000], "{text}");
+            assert_eq!(amounts(&folded(text), false), [5_000_000], "{text}");
         }
-        assert_eq!(amounts("1.23元，两千元，3亿元", false), [123, 200_000, 30_000_000_000]);
+        assert_eq!(amounts(&folded("1.23元，两千元，3亿元"), false), [123, 200_000, 30_000_000_000]);
         assert_eq!(amounts("5人，12月", false), [0u64; 0]);
         assert_eq!(amounts("50000", true), [5_000_000]);
     }

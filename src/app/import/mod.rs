@@ -123,6 +123,8 @@ struct Item {
     unit: RecordId,
     fields: Fields,
     below: Vec<Fields>,
+    /// Where its columns and its text disagree.
+    marks: Problems,
 }
 
 /// Columns and what to do about them.
@@ -283,7 +285,8 @@ impl Run<'_> {
                 }
                 Err(problems) => summary.fail(line, &cells, &source.label, problems),
             }
-            if weight >= limits::IMPORT_CHUNK {
+            let crowded = self.app.store.is_crowded();
+            if weight >= if crowded { limits::IMPORT_CHUNK_CROWDED } else { limits::IMPORT_CHUNK } {
                 summary = self.store_chunk(batch, std::mem::take(&mut chunk), &source.label, summary)?;
                 weight = 0;
                 if !watch(&summary) {
@@ -308,7 +311,7 @@ impl Run<'_> {
         }
         let (kind, actor, dry_run, label) =
             (self.what.kind(), self.actor.clone(), self.dry_run, label.clone());
-        self.app.store.submit(move |txn| {
+        self.app.store.submit_patiently(move |txn| {
             let live = super::record::live(txn, &actor)?;
             if live.scope(kind, Right::Create) == Scope::Nothing {
                 return Err(Error::denied());
@@ -382,8 +385,7 @@ fn store_item(
     if !live.may(kind, Right::Create, unit) {
         return Ok(Err(vec![("unit".into(), "您没有为这个机构登记的权限。".into())]));
     }
-    let mut fields = item.fields;
-    let found = if petition { marks::disagreements(&fields) } else { Problems::new() };
+    let (mut fields, found) = (item.fields, item.marks);
     if !found.is_empty() {
         let text = found.iter().map(|(_, message)| message.as_str()).collect::<Vec<_>>().join("\n");
         fields.insert(petition::tag::MARKS, Value::Text(text));

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value as Json};
 
-use super::{Item, Problems};
+use super::{Item, Problems, marks};
 use crate::app::names::Directory;
 use crate::base::{Error, RecordId, Result, limits};
 use crate::records::decide::{self, Refusal};
@@ -86,7 +86,11 @@ pub(super) fn petition_row(
     if decide::gate_refuses(&petition::KIND, &fields) {
         return Err(row_problems(Refusal::Gate));
     }
-    if problems.is_empty() { Ok(Item { line, unit, fields, below: Vec::new() }) } else { Err(problems) }
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    let marks = marks::disagreements(&fields);
+    Ok(Item { line, unit, fields, below: Vec::new(), marks })
 }
 
 fn add_remarks(raw: &mut Raw, remarks: Vec<String>) {
@@ -195,7 +199,10 @@ pub(super) fn regulation_row(line: u64, mut object: Map<String, Json>) -> RowRes
     add_remarks(&mut raw, remarks);
     let (fields, wrong) = field::parse(regulation::KIND.fields, &raw);
     problems.extend(wrong);
-    if problems.is_empty() { Ok(Item { line, unit: RecordId(0), fields, below }) } else { Err(problems) }
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    Ok(Item { line, unit: RecordId(0), fields, below, marks: Problems::new() })
 }
 
 /// The fields of one article; its regulation is linked when both are stored.

@@ -28,8 +28,15 @@ pub fn choose(call: &Call) -> Result<Reply> {
 
 /// Takes the files.
 pub fn begin(call: &Call) -> Result<Reply> {
-    let what = asked(call)?;
+    let what = match asked(call) {
+        Ok(what) => what,
+        Err(e) => {
+            call.discard_files()?;
+            return Err(e);
+        }
+    };
     if let Some(problem) = &call.file_problem {
+        call.discard_files()?;
         return choose_page(call, Some(problem)).map(Reply::again);
     }
     match call.app.import_begin(&call.live()?.actor, what, &call.files) {

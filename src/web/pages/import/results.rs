@@ -19,7 +19,7 @@ pub(super) fn checked(token: &str, summary: &Summary) -> Markup {
     };
     html! {
         (layout::notice(if good { NoticeKind::Ok } else { NoticeKind::Warn }, &words))
-        (figures(summary))
+        (figures(summary, "可导入"))
         (details(token, summary))
     }
 }
@@ -29,7 +29,7 @@ pub(super) fn done(token: &str, what: What, summary: &Summary) -> Markup {
     let kind = what.kind();
     html! {
         (layout::notice(NoticeKind::Ok, &format!("已导入 {} 件，批次 {}。", layout::grouped(summary.created), summary.batch)))
-        (figures(summary))
+        (figures(summary, "已导入"))
         div.actions.start {
             @if let Some(id) = summary.batch_id {
                 a.btn.btn-primary href=(format!("/batch/{id}")) { "查看这一批" }
@@ -41,11 +41,11 @@ pub(super) fn done(token: &str, what: What, summary: &Summary) -> Markup {
     }
 }
 
-fn figures(summary: &Summary) -> Markup {
+fn figures(summary: &Summary, good: &str) -> Markup {
     html! {
         div.grid.grid-4 {
             (layout::figure(&layout::grouped(summary.read), "读到行数", None))
-            (layout::figure(&layout::grouped(summary.created), "可导入", None))
+            (layout::figure(&layout::grouped(summary.created), good, None))
             @if summary.articles > 0 { (layout::figure(&layout::grouped(summary.articles), "条文", None)) }
             @if summary.skipped > 0 { (layout::figure(&layout::grouped(summary.skipped), "已有跳过", None)) }
             (layout::figure(&layout::grouped(summary.failed), "未导入", None))

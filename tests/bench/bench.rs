@@ -5,15 +5,26 @@
 //! seconds.
 #![allow(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::print_stdout,
     clippy::cast_precision_loss,
-    reason = "a bench stops by panicking and prints what it measured"
+    clippy::needless_pass_by_value,
+    dead_code,
+    reason = "a bench stops by panicking and prints what it measured; what it shares with tests is not all used here"
 )]
 
+mod backup;
 mod commits;
+#[path = "../house/county.rs"]
+mod county;
+#[path = "../house/form.rs"]
+mod form;
 mod import;
 mod material;
+mod pages;
 mod queries;
+#[path = "../house/wire.rs"]
+mod wire;
 
 /// One line of the table.
 pub(crate) struct Line {
@@ -28,8 +39,13 @@ pub(crate) struct Line {
 type Part = fn(&[(String, String)]) -> Vec<Line>;
 
 /// Parts of the bench, by name.
-const PARTS: [(&str, Part); 3] =
-    [("import", import::run), ("commits", commits::run), ("queries", queries::run)];
+const PARTS: [(&str, Part); 5] = [
+    ("import", import::run),
+    ("commits", commits::run),
+    ("queries", queries::run),
+    ("pages", pages::run),
+    ("backup", backup::run),
+];
 
 fn main() {
     let texts = material::petitions();

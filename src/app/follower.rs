@@ -88,11 +88,7 @@ impl Uncommitted {
 impl Follower {
     /// Opens the index and starts to catch up.
     pub fn start(store: &Store, dir: &Path) -> Result<Self> {
-        // The threads of the engine step back as the one does that starts them.
-        let (opened, place) = (store.clone(), dir.to_owned());
-        let opening = background("index", move || open(&opened, &place))?;
-        let (index, position) =
-            opening.join().map_err(|_| Error::internal("opening the index panicked"))??;
+        let (index, position) = open(store, dir)?;
         let seen = position.unwrap_or_default();
         let progress = Progress {
             index: Arc::new(index),

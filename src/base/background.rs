@@ -6,7 +6,7 @@ use std::thread::{Builder, JoinHandle};
 use rustix::process::setpriority_process;
 
 /// How far such a thread steps back, as `nice` counts it.
-const NICE: i32 = 10;
+const NICE: i32 = 5;
 
 /// Starts a thread that steps back for others; so do the threads that it starts.
 ///

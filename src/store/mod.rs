@@ -176,10 +176,23 @@ impl Store {
                 format!("{} 不是数据目录。请先运行 jiceng init，或检查 --dir。", dir.display()),
             ));
         }
+        Self::start(dir, clock, |builder, file| builder.open(file).map_err(damage))
+    }
+
+    /// The same with the database on another storage than its file, of which only the name counts.
+    pub fn open_on(dir: &Path, clock: Arc<dyn Clock>, storage: impl redb::StorageBackend) -> Result<Self> {
+        Self::start(dir, clock, |builder, _| builder.create_with_backend(storage).map_err(damage))
+    }
+
+    fn start(
+        dir: &Path,
+        clock: Arc<dyn Clock>,
+        open: impl FnOnce(redb::Builder, &Path) -> Result<Database>,
+    ) -> Result<Self> {
         let dir = dir.canonicalize()?;
         let lock = take_lock(&dir)?;
         let ring = Ring::open(&dir)?;
-        let db = catch(|| redb_builder().open(dir.join(DATABASE_FILE)).map_err(damage))?;
+        let db = catch(|| open(redb_builder(), &dir.join(DATABASE_FILE)))?;
         upgrade::bring_up(&db)?;
         let (facts, secrets, head) = catch(|| facts(&db, &ring))?;
         blob::clear_leftovers(&dir)?;

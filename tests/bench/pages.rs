@@ -31,7 +31,8 @@ pub(crate) fn run(_texts: &[(String, String)]) -> Vec<Line> {
     let record = list.text().split("href=\"/petition/").nth(1).map_or(String::new(), |rest| {
         format!("/petition/{}", rest.split('"').next().unwrap_or_default())
     });
-    let paths = [("page: desk", "/".to_owned()), ("page: list of petitions", "/petition?all=1".to_owned()), ("page: petition", record)];
+    let list = "/petition?all=1".to_owned();
+    let paths = [("page: desk", "/".into()), ("page: list of petitions", list), ("page: petition", record)];
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let measure = |(name, path): (&'static str, String)| {
         let size = person.get(&path).expect(200).body.len();

@@ -1,0 +1,255 @@
+//! Power cuts, thousands of them: what the application does is recorded on a disk that remembers, the disk is made as
+//! it might be after the power went at any moment, and the store must open, hold everything that was promised, and be
+//! consistent in itself. A second cut while the first is being mended is tried as well. So is rot.
+//!
+//! `JICENG_CAMPAIGN=n` tries n times as many cuts; the same cut of the same recording is always the same disk.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "crash/disk.rs"]
+mod disk;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use disk::{Chance, Disk, Op, after_a_cut};
+use jiceng::app::change::Typed;
+use jiceng::app::import::{Options, What, source};
+use jiceng::app::{Actor, App, demo};
+use jiceng::base::clock::ManualClock;
+use jiceng::base::{Moment, RecordId};
+use jiceng::records::petition;
+use jiceng::store::{DATABASE_FILE, SLOT_FILE, Store};
+
+/// Cuts in an ordinary run.
+const CUTS: usize = 10_000;
+/// Cuts after which the mending is cut as well.
+const DOUBLE_CUTS: usize = 1_000;
+const WORKERS: usize = 2;
+
+/// What the application did, and what the disk saw of it.
+struct Recording {
+    home: tempfile::TempDir,
+    /// The disk at the beginning.
+    first: Vec<u8>,
+    log: Vec<Op>,
+    /// Text of each petition by the entry that promised it.
+    told: BTreeMap<u64, (RecordId, String)>,
+}
+
+fn campaign() -> usize {
+    std::env::var("JICENG_CAMPAIGN").ok().and_then(|n| n.parse().ok()).unwrap_or(1)
+}
+
+fn clock() -> Arc<ManualClock> {
+    Arc::new(ManualClock::at(Moment(1_790_000_000_000)))
+}
+
+/// A day of a county on the remembering disk.
+fn record(lies: bool) -> Recording {
+    let home = tempfile::tempdir().unwrap();
+    let dir = home.path().join("d");
+    drop(demo::create(&dir, clock(), true).unwrap());
+    let first = fs::read(dir.join(DATABASE_FILE)).unwrap();
+    let disk = if lies { Disk::of(first.clone()).lying() } else { Disk::of(first.clone()) };
+    let store = Store::open_on(&dir, clock(), disk.clone()).unwrap();
+    let app = App::with_store(store.clone()).unwrap();
+    let actor = app.demo_actor(demo::EVERYTHING).unwrap();
+    let mut told = BTreeMap::new();
+    for n in 0..24 {
+        let text = format!("第{n}件：水渠没有修好，已反映{}次。", n % 5);
+        let id = register(&app, &actor, n, &text);
+        let seq = store.head().seq.0;
+        disk.promise(seq);
+        told.insert(seq, (id, text));
+        act(&app, &actor, id, n);
+        disk.promise(store.head().seq.0);
+    }
+    let log = disk.log();
+    drop((app, store));
+    Recording { home, first, log, told }
+}
+
+fn register(app: &App, actor: &Actor, n: usize, text: &str) -> RecordId {
+    let pair = |name: &str, text: String| (name.to_owned(), text);
+    let mut raw = vec![pair("title", format!("第{n}件")), pair("text", text.to_owned())];
+    raw.extend([pair("accused.0.name", "赵甲".into()), pair("accused.0.rank", "村(社区)干部".into())]);
+    app.create(actor, &petition::KIND, Typed { raw, submit: format!("{n:032x}"), ..Typed::default() }).unwrap()
+}
+
+/// Something else that people do.
+fn act(app: &App, actor: &Actor, id: RecordId, n: usize) {
+    match n % 4 {
+        0 => {
+            let propose = petition::KIND.flow.moves.iter().find(|m| m.name == "propose").unwrap();
+            let typed = ("拟转乡镇办理".to_owned(), String::new());
+            app.advance(actor, &petition::KIND, (id, 1), propose, typed).unwrap();
+        }
+        1 => {
+            app.open_record(actor, &petition::KIND, id, 0).unwrap();
+        }
+        2 => {
+            let row = |k: usize| format!("{{\"ref\":\"{n}-{k}\",\"title\":\"台账{k}\",\"text\":\"台账第{k}行\"}}\n");
+            let text: String = (0..20).map(row).collect();
+            let (map, options) = (BTreeMap::new(), Options { file: "ledger.jsonl".into(), ..Options::default() });
+            let mut input = text.as_bytes();
+            let mut rows = source::jsonl(&mut input, &map);
+            app.import(actor, What::Petitions, &mut rows, &options, &mut |_| true).unwrap();
+        }
+        _ => {
+            let raw = vec![("title".to_owned(), String::new())];
+            assert!(app.create(actor, &petition::KIND, Typed { raw, ..Typed::default() }).is_err());
+        }
+    }
+}
+
+/// A folder with everything but the store's file.
+fn beside(recording: &Recording, home: &Path) -> PathBuf {
+    let (from, to) = (recording.home.path().join("d"), home.join("d"));
+    fs::create_dir(&to).unwrap();
+    fs::copy(from.join(SLOT_FILE), to.join(SLOT_FILE)).unwrap();
+    // `open` wants to see a file there; the bytes are those of the disk.
+    fs::write(to.join(DATABASE_FILE), b"").unwrap();
+    to
+}
+
+/// Opens what a cut left and looks at everything; what is wrong, if anything.
+fn examine(recording: &Recording, dir: &Path, disk: Disk, promised: u64) -> Result<(), String> {
+    let opened = catch_unwind(AssertUnwindSafe(|| Store::open_on(dir, clock(), disk)));
+    let store = opened.map_err(|_| "opening panics".to_owned())?.map_err(|e| format!("does not open: {e}"))?;
+    let head = store.head().seq.0;
+    if head < promised {
+        return Err(format!("the journal ends at {head}, promised was {promised}"));
+    }
+    let report = store.check().map_err(|e| format!("the check breaks off: {e}"))?;
+    if report.faults > 0 {
+        return Err(format!("inconsistent: {:?}", report.problems));
+    }
+    let snapshot = store.read().map_err(|e| e.to_string())?;
+    for (id, text) in recording.told.range(..=promised).map(|(_, told)| told) {
+        let record = snapshot.get(*id, false).map_err(|e| e.to_string())?.ok_or(format!("{id} is lost"))?;
+        if record.fields.text(petition::tag::TEXT) != text {
+            return Err(format!("{id} is not what was registered"));
+        }
+    }
+    Ok(())
+}
+
+/// Tries cuts on all cores; the first words of what went wrong, and how often.
+fn try_cuts(recording: &Recording, cuts: usize, double: bool) -> (usize, Vec<String>) {
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let home = tempfile::tempdir_in(if Path::new("/dev/shm").is_dir() { "/dev/shm" } else { "/tmp" }).unwrap();
+        let dir = beside(recording, home.path());
+        let mut wrong = Vec::new();
+        loop {
+            let n = next.fetch_add(1, Ordering::Relaxed);
+            if n >= cuts {
+                return wrong;
+            }
+            let mut chance = Chance(n as u64);
+            let cut = chance.below(recording.log.len() + 1);
+            let (bytes, promised) = after_a_cut(&recording.first, &recording.log, cut, &mut chance);
+            let disk = Disk::of(bytes.clone());
+            let mut found = examine(recording, &dir, disk.clone(), promised);
+            if double && found.is_ok() {
+                let mending = disk.log();
+                let (bytes, _) = after_a_cut(&bytes, &mending, chance.below(mending.len() + 1), &mut chance);
+                found = examine(recording, &dir, Disk::of(bytes), promised);
+            }
+            wrong.extend(found.err().map(|what| format!("cut {n} after {cut} operations: {what}")));
+        }
+    };
+    let wrong: Vec<String> = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..WORKERS).map(|_| scope.spawn(work)).collect();
+        workers.into_iter().flat_map(|w| w.join().unwrap()).collect()
+    });
+    (wrong.len(), wrong.into_iter().take(3).collect())
+}
+
+#[test]
+fn whatever_the_power_leaves_opens_and_has_all_that_was_promised() {
+    let recording = record(false);
+    let syncs = recording.log.iter().filter(|op| matches!(op, Op::Sync)).count();
+    assert!(syncs > 100 && recording.told.len() == 24, "{syncs} syncs");
+    let cuts = CUTS * campaign();
+    let (wrong, first) = try_cuts(&recording, cuts, false);
+    println!("{cuts} cuts among {} operations: {wrong} wrong", recording.log.len());
+    assert_eq!(wrong, 0, "{first:?}");
+}
+
+#[test]
+fn a_cut_while_the_last_one_is_mended_does_no_harm() {
+    let recording = record(false);
+    let cuts = DOUBLE_CUTS * campaign();
+    let (wrong, first) = try_cuts(&recording, cuts, true);
+    println!("{cuts} double cuts: {wrong} wrong");
+    assert_eq!(wrong, 0, "{first:?}");
+}
+
+/// The tests above would notice: on a disk that does not sync, promises are broken.
+#[test]
+fn a_disk_that_lies_is_caught() {
+    let (wrong, _) = try_cuts(&record(true), 200, false);
+    assert!(wrong > 50, "{wrong} of 200");
+}
+
+/// Bits that flip and sectors that read as zeros.
+const FLIPS: usize = 300;
+
+#[test]
+fn rot_in_the_store_is_noticed_or_lay_in_free_space() {
+    let recording = record(false);
+    let (whole, promised) = after_a_cut(&recording.first, &recording.log, recording.log.len(), &mut Chance(0));
+    let home = tempfile::tempdir().unwrap();
+    let dir = beside(&recording, home.path());
+    let expected = contents(&dir, Disk::of(whole.clone())).unwrap();
+    let (mut refused, mut flagged, mut harmless) = (0, 0, 0);
+    for n in 0..FLIPS * campaign() {
+        let mut chance = Chance(n as u64);
+        let mut bytes = whole.clone();
+        let at = chance.below(bytes.len());
+        if n % 3 == 0 {
+            let start = at / disk::SECTOR * disk::SECTOR;
+            let end = bytes.len().min(start + disk::SECTOR);
+            bytes[start..end].fill(0);
+        } else {
+            bytes[at] ^= 1 << chance.below(8);
+        }
+        match contents(&dir, Disk::of(bytes)) {
+            Err(Rot::Refused) => refused += 1,
+            Err(Rot::Flagged) => flagged += 1,
+            Ok((head, texts)) => {
+                assert!(head >= promised && texts == expected.1, "rot {n} at byte {at} is served");
+                harmless += 1;
+            }
+        }
+    }
+    println!("{refused} refused at the start, {flagged} flagged by the check, {harmless} harmless");
+    assert!(refused + flagged > FLIPS / 20, "hardly anything of the file matters: {refused}, {flagged}, {harmless}");
+}
+
+#[derive(Debug)]
+enum Rot {
+    Refused,
+    Flagged,
+}
+
+/// The head of the journal, and text and title of all petitions; an error where rot is told of.
+fn contents(dir: &Path, disk: Disk) -> Result<(u64, Vec<String>), Rot> {
+    let store = Store::open_on(dir, clock(), disk).map_err(|_| Rot::Refused)?;
+    if store.check().map_err(|_| Rot::Flagged)?.faults > 0 {
+        return Err(Rot::Flagged);
+    }
+    let snapshot = store.read().map_err(|_| Rot::Flagged)?;
+    let mut texts = Vec::new();
+    for id in 1..400 {
+        let record = snapshot.get(RecordId(id), true).map_err(|_| Rot::Flagged)?;
+        texts.push(format!("{:?}", record.map(|r| r.fields)));
+    }
+    Ok((store.head().seq.0, texts))
+}

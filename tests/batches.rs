@@ -167,6 +167,9 @@ fn a_batch_that_is_stopped_or_broken_off_is_never_seen() {
     let stopped = county.import_watched("ledger.jsonl", &rows("新", 0..300), &mut |sum| sum.read < 200);
     assert!(stopped.is_err());
     assert_eq!(county.newest().2, batch::state::BROKEN);
+    // Also one so short that it has nothing after its first look.
+    assert!(county.import_watched("ledger.jsonl", &rows("新", 0..10), &mut |_| false).is_err());
+    assert_eq!(county.newest().2, batch::state::BROKEN);
     county.assert_sound();
     assert_eq!(county.view(), before);
     // A power cut in the middle: the batch is still under way when the store is opened again.

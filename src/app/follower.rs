@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -153,7 +154,12 @@ impl Follower {
 
     /// Waits until the index has seen an entry.
     pub fn wait(&self, seq: Seq) -> Result<()> {
-        lock(&self.shared.progress).waiting += 1;
+        {
+            let mut progress = lock(&self.shared.progress);
+            progress.waiting += 1;
+            // It tries again; what went wrong before may be over.
+            progress.failure = None;
+        }
         // A thread that has stopped is told of by its failure.
         let _stopped = lock(&self.wake).as_ref().map(|w| w.send(()));
         let mut progress = lock(&self.shared.progress);
@@ -249,7 +255,8 @@ fn run(shared: &Shared, woken: &Receiver<()>) {
         }
         woken.try_iter().for_each(drop);
         let wanted = lock(&shared.progress).rebuilding;
-        let done = if wanted { start_over(shared) } else { catch_up(shared) };
+        let work = || if wanted { start_over(shared) } else { catch_up(shared) };
+        let done = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(Error::internal("the index panicked")));
         let mut progress = lock(&shared.progress);
         if wanted {
             progress.rebuilding = false;
@@ -257,9 +264,6 @@ fn run(shared: &Shared, woken: &Receiver<()>) {
         progress.failure = done.err();
         if let Some(e) = &progress.failure {
             tracing::error!(detail = e.detail(), "index follower: {e}");
-            // What was applied and not committed may be lost.
-            progress.seen = progress.index.position().unwrap_or_default();
-            progress.uncommitted = Uncommitted::nothing(progress.seen);
         }
         shared.moved.notify_all();
     }
@@ -311,9 +315,21 @@ fn swap(dir: &Path) -> Result<()> {
     Ok(File::open(parent)?.sync_all()?)
 }
 
-/// Applies everything the journal has beyond the index's position. Most entries are looks at records, and those of an
-/// import change what nobody sees yet: they alone are no reason to write the index.
+/// Applies everything the journal has beyond the index's position.
 fn catch_up(shared: &Shared) -> Result<()> {
+    let done = follow(shared);
+    if done.is_err() {
+        // What was applied and not committed may be lost.
+        let mut progress = lock(&shared.progress);
+        progress.seen = progress.index.position().unwrap_or_default();
+        progress.uncommitted = Uncommitted::nothing(progress.seen);
+    }
+    done
+}
+
+/// Most entries are looks at records, and those of an
+/// import change what nobody sees yet: they alone are no reason to write the index.
+fn follow(shared: &Shared) -> Result<()> {
     loop {
         let (index, mut open, waiting) = {
             let progress = lock(&shared.progress);

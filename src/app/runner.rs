@@ -262,8 +262,10 @@ impl Drop for Thread {
 
 fn look(app: &App) {
     loop {
-        if let Err(e) = app.look_after_backups() {
-            tracing::error!(detail = e.detail(), "backup: {e}");
+        for done in [app.look_after_backups(), app.tidy_imports()] {
+            if let Err(e) = done {
+                tracing::error!(detail = e.detail(), "looking after backups and imports: {e}");
+            }
         }
         let inner = lock(&app.runner.inner);
         let idle = |inner: &mut Inner| !inner.stop && (inner.wanted.is_none() || inner.job.is_some());

@@ -1,5 +1,5 @@
 //! Attachments looked at in the page, so that plain copies need not lie in download folders. What a file is, its first
-//! bytes say, never its name: pictures of five formats and PDF. Everything else stays a download.
+//! bytes say, never its name: pictures of six formats and PDF. Everything else stays a download.
 
 use std::path::Path;
 
@@ -24,6 +24,8 @@ pub enum Look {
     Webp,
     /// BMP.
     Bmp,
+    /// TIFF, as scanners make it.
+    Tiff,
     /// PDF.
     Pdf,
 }
@@ -40,6 +42,7 @@ impl Look {
             () if starts(b"RIFF") && first.get(8..14) == Some(b"WEBPVP") => Some(Self::Webp),
             // Two letters are little: the header behind them has one of its known lengths.
             () if starts(b"BM") && first.get(14..18).is_some_and(is_bitmap_header) => Some(Self::Bmp),
+            () if starts(b"II*\0") || starts(b"MM\0*") => Some(Self::Tiff),
             () if starts(b"%PDF-") => Some(Self::Pdf),
             () => None,
         }
@@ -53,6 +56,7 @@ impl Look {
             Self::Gif => "image/gif",
             Self::Webp => "image/webp",
             Self::Bmp => "image/bmp",
+            Self::Tiff => "image/tiff",
             Self::Pdf => "application/pdf",
         }
     }
@@ -140,6 +144,8 @@ fn prepared(file: FileRef, look: Look, reader: BlobReader) -> Result<Shown> {
         }
     }
     let look = Look::of(&drawn).ok_or_else(|| Error::invalid("图片无法读取，请下载后查看。"))?;
+    // What it is now is not always what it was: scanners make formats that no browser shows.
+    let look = Look::of(&drawn).unwrap_or(look);
     Ok(Shown { file, look, content: Content::Drawn(drawn) })
 }
 
@@ -150,12 +156,14 @@ mod tests {
     #[test]
     fn the_first_bytes_say_what_a_file_is_and_markup_is_never_a_picture() {
         let bitmap = [&b"BM\x46\0\0\0\0\0\0\0\x36\0\0\0"[..], &[40, 0, 0, 0, 1, 0, 0, 0]].concat();
-        let known: [(&[u8], &str); 6] = [
+        let known: [(&[u8], &str); 8] = [
             (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "image/png"),
             (b"\xff\xd8\xff\xe0\0\x10JFIF", "image/jpeg"),
             (b"GIF89a\x01\0", "image/gif"),
             (b"RIFF\x24\0\0\0WEBPVP8 ", "image/webp"),
             (&bitmap, "image/bmp"),
+            (b"II*\0\x08\0\0\0", "image/tiff"),
+            (b"MM\0*\0\0\0\x08", "image/tiff"),
             (b"%PDF-1.7\n", "application/pdf"),
         ];
         for (bytes, kind) in known {

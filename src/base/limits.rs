@@ -76,6 +76,10 @@ pub const FORM_FIELDS: usize = 6_000;
 /// Bytes of sealed attachment in one chunk.
 pub const CHUNK_BYTES: usize = 64 << 10;
 
+/// Files of other programs that are read at once.
+pub const READERS: usize = 4;
+/// Seconds that one more waits for its turn.
+pub const READERS_WAIT_S: u64 = 60;
 /// Records of one chunk of an import: others wait for at most one.
 pub const IMPORT_CHUNK: usize = 64;
 /// The same while others are at work.
@@ -98,9 +102,9 @@ pub const IMPORT_LINE_BYTES: usize = 64 << 20;
 pub const IMPORT_PROBLEMS: usize = 100;
 
 /// Times a folder in use is asked for.
-pub const LOCK_TRIES: usize = 40;
+pub const LOCK_TRIES: usize = 10;
 /// Milliseconds between two of them.
-pub const LOCK_PAUSE_MS: u64 = 50;
+pub const LOCK_PAUSE_MS: u64 = 10;
 /// Commands in one group commit.
 pub const GROUP_MAX: usize = 256;
 /// Cache of the store, in bytes.

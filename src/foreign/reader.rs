@@ -10,13 +10,14 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
 use super::frames::{self, Frame};
 use super::{Format, Item};
-use crate::base::{Error, Result, limits};
+use crate::base::{self, Error, Result, limits};
 
 /// What went wrong with the input, told after the child's last word.
 type Slot = Arc<Mutex<Option<Error>>>;
@@ -33,6 +34,36 @@ pub struct Reader {
     done: bool,
     /// The feeding thread ends with this.
     _stay: Sender<()>,
+    _place: Place,
+}
+
+/// One of the places for children: each may use much memory, so there are few.
+struct Place;
+
+/// Places that are taken.
+static TAKEN: (Mutex<usize>, Condvar) = (Mutex::new(0), Condvar::new());
+
+impl Place {
+    /// Waits for a place, but not for ever.
+    fn take() -> Result<Self> {
+        let taken = TAKEN.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let patience = Duration::from_secs(limits::READERS_WAIT_S);
+        let full = |taken: &mut usize| *taken >= limits::READERS;
+        let waited = TAKEN.1.wait_timeout_while(taken, patience, full);
+        let (mut taken, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+        if waited.timed_out() {
+            return Err(Error::new(base::ErrorKind::Busy, "正在读取的文件太多，请稍后再试。"));
+        }
+        *taken += 1;
+        Ok(Self)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        *TAKEN.0.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        TAKEN.1.notify_one();
+    }
 }
 
 impl Reader {
@@ -40,8 +71,9 @@ impl Reader {
     /// the largest size of the format.
     ///
     /// # Errors
-    /// Busy when the system starts no process or thread.
+    /// Busy when the system starts no process or thread, or too many files are being read.
     pub fn start(program: &Path, format: Format, input: Box<dyn Read + Send>) -> Result<Self> {
+        let place = Place::take()?;
         let (stay, ended) = channel();
         let (send, started) = sync_channel(1);
         let slot = Slot::default();
@@ -58,6 +90,7 @@ impl Reader {
             notes: 0,
             done: false,
             _stay: stay,
+            _place: place,
         })
     }
 
@@ -114,7 +147,7 @@ impl Iterator for Reader {
                     return self.input.lock().unwrap_or_else(PoisonError::into_inner).take().map(Err);
                 }
                 Ok(None) => return self.died(),
-                Err(e) if e.kind() == crate::base::ErrorKind::Io => return self.died(),
+                Err(e) if e.kind() == base::ErrorKind::Io => return self.died(),
                 Err(e) => return self.fail(damaged(e.detail())),
             }
         }
@@ -187,7 +220,7 @@ impl Read for Separate<'_> {
 }
 
 fn busy(e: std::io::Error) -> Error {
-    Error::new(crate::base::ErrorKind::Busy, "系统繁忙，暂时不能读取文件。请稍后重试。").with_detail(e)
+    Error::new(base::ErrorKind::Busy, "系统繁忙，暂时不能读取文件。请稍后重试。").with_detail(e)
 }
 
 fn damaged(detail: &str) -> Error {

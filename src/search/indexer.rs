@@ -6,6 +6,7 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
@@ -27,8 +28,9 @@ pub struct Index {
     reader: IndexReader,
     /// What is visible now.
     shelf: Mutex<Shelf>,
-    /// None when the index has retired.
+    /// None when the index has retired, or the last one failed.
     writer: Mutex<Option<IndexWriter>>,
+    retired: AtomicBool,
     position: Mutex<Option<Seq>>,
 }
 
@@ -54,13 +56,15 @@ impl Index {
             Some((inner, seq)) => (inner, Some(seq)),
             None => (create(dir)?, None),
         };
-        let writer =
-            inner.writer_with_num_threads(INDEX_WRITER_THREADS, INDEX_WRITER_HEAP_BYTES).map_err(failed)?;
+        let writer = start_writer(&inner)?;
         let reader = reader(&inner)?;
         let (_, fields) = schema::build();
         let shelf = Mutex::new(Shelf::new(reader.searcher()).map_err(failed)?);
         let (dir, writer, kept) = (dir.to_owned(), Mutex::new(Some(writer)), Mutex::new(position));
-        Ok((Self { dir, epoch, fields, inner, reader, shelf, writer, position: kept }, position))
+        Ok((
+            Self { dir, epoch, fields, inner, reader, shelf, writer, retired: AtomicBool::default(), position: kept },
+            position,
+        ))
     }
 
     /// Takes up changes; each replaces what the index had under its id. Visible after [`Self::commit`].
@@ -68,15 +72,29 @@ impl Index {
     /// # Errors
     /// `Internal` when the writer has died, which it does when the disk fails.
     pub fn apply(&self, changes: Vec<Change>) -> Result<()> {
-        let writer = held(&self.writer);
-        let writer = writer.as_ref().ok_or_else(retired)?;
-        for change in changes {
-            writer.delete_term(Term::from_field_u64(self.fields.id, change.id));
-            if let Some(doc) = change.doc {
-                writer.add_document(self.fields.document(&doc)).map_err(failed)?;
+        self.write(|writer| {
+            for change in changes {
+                writer.delete_term(Term::from_field_u64(self.fields.id, change.id));
+                if let Some(doc) = change.doc {
+                    writer.add_document(self.fields.document(&doc))?;
+                }
             }
+            Ok(())
+        })
+    }
+
+    /// Lets the writer do something. One that failed may take up documents and lose them: the next time another takes
+    /// its place, which stands at the last commit.
+    fn write(&self, work: impl FnOnce(&mut IndexWriter) -> tantivy::Result<()>) -> Result<()> {
+        let mut writer = held(&self.writer);
+        if writer.is_none() && !self.retired.load(Ordering::Relaxed) {
+            *writer = Some(start_writer(&self.inner)?);
         }
-        Ok(())
+        let done = work(writer.as_mut().ok_or_else(retired)?);
+        if done.is_err() {
+            *writer = None;
+        }
+        done.map_err(failed)
     }
 
     /// Makes the changes durable and visible, together with the position `seq` in the journal.
@@ -86,13 +104,11 @@ impl Index {
     pub fn commit(&self, seq: Seq) -> Result<()> {
         let payload = Payload { epoch: self.epoch, seq: seq.0, schema: SCHEMA_VERSION };
         let payload = serde_json::to_string(&payload).map_err(Error::internal)?;
-        {
-            let mut writer = held(&self.writer);
-            let writer = writer.as_mut().ok_or_else(retired)?;
-            let mut prepared = writer.prepare_commit().map_err(failed)?;
+        self.write(|writer| {
+            let mut prepared = writer.prepare_commit()?;
             prepared.set_payload(&payload);
-            prepared.commit().map_err(failed)?;
-        }
+            prepared.commit().map(drop)
+        })?;
         File::open(&self.dir)?.sync_all()?;
         self.show()?;
         *held(&self.position) = Some(seq);
@@ -143,6 +159,7 @@ impl Index {
     /// # Errors
     /// `Io` or `Internal` when a merge failed; the writer has ended all the same.
     pub fn retire(&self) -> Result<()> {
+        self.retired.store(true, Ordering::Relaxed);
         let writer = held(&self.writer).take();
         writer.map_or(Ok(()), |w| w.wait_merging_threads()).map_err(failed)
     }
@@ -163,6 +180,10 @@ impl Index {
     pub(super) fn fields(&self) -> Fields {
         self.fields
     }
+}
+
+fn start_writer(index: &tantivy::Index) -> Result<IndexWriter> {
+    index.writer_with_num_threads(INDEX_WRITER_THREADS, INDEX_WRITER_HEAP_BYTES).map_err(failed)
 }
 
 /// A throw-away index of the rows the big one does not have yet.
@@ -275,6 +296,20 @@ mod tests {
         assert!(ids(&index.search(&everything(), &ask("举报"), &[]).unwrap()).is_empty());
         assert_eq!(ids(&index.search(&everything(), &ask("控告"), &[]).unwrap()), [1]);
         assert_eq!((index.doc_count(), index.position()), (1, Some(Seq(6))));
+    }
+
+    /// A writer that had lost its threads took documents, dropped them, and said that all was well.
+    #[test]
+    fn what_a_failed_commit_lost_can_be_brought_again() {
+        let (dir, index) = index(&[doc(1, "一件", "举报")]);
+        let away = dir.path().with_extension("away");
+        fs::rename(dir.path(), &away).unwrap();
+        let brought = || index.apply(changes(&[doc(2, "二件", "举报")])).and_then(|()| index.commit(Seq(6)));
+        assert!(brought().is_err() && brought().is_err());
+        assert_eq!(index.position(), Some(Seq(5)));
+        fs::rename(&away, dir.path()).unwrap();
+        brought().unwrap();
+        assert_eq!(ids(&index.search(&everything(), &ask("举报"), &[]).unwrap()).len(), 2);
     }
 
     #[test]

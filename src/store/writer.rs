@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::pending::WriteTables;
 use super::txn::Txn;
@@ -17,6 +17,7 @@ use crate::base::{Error, ErrorKind, Result, limits};
 
 /// A patient command that others had to wait for is followed by a pause of so many times its own length.
 const PATIENCE: u32 = 3;
+const PATIENCE_MOST: Duration = Duration::from_millis(500);
 
 /// The way to the writer thread; dropping the last one ends the thread after what is queued.
 pub(super) struct Queue {
@@ -97,7 +98,7 @@ impl Queue {
         let crowded = self.asked.load(Ordering::Relaxed) > before;
         self.crowded.store(crowded, Ordering::Relaxed);
         if crowded {
-            std::thread::sleep(begun.elapsed() * PATIENCE);
+            std::thread::sleep((begun.elapsed() * PATIENCE).min(PATIENCE_MOST));
         }
         done
     }
@@ -183,7 +184,7 @@ fn commit_group(shared: &Shared, commands: Vec<Box<dyn Command>>) {
 /// whoever watches it starts it anew on what is durable.
 fn give_up() {
     tracing::error!("writing the store failed; the process ends");
-    std::thread::sleep(std::time::Duration::from_millis(500));
+    std::thread::sleep(Duration::from_millis(500));
     std::process::exit(1);
 }
 
@@ -262,7 +263,7 @@ mod tests {
             while asked() < 3 {
                 std::thread::yield_now();
             }
-            std::thread::sleep(std::time::Duration::from_millis(200));
+            std::thread::sleep(Duration::from_millis(200));
             free.send(()).unwrap();
             patient.into_iter().chain(saves).for_each(|t| t.join().unwrap().unwrap());
         });

@@ -42,12 +42,18 @@ pub(super) async fn read(
     let request = Request::from_parts(head, Body::new(body.clone()));
     let mut parts = Multipart::from_request(request, &()).await.map_err(|_| unreadable())?;
     let mut upload = Upload::default();
-    match read_parts(app, &mut parts, uploads, gate, &mut upload).await? {
+    let end = match read_parts(app, &mut parts, uploads, gate, &mut upload).await {
+        // The text is here, and its author still listens when the rest arrives.
+        Ok(End::Broken) => body.read_past().await.map(|()| End::Broken),
+        other => other,
+    };
+    if end.is_err() {
+        // Nobody will ask for what arrived before.
+        upload.files.iter().try_for_each(|file| app.discard(file))?;
+    }
+    match end? {
         End::Whole => Ok(upload),
         End::Broken => {
-            // The text is here, and its author still listens when the rest arrives.
-            drop(parts);
-            body.read_past().await?;
             let text = "有附件没有收下：文件名不能含有看不见的字符，请改名后重新选择。已填内容都已保留。";
             upload.problem = Some(text.to_owned());
             Ok(upload)

@@ -99,6 +99,15 @@ pub struct Settings {
     pub source: String,
 }
 
+impl State {
+    /// What was checked is not what would come in now.
+    pub(super) fn forget_check(&mut self) {
+        if matches!(self.stage, Stage::Checked(_)) {
+            self.stage = Stage::Ready;
+        }
+    }
+}
+
 impl Job {
     /// Name of the file, or of the first of several.
     pub fn name(&self) -> String {
@@ -182,6 +191,11 @@ impl App {
             return Err(Error::invalid("正在处理这个文件，请等它结束或先停止。"));
         }
         let mut state = lock(&job.state);
+        let decided = |s: &State| {
+            let targets = s.sheets.get(s.chosen).map(|sheet| sheet.layout.targets.clone());
+            (s.chosen, targets, s.unit.clone(), s.source.clone())
+        };
+        let before = decided(&state);
         if let Some(sheet) = state.sheets.get_mut(settings.sheet) {
             let known = |t: &str| {
                 t == columns::REMARKS || t == columns::IGNORE || columns::TARGETS.iter().any(|c| c.name == t)
@@ -199,6 +213,9 @@ impl App {
         }
         state.unit = settings.unit;
         state.source = settings.source.trim().chars().take(limits::LINE_CHARS).collect();
+        if decided(&state) != before {
+            state.forget_check();
+        }
         Ok(())
     }
 
@@ -268,6 +285,11 @@ impl App {
         files.into_iter().try_for_each(|file| self.store.discard_blob(file))
     }
 
+    /// Forgets what nobody came back for.
+    pub(in crate::app) fn tidy_imports(&self) -> Result<()> {
+        self.tidy_desk(RecordId(0))
+    }
+
     /// Forgets what nobody came back for, and the oldest of one person who begins many.
     fn tidy_desk(&self, account: RecordId) -> Result<()> {
         let mut desk = lock(&self.desk.0);
@@ -298,8 +320,11 @@ impl App {
                 own.set(Stage::Failed(e.public().to_owned()));
             }
         };
-        background("import", run)?;
-        Ok(())
+        background("import", run).map(drop).map_err(|e| {
+            let error = Error::from(e);
+            job.set(Stage::Failed(error.public().to_owned()));
+            error
+        })
     }
 
     fn detected(&self, what: What, files: &[FileRef]) -> Result<Vec<(FileRef, Format)>> {

@@ -290,13 +290,12 @@ impl Run<'_> {
                 summary = self.store_chunk(batch, std::mem::take(&mut chunk), &source.label, summary)?;
                 weight = 0;
                 if !watch(&summary) {
-                    return Err(Error::new(ErrorKind::Invalid, "导入已取消，这一批没有保留任何内容。"));
+                    return Err(stopped());
                 }
             }
         }
         summary = self.store_chunk(batch, chunk, &source.label, summary)?;
-        watch(&summary);
-        Ok(summary)
+        if watch(&summary) { Ok(summary) } else { Err(stopped()) }
     }
 
     fn store_chunk(
@@ -325,11 +324,16 @@ impl Run<'_> {
                     sum.fail(line, &cells, &label, problems);
                 }
             }
-            let note = format!("{} {}", kind.name, sum.created + sum.articles - before);
+            let check = if dry_run { "check " } else { "" };
+            let note = format!("{check}{} {}", kind.name, sum.created + sum.articles - before);
             txn.act(Act::new(actor.doer(), act::IMPORT).note(note));
             Ok(sum)
         })
     }
+}
+
+fn stopped() -> Error {
+    Error::new(ErrorKind::Invalid, "导入已取消，这一批没有保留任何内容。")
 }
 
 impl Summary {

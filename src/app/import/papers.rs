@@ -53,6 +53,7 @@ impl App {
             return Err(Error::invalid("正文过长，请拆成几部法规。"));
         }
         let mut state = lock(&job.state);
+        state.forget_check();
         let paper = state.papers.get_mut(place).ok_or_else(Error::denied)?;
         paper.left_out = correction.leave_out;
         let was = paper.statute.clone();

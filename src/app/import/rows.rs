@@ -61,16 +61,21 @@ pub(super) fn petition_row(
     directory: &Directory,
 ) -> RowResult {
     let mut raw = Raw::new();
+    let mut unknown = Problems::new();
     let unit = match take(&mut object, "unit") {
         name if name.trim().is_empty() => unit,
         name => match directory.unit_named(&name) {
             Some(unit) => unit.id,
-            None => return Err(vec![("unit".into(), "没有这个名称的机构，请先建立机构或改正名称。".into())]),
+            // Said at the end: article 16 is asked first.
+            None => {
+                unknown.push(("unit".into(), "没有这个名称的机构，请先建立机构或改正名称。".into()));
+                unit
+            }
         },
     };
     let mut remarks = Vec::new();
-    petitioner(&mut object, &mut raw)?;
-    accused(&mut object, &mut raw, &mut remarks)?;
+    unknown.extend(petitioner(&mut object, &mut raw).err().unwrap_or_default());
+    unknown.extend(accused(&mut object, &mut raw, &mut remarks).err().unwrap_or_default());
     let known = |key: &str| petition::KIND.field_named(key).filter(|f| f.typed());
     for (key, value) in object {
         let text = words(&value);
@@ -81,11 +86,12 @@ pub(super) fn petition_row(
         }
     }
     add_remarks(&mut raw, remarks);
-    let (fields, problems) = field::parse(petition::KIND.fields, &raw);
+    let (fields, mut problems) = field::parse(petition::KIND.fields, &raw);
     // The gate comes first: a row it refuses is not described any further.
     if decide::gate_refuses(&petition::KIND, &fields) {
         return Err(row_problems(Refusal::Gate));
     }
+    problems.splice(0..0, unknown);
     if !problems.is_empty() {
         return Err(problems);
     }
@@ -235,4 +241,26 @@ fn article_fields(
     let (fields, wrong) = field::parse(article::KIND.fields, &raw);
     let wrong: Problems = wrong.into_iter().map(|(name, message)| (column(&name), message)).collect();
     if wrong.is_empty() { Ok(fields) } else { Err(wrong) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A row of an unknown unit was given back with all it said, whoever was accused in it.
+    #[test]
+    fn article_16_comes_before_every_other_fault_of_a_row() {
+        let mut row = serde_json::json!({
+            "title": "反映某人", "text": "收受礼金", "unit": "没有的机构", "petitioner": "不是对象", "received": "2024-02-30",
+            "accused": [{"name": "钱金丝", "rank": "正科级"}],
+        });
+        let faults = |row: &Json| {
+            let object = row.as_object().cloned().unwrap();
+            petition_row(1, object, RecordId(1), &Directory::default()).err().unwrap()
+        };
+        assert_eq!(faults(&row), [("accused".to_owned(), GATE.to_owned())]);
+        row["accused"][0]["rank"] = "村(社区)干部".into();
+        let named: Vec<String> = faults(&row).into_iter().map(|(column, _)| column).collect();
+        assert_eq!(named, ["unit", "petitioner", "received"]);
+    }
 }

@@ -46,7 +46,7 @@ pub fn new(call: &Call) -> Result<Reply> {
 
 /// Enters the record.
 pub fn create(call: &Call) -> Result<Reply> {
-    let kind = creatable(call)?;
+    let kind = creatable(call).or_else(|e| call.discard_files().and(Err(e)))?;
     let actor = &call.live()?.actor;
     if call.typed("keep") == "draft" && call.file_problem.is_none() {
         return draft::keep(call, kind, typed(call));
@@ -94,7 +94,8 @@ pub fn amend(call: &Call) -> Result<Reply> {
     if wants_identity(call, kind) {
         return reveal(call, kind, id);
     }
-    let version = call.typed("version").parse().map_err(|_| Error::invalid("表单不完整，请刷新后重试。"))?;
+    let version = call.typed("version").parse().map_err(|_| Error::invalid("表单不完整，请刷新后重试。"));
+    let version = version.or_else(|e| call.discard_files().and(Err(e)))?;
     let typed = Typed { revealed: call.app.has_revealed(call.live()?, id), ..typed(call) };
     match saved(call, || call.app.amend(actor, kind, (id, version), typed)) {
         Ok(_) => {

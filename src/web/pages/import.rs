@@ -28,13 +28,7 @@ pub fn choose(call: &Call) -> Result<Reply> {
 
 /// Takes the files.
 pub fn begin(call: &Call) -> Result<Reply> {
-    let what = match asked(call) {
-        Ok(what) => what,
-        Err(e) => {
-            call.discard_files()?;
-            return Err(e);
-        }
-    };
+    let what = asked(call).or_else(|e| call.discard_files().and(Err(e)))?;
     if let Some(problem) = &call.file_problem {
         call.discard_files()?;
         return choose_page(call, Some(problem)).map(Reply::again);
@@ -171,7 +165,7 @@ fn choose_page(call: &Call, problem: Option<&str>) -> Result<Markup> {
             }
             @if !jobs.is_empty() {
                 section.section {
-                    h2 { "未完成的导入" span.count { (jobs.len()) } }
+                    h2 { "我的导入" span.count { (jobs.len()) } }
                     ul.lines { @for (token, job) in &jobs {
                         li {
                         a.grow href=(format!("/import/{token}")) { (job.name()) }

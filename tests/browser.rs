@@ -9,6 +9,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "browser/hostile.rs"]
+mod hostile;
 #[path = "browser/keys.rs"]
 mod keys;
 
@@ -546,7 +548,7 @@ fn driver() -> Option<Driver> {
 /// A running `jiceng` with a folder of its own.
 struct Site {
     address: String,
-    _program: Program,
+    program: Program,
     home: TempDir,
 }
 
@@ -555,7 +557,7 @@ impl Site {
     fn demo(options: &[&str]) -> Self {
         let home = tempfile::tempdir().unwrap();
         let (program, address) = serve(Self::jiceng("demo", home.path()).args(options));
-        Self { address, _program: program, home }
+        Self { address, program, home }
     }
 
     /// A county not set up yet, and where its set-up begins.
@@ -565,7 +567,7 @@ impl Site {
         let link = String::from_utf8(made.stdout).unwrap();
         let path = link.trim().split_once("/setup/").unwrap_or_else(|| panic!("no link: {link}")).1;
         let (program, address) = serve(&mut Self::jiceng("serve", home.path()));
-        (Self { address, _program: program, home }, format!("/setup/{path}"))
+        (Self { address, program, home }, format!("/setup/{path}"))
     }
 
     fn jiceng(command: &str, home: &Path) -> Command {

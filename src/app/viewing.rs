@@ -80,16 +80,8 @@ pub struct Shown {
     pub file: FileRef,
     /// What it is.
     pub look: Look,
-    /// Its bytes.
-    pub content: Content,
-}
-
-/// Bytes that are shown.
-pub enum Content {
-    /// As they were brought.
-    Brought(BlobReader),
-    /// A picture drawn anew: nothing else that stood in the file is in them.
-    Drawn(Vec<u8>),
+    /// Its bytes, made anew: nothing else that stood in the file is in them.
+    pub content: Vec<u8>,
 }
 
 impl App {
@@ -128,25 +120,25 @@ impl App {
     }
 }
 
-/// What leaves the house of an attachment that is looked at: a document as it was brought, a picture drawn anew by a
-/// child, so that no browser decodes what a stranger made and no words within the file (places, names) go along.
+/// What leaves the house of an attachment that is looked at, made anew by a child: a picture drawn again, so that no
+/// browser decodes what a stranger made and no words within the file (places, names) go along; a document written
+/// again without anything that acts, as browsers run the scripts of documents.
 fn prepared(file: FileRef, look: Look, reader: BlobReader) -> Result<Shown> {
-    if !look.is_picture() {
-        return Ok(Shown { file, look, content: Content::Brought(reader) });
-    }
+    let (format, most) = match look {
+        Look::Pdf => (Format::PdfView, limits::DOCUMENT_VIEW_BYTES),
+        _ => (Format::Image, limits::PICTURE_BYTES),
+    };
     let mut drawn = Vec::new();
-    for item in Reader::start(Path::new(PROGRAM), Format::Image, Box::new(reader))? {
+    for item in Reader::start(Path::new(PROGRAM), format, Box::new(reader))? {
         if let Item::Bytes(piece) = item? {
             drawn.extend_from_slice(&piece);
         }
-        if drawn.len() > limits::PICTURE_BYTES {
-            return Err(Error::invalid("图片过大，不能在页面中查看，请下载后查看。"));
+        if drawn.len() > most {
+            return Err(Error::invalid("文件过大，不能在页面中查看，请下载后查看。"));
         }
     }
     let look = Look::of(&drawn).ok_or_else(|| Error::invalid("图片无法读取，请下载后查看。"))?;
-    // What it is now is not always what it was: scanners make formats that no browser shows.
-    let look = Look::of(&drawn).unwrap_or(look);
-    Ok(Shown { file, look, content: Content::Drawn(drawn) })
+    Ok(Shown { file, look, content: drawn })
 }
 
 #[cfg(test)]

@@ -76,6 +76,8 @@ pub const FORM_FIELDS: usize = 6_000;
 /// Bytes of sealed attachment in one chunk.
 pub const CHUNK_BYTES: usize = 64 << 10;
 
+/// Bytes of a document that is looked at in the page.
+pub const DOCUMENT_VIEW_BYTES: usize = 60 << 20;
 /// Files of other programs that are read at once.
 pub const READERS: usize = 4;
 /// Seconds that one more waits for its turn.

@@ -41,9 +41,13 @@ fn read(format: Format, input: &mut dyn Read, emit: Emit<'_>) -> Result<()> {
         Format::Csv => csv::read(input, emit),
         Format::Xlsx => table::xlsx(&whole(input)?, emit),
         Format::Xls => table::xls(&whole(input)?, emit),
-        Format::Docx | Format::Markdown | Format::Text | Format::Html | Format::Pdf | Format::Image => {
-            document::read(format, &whole(input)?, emit)
-        }
+        Format::Docx
+        | Format::Markdown
+        | Format::Text
+        | Format::Html
+        | Format::Pdf
+        | Format::PdfView
+        | Format::Image => document::read(format, &whole(input)?, emit),
         Format::Jsonl => {
             Err(Error::invalid("不能读取这种文件。请另存为 xlsx 或 csv 文件后重试。").with_detail(format.name()))
         }

@@ -23,6 +23,7 @@ pub(super) fn read(format: Format, bytes: &[u8], emit: Emit<'_>) -> Result<()> {
         Format::Markdown => markdown::read,
         Format::Html => html::read,
         Format::Pdf => pdf::read,
+        Format::PdfView => pdf::rewrite,
         Format::Image => picture::read,
         _ => plain,
     };

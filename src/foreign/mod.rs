@@ -58,6 +58,8 @@ pub enum Format {
     Pdf,
     /// A picture: PNG, JPEG, GIF, WebP, BMP or TIFF.
     Image,
+    /// A PDF that is to be looked at: written anew, and refused when it would act by itself.
+    PdfView,
 }
 
 /// What a reader says.
@@ -75,7 +77,7 @@ pub enum Item {
     },
     /// A block of a document.
     Block(Block),
-    /// Bytes of a re-encoded picture, in pieces.
+    /// Bytes of a picture or document written anew, in pieces.
     Bytes(Vec<u8>),
     /// Something the person should know, in Chinese.
     Note(String),
@@ -116,6 +118,7 @@ const NAMES: &[(Format, &str)] = &[
     (Format::Html, "html"),
     (Format::Pdf, "pdf"),
     (Format::Image, "image"),
+    (Format::PdfView, "pdf-view"),
 ];
 
 impl Format {

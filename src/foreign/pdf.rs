@@ -15,12 +15,14 @@ use lopdf::{Dictionary, Document, Encoding, LoadOptions, Object, ObjectId};
 use unicode_normalization::UnicodeNormalization;
 
 use super::document::Out;
-use super::{Emit, Style};
+use super::{Emit, Item, Style};
 use crate::base::{Error, Result, limits};
 use layout::Run;
 
 /// Forms inside forms that are followed.
 const FORMS: usize = 4;
+/// Objects within objects that are followed.
+const NESTED: usize = 60;
 /// Saved states of one page.
 const SAVED: usize = 256;
 
@@ -55,6 +57,53 @@ pub(super) fn read(bytes: &[u8], emit: Emit<'_>) -> Result<()> {
     }
     let unread = scan.unread.then_some("PDF 中有字体不带文字编码，部分文字没有读出，请核对。");
     out.note(unread)
+}
+
+/// Writes a document anew, for people to look at: only what was looked through here, in a fresh table, is in it.
+///
+/// # Errors
+/// `Invalid` when it cannot be read, or holds a script or an action that browsers would carry out.
+pub(super) fn rewrite(bytes: &[u8], emit: Emit<'_>) -> Result<()> {
+    let mut document = Document::load_mem(bytes).map_err(damaged)?;
+    if document.is_encrypted() {
+        return Err(Error::invalid("这个 PDF 设有密码，不能在页面中查看，请下载后查看。"));
+    }
+    if document.objects.values().any(|o| acts(o, 0)) || document.trailer.iter().any(|(_, o)| acts(o, 0)) {
+        return Err(Error::invalid("这个 PDF 带有脚本或自动动作，不能在页面中查看，请下载后查看。"));
+    }
+    let mut written = Vec::new();
+    document.save_to(&mut written)?;
+    written.chunks(limits::PICTURE_PIECE_BYTES).try_for_each(|piece| emit(Item::Bytes(piece.to_vec())))
+}
+
+/// Names that stand for scripts and for actions that reach beyond the document (ISO 32000-1, 12.6.4).
+const ACTIONS: [&[u8]; 8] = [
+    b"JavaScript",
+    b"Launch",
+    b"SubmitForm",
+    b"ImportData",
+    b"GoToE",
+    b"GoToR",
+    b"Rendition",
+    b"RichMediaExecute",
+];
+
+/// The object holds a script or such an action; so does, to be safe, one nested deeper than any honest one.
+fn acts(object: &Object, depth: usize) -> bool {
+    let below = |entries: &Dictionary| {
+        entries.iter().any(|(key, value)| {
+            matches!(key.as_slice(), b"JS" | b"JavaScript" | b"XFA")
+                || matches!(value, Object::Name(name) if ACTIONS.contains(&name.as_slice()))
+                || acts(value, depth + 1)
+        })
+    };
+    match object {
+        _ if depth > NESTED => true,
+        Object::Dictionary(entries) => below(entries),
+        Object::Stream(stream) => below(&stream.dict),
+        Object::Array(items) => items.iter().any(|item| acts(item, depth + 1)),
+        _ => false,
+    }
 }
 
 fn damaged(why: impl std::fmt::Display) -> Error {

@@ -9,7 +9,7 @@ use hyper::body::Frame;
 use maud::Markup;
 
 use super::assets::Asset;
-use crate::app::viewing::{Content, Shown};
+use crate::app::viewing::Shown;
 use crate::base::{Error, ErrorKind};
 use crate::records::FileRef;
 use crate::store::BlobReader;
@@ -157,10 +157,7 @@ fn attachment(file: &FileRef, reader: BlobReader) -> Response<Body> {
 /// An attachment in the page: the type that its own bytes say, from a fixed list.
 fn inline(shown: Shown) -> Response<Body> {
     let kind = shown.look.media_type();
-    match shown.content {
-        Content::Brought(reader) => streamed(&shown.file, reader, kind, "inline"),
-        Content::Drawn(bytes) => named(with_type(Body::from(bytes), kind), "inline", &shown.file.name),
-    }
+    named(with_type(Body::from(shown.content), kind), "inline", &shown.file.name)
 }
 
 fn streamed(file: &FileRef, reader: BlobReader, kind: &'static str, how: &str) -> Response<Body> {

@@ -66,7 +66,7 @@ fn scan(kind: &Kind, id: RecordId, place: usize, file: &FileRef, look: Look) -> 
             img.scan src=(bytes) alt=(file.name);
         } @else {
             object.scan.scan-pages data=(bytes) type=(look.media_type()) aria-label=(file.name) {
-                p { "这个浏览器不能在页面中显示 PDF，请"
+                p { "这个 PDF 不能在页面中显示（带有脚本、设有密码，或浏览器不支持），请"
                     a href=(address(kind, id, place)) download { "下载" } "后查看。" }
             }
         }

@@ -318,8 +318,13 @@ fn a_damaged_index_heals_by_itself() {
     let ran = room.run("search --dir x 低保");
     assert!([0, 1].contains(&ran.code) && !ran.err.contains("panicked"), "a file for the folder: {ran:?}");
     let mut draw = Draw(17);
+    let mut kinds = std::collections::BTreeSet::new();
     for name in room.names("d/index") {
         let file = format!("index/{name}");
+        // A file of each kind: what holds for one segment holds for the next.
+        if !name.ends_with(".json") && !kinds.insert(name.rsplit('.').next().unwrap_or_default().to_owned()) {
+            continue;
+        }
         let length = room.bytes(&format!("d/{file}")).len();
         if length == 0 {
             continue;

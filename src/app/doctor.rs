@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use super::App;
-use crate::base::Result;
+use crate::base::{Moment, Result};
 
 /// How a check came out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +36,7 @@ impl App {
     /// Runs all checks; `deep` reads everything there is.
     pub fn doctor(&self, deep: bool) -> Result<Vec<Finding>> {
         let mut findings = vec![self.data(deep)?, self.index()?, self.keys()?, self.backups()?];
+        findings.push(self.scrubs()?);
         findings.push(permissions(self.dir())?);
         findings.push(space(self.dir())?);
         findings.push(self.ready()?);
@@ -52,7 +53,10 @@ impl App {
         if report.problems.is_empty() {
             let text = format!(
                 "记录 {} 条、日志 {} 条、附件 {} 个全部完好，派生表一致；无主附件 {} 个。",
-                report.records, report.entries, report.files, report.orphans
+                report.records,
+                report.entries,
+                report.files,
+                report.orphans.len()
             );
             return Ok(Finding { name, verdict: Verdict::Good, text });
         }
@@ -122,6 +126,24 @@ impl App {
         let what = alarms.concat();
         let text = format!("{last}{what}请系统管理员打开“备份”页处理；备份密钥用 jiceng backup keygen 生成，至少两把。");
         Ok(Finding { name, verdict: Verdict::Warn, text })
+    }
+
+    fn scrubs(&self) -> Result<Finding> {
+        let name = "数据自检";
+        let Some(last) = self.scrubbed()? else {
+            let text = "还没有做过；服务运行满一周后自动进行，也可在“备份”页立即进行。".into();
+            return Ok(Finding { name, verdict: Verdict::Good, text });
+        };
+        let alarms = self.scrub_alarms()?;
+        let verdict = if alarms.is_empty() { Verdict::Good } else { Verdict::Bad };
+        let good = format!(
+            "最近一次 {}：记录 {} 条、日志 {} 条、附件 {} 个全部完好。",
+            Moment(last.at),
+            last.records,
+            last.entries,
+            last.files
+        );
+        Ok(Finding { name, verdict, text: if alarms.is_empty() { good } else { alarms.concat() } })
     }
 
     fn ready(&self) -> Result<Finding> {

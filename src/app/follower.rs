@@ -173,6 +173,12 @@ impl Follower {
         done
     }
 
+    /// Whether the index on the disk is what was written; what cannot be read three times is not.
+    pub fn is_sound(&self) -> bool {
+        // A merge may remove a file between listing and reading.
+        (0..3).find_map(|_| self.index().0.is_sound().ok()).unwrap_or(false)
+    }
+
     /// Has the index made again, beside the old one, which answers meanwhile.
     pub fn rebuild(&self) -> Result<()> {
         let mut progress = lock(&self.shared.progress);

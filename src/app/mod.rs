@@ -19,6 +19,7 @@ pub mod names;
 pub mod record;
 mod run_entry;
 pub mod runner;
+pub mod scrub;
 pub mod search;
 pub mod session;
 pub mod setup;
@@ -46,6 +47,7 @@ pub struct App {
     names: names::Names,
     desk: import::desk::Desk,
     runner: runner::Runner,
+    scrubber: scrub::Scrubber,
 }
 
 impl App {
@@ -67,6 +69,7 @@ impl App {
             names: names::Names::default(),
             desk: import::desk::Desk::default(),
             runner: runner::Runner::default(),
+            scrubber: scrub::Scrubber::default(),
         });
         app.give_up_batches()?;
         Ok(app)

@@ -145,6 +145,11 @@ impl App {
         Ok(())
     }
 
+    /// Sealed files that wait for a form.
+    pub(super) fn staged_blobs(&self) -> Vec<String> {
+        lock(&self.staged.0).values().map(|u| u.file.blob.clone()).collect()
+    }
+
     /// Removes an upload that is not going to be kept.
     pub fn discard(&self, file: &FileRef) -> Result<()> {
         self.store.discard_blob(file)

@@ -14,7 +14,6 @@ use super::mount::{self, Target};
 use super::target::{self, Folder, SetId};
 use super::{Amount, Done, Progress, Watch, file_name, flawed, read_failed, write_failed};
 use crate::base::{Error, ErrorKind, RecordId, Result, limits};
-use crate::records::Value;
 use crate::store::{Snapshot, Store};
 
 /// Where temporary files of an open store lie; emptied whenever it is opened.
@@ -123,11 +122,8 @@ impl Run<'_> {
         }
         for Damaged { record, blob } in damaged {
             let named = self.snapshot.get(RecordId(*record), true)?;
-            let files = named.iter().flat_map(|r| r.fields.iter()).filter_map(|(_, v)| match v {
-                Value::Files(files) => Some(files),
-                _ => None,
-            });
-            if files.flatten().any(|f| f.blob == *blob && self.store.is_whole(&f)) {
+            let mut files = named.iter().flat_map(|r| r.fields.all_files());
+            if files.any(|f| f.blob == *blob && self.store.is_whole(&f)) {
                 let what = format!("记录 {record} 的一个附件在本机完好，写出后却打不开");
                 return Err(manifest::unequal(&what));
             }

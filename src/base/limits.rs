@@ -161,6 +161,12 @@ pub const ALARM_HOURS: u32 = 26;
 pub const ALARM_HOURS_MAX: usize = 31 * 24;
 /// Due times the runner remembers having served.
 pub const SERVED_MARKS: usize = 100;
+/// Seconds after which everything is read and compared again: a week.
+pub const SCRUB_S: i64 = 7 * 24 * 3600;
+/// Seconds between two looks at whether that is due.
+pub const SCRUB_LOOK_S: u64 = 5;
+/// Seconds after which a sealed upload that nothing names is removed; longer than any session.
+pub const UNNAMED_UPLOAD_S: i64 = 24 * 3600;
 /// Seconds between two looks at the schedule.
 pub const SCHEDULE_LOOK_S: u64 = 60;
 /// Seconds a server that ends waits for a backup to give up.

@@ -115,6 +115,12 @@ pub fn fold_spaced(text: &str) -> String {
     text.chars().flat_map(fold).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
+/// Characters that turn the direction of the text around them: with them a name can look like another one
+/// (<https://www.unicode.org/reports/tr9/#Directional_Formatting_Characters>).
+pub fn is_direction(c: char) -> bool {
+    matches!(c, '\u{61C}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+}
+
 /// One form for every way of writing a mark; nothing for blanks and for what cannot be seen.
 fn settle(c: char) -> Option<char> {
     Some(match c {

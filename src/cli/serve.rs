@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 
 use super::control;
 use super::output::Out;
-use crate::app::{App, demo, runner};
+use crate::app::{App, demo, runner, scrub};
 use crate::base::clock::SystemClock;
 use crate::base::config::Config;
 use crate::base::{Clock, Error, ErrorKind, Result, limits};
@@ -99,6 +99,7 @@ fn run(app: &Arc<App>, listen: SocketAddr, config: &Config, out: &mut dyn Out) -
         note_address(app.dir(), address)?;
         let control = control::listen(app.dir())?;
         let _backups = runner::Thread::start(app)?;
+        let _scrubs = scrub::Thread::start(app)?;
         let commands = tokio::spawn(control::answer(Arc::clone(app), control));
         let warmed = Arc::clone(app);
         drop(tokio::task::spawn_blocking(move || warmed.warm_up()));

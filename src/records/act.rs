@@ -76,6 +76,8 @@ actions! {
     BACKUP_SCHEDULE = 56, "设置备份计划";
     /// Old sets were removed.
     BACKUP_RETIRED = 57, "清理旧备份";
+    /// Everything there is was read and compared; refused when something was wrong.
+    SCRUB = 80, "数据自检";
 }
 
 /// The verb of a code.

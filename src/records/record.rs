@@ -361,6 +361,15 @@ impl Fields {
         }
     }
 
+    /// Attachments under whatever tag.
+    pub fn all_files(&self) -> impl Iterator<Item = FileRef> + '_ {
+        let lists = self.iter().filter_map(|(_, value)| match value {
+            Value::Files(files) => Some(files),
+            _ => None,
+        });
+        lists.flatten()
+    }
+
     /// The value as users read it: codes become words; links are left to whoever can open them.
     pub fn display(&self, fields: &[Field], tag: u16) -> String {
         let field = fields.iter().find(|f| f.tag == tag);

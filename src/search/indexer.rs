@@ -125,6 +125,14 @@ impl Index {
         held(&self.shelf).searcher().num_docs()
     }
 
+    /// Whether the files of the last commit are what was written.
+    ///
+    /// # Errors
+    /// `Internal` when they cannot be read; a merge that removes one meanwhile does that too.
+    pub fn is_sound(&self) -> Result<bool> {
+        Ok(self.inner.validate_checksum().map_err(failed)?.is_empty())
+    }
+
     /// Bytes on disk.
     ///
     /// # Errors

@@ -4,11 +4,12 @@
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use aws_lc_rs::hmac;
 
 use super::seal::{self, CHUNK_OVERHEAD, Secret};
-use crate::base::{Error, Result, limits};
+use crate::base::{Error, Moment, Result, limits, text};
 use crate::records::FileRef;
 
 const MAGIC: &[u8; 8] = b"jicengB1";
@@ -165,6 +166,17 @@ pub(super) fn discard(root: &Path, file: &FileRef) -> Result<()> {
     path(root, &file.blob).map_or(Ok(()), |p| Ok(fs::remove_file(p)?))
 }
 
+/// Removes a sealed file that was last written before a moment; how many that were.
+pub(super) fn remove_old(root: &Path, blob: &str, before: Moment) -> Result<u64> {
+    let Some(path) = path(root, blob) else { return Ok(0) };
+    let written = fs::metadata(&path)?.modified()?.duration_since(SystemTime::UNIX_EPOCH);
+    let old = written.is_ok_and(|t| i64::try_from(t.as_millis()).is_ok_and(|t| t < before.0));
+    if old {
+        fs::remove_file(path)?;
+    }
+    Ok(u64::from(old))
+}
+
 /// Where a sealed file lies; `None` for a name that could not be one.
 pub(super) fn path(root: &Path, blob: &str) -> Option<PathBuf> {
     let plain = blob.len() > 2 && blob.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
@@ -193,9 +205,10 @@ pub(super) fn clear_leftovers(root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The last part of a name, without control characters, at most 200 characters.
+/// The last part of a name, without control characters, ends of lines and turns of direction, at most 200 characters.
 fn clean_name(name: &str) -> String {
     let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
-    let clean: String = last.chars().filter(|c| !c.is_control()).take(200).collect();
+    let unseen = |c: &char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') || text::is_direction(*c);
+    let clean: String = last.chars().filter(|c| !unseen(c)).take(200).collect();
     if clean.trim_matches(['.', ' ']).is_empty() { "附件".to_owned() } else { clean }
 }

@@ -13,7 +13,7 @@ use super::tables::{
 };
 use super::{Shared, blob, damage, fact, kept, view};
 use crate::base::{RecordId, Result, Seq};
-use crate::records::{self, FileRef, Value, act};
+use crate::records::{self, FileRef, act};
 
 /// What a check saw.
 #[derive(Clone, Debug, Default)]
@@ -24,8 +24,8 @@ pub struct Report {
     pub entries: u64,
     /// Attachments that are whole.
     pub files: u64,
-    /// Attachments that no record names.
-    pub orphans: u64,
+    /// Names of sealed files that nothing names: no record, none of its earlier versions, no draft.
+    pub orphans: BTreeSet<String>,
     /// Head of the journal.
     pub head: Option<Head>,
     /// What is wrong, at most a hundred lines; damaged attachments come last.
@@ -56,17 +56,51 @@ impl Report {
 
 type Newest = HashMap<u64, (u32, [u8; 32])>;
 
-/// Runs all checks on one snapshot.
-pub(super) fn run(shared: &Shared) -> Result<Report> {
+/// Runs all checks on one snapshot; an error of `tick` breaks it off.
+pub(super) fn run(shared: &Shared, tick: &dyn Fn() -> Result<()>) -> Result<Report> {
     let mut report = Report::default();
+    // Listed before the snapshot: what is uploaded meanwhile may be named after it.
+    let stored = blob::all(&shared.dir)?;
     let txn = shared.db.begin_read().map_err(damage)?;
-    let newest = chain(&txn, shared, &mut report)?;
+    let newest = chain(&txn, shared, (&mut report, tick))?;
     let mut expected = Expected::default();
-    let named = values(&txn, shared, &newest, &mut expected, &mut report)?;
+    let named = values(&txn, shared, (&newest, &mut expected), (&mut report, tick))?;
     derived(&txn, &expected, &mut report)?;
     let kept = kept(&txn, shared, &mut report)?;
-    files(shared, &named, &kept, &mut report)?;
+    files(shared, &named, &kept, (&mut report, tick))?;
+    let known: HashSet<&str> = named.iter().map(|(_, f)| f).chain(&kept).map(|f| f.blob.as_str()).collect();
+    report.orphans = stored.into_iter().filter(|b| !known.contains(b.as_str())).collect();
+    history(&txn, shared, (&mut report, tick))?;
     Ok(report)
+}
+
+/// A report in the making, and what is told after each thing that was read.
+type Watched<'a> = (&'a mut Report, &'a dyn Fn() -> Result<()>);
+
+/// Takes out of the orphans what earlier versions of records name.
+fn history(txn: &redb::ReadTransaction, shared: &Shared, (report, tick): Watched<'_>) -> Result<()> {
+    if report.orphans.is_empty() {
+        return Ok(());
+    }
+    let table = txn.open_table(JOURNAL).map_err(damage)?;
+    let keys = txn.open_table(RECORD_KEYS).map_err(damage)?;
+    for row in table.iter().map_err(damage)? {
+        tick()?;
+        // What does not read has been told already.
+        let Ok(entry) = journal::read(row.map_err(damage)?.1.value()) else { continue };
+        for part in entry.parts.iter().filter(|p| p.id.0 != 0) {
+            let wrapped = keys.get(part.id.0).map_err(damage)?.map(|k| k.value().to_vec()).unwrap_or_default();
+            let key = shared.record_key(part.id.0, &wrapped);
+            match key.and_then(|key| view::open_delta(&key, part.id, entry.header.seq, part)) {
+                Ok(delta) => {
+                    let named: HashSet<String> = delta.set.all_files().map(|f| f.blob).collect();
+                    report.orphans.retain(|blob| !named.contains(blob));
+                }
+                Err(e) => report.problem(e.public().to_owned()),
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The derived tables as they should be.
@@ -81,7 +115,7 @@ struct Expected {
     numbers: Vec<String>,
 }
 
-fn chain(txn: &redb::ReadTransaction, shared: &Shared, report: &mut Report) -> Result<Newest> {
+fn chain(txn: &redb::ReadTransaction, shared: &Shared, (report, tick): Watched<'_>) -> Result<Newest> {
     let table = txn.open_table(JOURNAL).map_err(damage)?;
     let meta = txn.open_table(META).map_err(damage)?;
     let stored = meta.get(fact::HEAD.as_bytes()).map_err(damage)?.map(|v| v.value().to_vec());
@@ -112,6 +146,7 @@ fn chain(txn: &redb::ReadTransaction, shared: &Shared, report: &mut Report) -> R
             }
         }
         report.entries += 1;
+        tick()?;
     }
     let fact = meta.get(fact::EPOCH.as_bytes()).map_err(damage)?;
     if fact.is_none_or(|v| v.value() != epoch.to_string().as_bytes()) {
@@ -130,15 +165,15 @@ fn chain(txn: &redb::ReadTransaction, shared: &Shared, report: &mut Report) -> R
 fn values(
     txn: &redb::ReadTransaction,
     shared: &Shared,
-    newest: &Newest,
-    expected: &mut Expected,
-    report: &mut Report,
+    (newest, expected): (&Newest, &mut Expected),
+    (report, tick): Watched<'_>,
 ) -> Result<Vec<(RecordId, FileRef)>> {
     let table = txn.open_table(RECORDS).map_err(damage)?;
     let keys = txn.open_table(RECORD_KEYS).map_err(damage)?;
     let mut named = Vec::new();
     let mut next = 1;
     for row in table.iter().map_err(damage)? {
+        tick()?;
         let (id, value) = row.map_err(damage)?;
         let id = id.value();
         if id != next {
@@ -161,11 +196,7 @@ fn values(
                 if !expect(shared, &record, expected) {
                     report.problem(format!("记录 {id} 的类别不认识"));
                 }
-                let files = record.fields.iter().filter_map(|(_, v)| match v {
-                    Value::Files(files) => Some(files),
-                    _ => None,
-                });
-                named.extend(files.flatten().map(|f| (RecordId(id), f)));
+                named.extend(record.fields.all_files().map(|f| (RecordId(id), f)));
                 report.records += 1;
             }
             Err(e) => report.problem(e.public().to_owned()),
@@ -298,10 +329,11 @@ fn files(
     shared: &Shared,
     named: &[(RecordId, FileRef)],
     kept: &[FileRef],
-    report: &mut Report,
+    (report, tick): Watched<'_>,
 ) -> Result<()> {
     let whole = |file: &FileRef| whole(&shared.dir, file);
     for (id, file) in named {
+        tick()?;
         if whole(file) {
             report.files += 1;
         } else {
@@ -309,8 +341,6 @@ fn files(
         }
     }
     kept.iter().filter(|f| !whole(f)).for_each(|_| report.problem("一份草稿的附件缺失或损坏"));
-    let known: HashSet<&str> = named.iter().map(|(_, f)| f).chain(kept).map(|f| f.blob.as_str()).collect();
-    report.orphans = blob::all(&shared.dir)?.iter().filter(|b| !known.contains(b.as_str())).count() as u64;
     Ok(())
 }
 

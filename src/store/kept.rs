@@ -5,7 +5,7 @@
 use super::tables::META;
 use super::{Shared, Snapshot, damage, fact};
 use crate::base::{Error, Result};
-use crate::records::{Fields, FileRef, Value};
+use crate::records::{Fields, FileRef};
 
 /// Names below which facts of this form lie.
 pub(super) const PREFIXES: &[&str] = &[fact::DRAFT, fact::CHOICE];
@@ -47,11 +47,7 @@ pub(super) fn open(shared: &Shared, name: &str, sealed: &[u8]) -> Result<Fields>
 
 /// Attachments that what is kept names.
 pub(super) fn files(fields: &Fields) -> Vec<FileRef> {
-    let lists = fields.iter().filter_map(|(_, v)| match v {
-        Value::Files(files) => Some(files),
-        _ => None,
-    });
-    lists.flatten().collect()
+    fields.all_files().collect()
 }
 
 fn place(shared: &Shared, name: &str) -> Vec<u8> {

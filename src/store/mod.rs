@@ -28,7 +28,7 @@ use std::time::Duration;
 
 use redb::{Database, ReadableDatabase};
 
-use crate::base::{Clock, Error, ErrorKind, Result, limits};
+use crate::base::{Clock, Error, ErrorKind, Moment, Result, limits};
 
 pub use archive::{ArchiveRow, load, raise_epoch};
 pub use blob::{BlobReader, BlobWriter};
@@ -82,6 +82,8 @@ pub mod fact {
     pub const BACKUP_STATE: &str = "backup_state";
     /// The sets this store wrote and verified.
     pub const BACKUP_SETS: &str = "backup_sets";
+    /// What the last scrub saw.
+    pub const SCRUB: &str = "scrub";
     /// Sealed: key of keyed hashes.
     pub const LOOKUP_KEY: &str = "secret.lookup";
     /// Sealed: key of names of attachments.
@@ -259,7 +261,7 @@ impl Store {
     }
 
     /// The time, from the clock the store was opened with.
-    pub fn now(&self) -> crate::base::Moment {
+    pub fn now(&self) -> Moment {
         self.shared.clock.now()
     }
 
@@ -295,7 +297,17 @@ impl Store {
 
     /// Checks everything there is; see [`Report`].
     pub fn check(&self) -> Result<Report> {
-        catch(|| check::run(&self.shared))
+        self.check_watched(&|| Ok(()))
+    }
+
+    /// The same; calls `tick` after each thing it read, whose error breaks it off.
+    pub fn check_watched(&self, tick: &dyn Fn() -> Result<()>) -> Result<Report> {
+        catch(|| check::run(&self.shared, tick))
+    }
+
+    /// Removes sealed files that were last written before a moment; the caller says that nothing names them.
+    pub fn remove_unnamed<'a>(&self, blobs: impl Iterator<Item = &'a String>, before: Moment) -> Result<u64> {
+        blobs.map(|blob| blob::remove_old(&self.shared.dir, blob, before)).sum()
     }
 
     /// Rebuilds the derived tables from records and journal.

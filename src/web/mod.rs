@@ -78,6 +78,7 @@ pub static ROUTES: &[Route] = &[
     get("/import/{token}/failed", Access::Account, pages::import::failed),
     post("/backup/schedule", Access::Account, pages::backup::set_schedule),
     post("/backup/run", Access::Account, pages::backup::run),
+    post("/backup/scrub", Access::Account, pages::scrub::run),
     post("/backup/cancel", Access::Account, pages::backup::cancel),
     get("/backup/keys", Access::Account, pages::keysheet::show),
     get("/search", Access::Account, pages::search::form),

@@ -79,7 +79,8 @@ pub fn bare(app: &App, title: &str, content: Markup) -> Markup {
 
 /// What is wrong with the backups, for the three administrators.
 fn strip(app: &App, live: &Live) -> Result<Markup> {
-    let alarms = if is_administrator(live) { app.backup_alarms()? } else { Vec::new() };
+    let alarms =
+        if is_administrator(live) { [app.backup_alarms()?, app.scrub_alarms()?].concat() } else { Vec::new() };
     Ok(notice::strip(&alarms, ("打开备份页", "/backup")))
 }
 

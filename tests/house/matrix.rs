@@ -30,6 +30,7 @@ const TABLE: &[(&str, &str, &str, [u16; 8])] = &[
     ("POST", "/backup", "/backup", [303, 404, 404, 404, 404, 422, 404, 404]),
     ("POST", "/backup/schedule", "/backup/schedule", [303, 404, 404, 404, 404, 422, 404, 404]),
     ("POST", "/backup/run", "/backup/run", [303, 404, 404, 404, 404, 422, 404, 404]),
+    ("POST", "/backup/scrub", "/backup/scrub", [303, 404, 404, 404, 404, 303, 404, 404]),
     ("POST", "/backup/cancel", "/backup/cancel", [303, 404, 404, 404, 404, 303, 404, 404]),
     ("GET", "/backup/keys", "/backup/keys", [303, 404, 404, 404, 200, 200, 200, 404]),
     ("GET", "/import", "/import", [303, 200, 200, 404, 404, 404, 404, 200]),

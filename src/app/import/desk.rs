@@ -285,6 +285,12 @@ impl App {
         files.into_iter().try_for_each(|file| self.store.discard_blob(file))
     }
 
+    /// Sealed files of imports that wait.
+    pub(in crate::app) fn desk_blobs(&self) -> Vec<String> {
+        let desk = lock(&self.desk.0);
+        desk.values().flat_map(|job| &job.files).map(|(file, _)| file.blob.clone()).collect()
+    }
+
     /// Forgets what nobody came back for.
     pub(in crate::app) fn tidy_imports(&self) -> Result<()> {
         self.tidy_desk(RecordId(0))
@@ -442,7 +448,8 @@ pub fn failed_workbook(heads: &[String], summary: &Summary) -> Result<Vec<u8>> {
     foreign::workbook(&all, rows)
 }
 
-fn count_lines(mut input: impl Read) -> Result<u64> {
+/// Lines of a file of JSON lines.
+pub fn count_lines(mut input: impl Read) -> Result<u64> {
     let mut buffer = vec![0; limits::CHUNK_BYTES];
     let mut lines = 0;
     loop {

@@ -72,10 +72,11 @@ fn page(call: &Call, problem: Option<&str>, problems: &Problems) -> Result<Marku
         "keys" => Some("备份密钥已设置。"),
         "schedule" => Some("备份计划已保存，备份目标已做标记。"),
         "run" if view.waits => Some("备份已经开始，可以离开本页。"),
+        "scrub" if call.app.scrub_progress().is_some() => Some("数据自检已经开始，可以离开本页。"),
         "cancel" if view.waits => Some("正在取消备份。"),
         _ => None,
     };
-    let running = view.waits && problem.is_none();
+    let running = (view.waits || call.app.scrub_progress().is_some()) && problem.is_none();
     let outline = Outline {
         title: "备份".into(),
         current: "/backup".into(),
@@ -91,6 +92,7 @@ fn page(call: &Call, problem: Option<&str>, problems: &Problems) -> Result<Marku
         (state(call, &view)?)
         (schedule(call, &view, problems)?)
         (sets(&view))
+        (super::scrub::section(call)?)
         section.section {
             h2 { "备份密钥" span.count { (view.recipients.len()) } }
             @if !view.recipients.is_empty() {

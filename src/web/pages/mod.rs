@@ -16,6 +16,7 @@ pub mod login;
 pub mod password;
 pub mod record;
 pub mod resume;
+pub mod scrub;
 pub mod search;
 pub mod setup;
 pub mod viewing;

@@ -28,7 +28,7 @@
 //! 2. [`store::Store::submit`] is the only mutation; each commit appends its journal entry and keeps derived tables in
 //!    step; a command that names no act is refused.
 //! 3. Derived tables and followers are disposable: rebuilding gives the same answers, of the index also in the same
-//!    order: only rows that can be found weigh in the ranking.
+//!    order: only rows that can be found weigh in the ranking, and those of a batch on its way in.
 //! 4. `web` and `cli` reach records only through `app`, which always takes an actor; they name types of lower floors,
 //!    and backup sets can be read without a store. Denied by default.
 //! 5. No page is reachable without a row in [`web::ROUTES`], and each row names the access it needs.

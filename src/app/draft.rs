@@ -195,6 +195,12 @@ impl App {
         })
     }
 
+    /// Forgets drafts in memory that nobody came back to: what may not be stored is not kept for long either.
+    pub(super) fn tidy_drafts(&self) {
+        let now = self.now();
+        lock(&self.drafts.0).retain(|d| now.seconds_since(d.at) <= limits::SESSION_MAX_S);
+    }
+
     fn remember(&self, draft: InMemory) -> Result<()> {
         let mut memory = lock(&self.drafts.0);
         let same = |d: &&InMemory| d.account == draft.account && d.id == draft.id;

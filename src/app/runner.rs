@@ -262,6 +262,7 @@ impl Drop for Thread {
 
 fn look(app: &App) {
     loop {
+        app.tidy_drafts();
         for done in [app.look_after_backups(), app.tidy_imports()] {
             if let Err(e) = done {
                 tracing::error!(detail = e.detail(), "looking after backups and imports: {e}");

@@ -3,11 +3,14 @@
 
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Parser;
+use nix::errno::Errno;
+use nix::sys::socket::{self, MsgFlags};
 use serde::{Deserialize, Serialize};
 use tokio::net::UnixListener;
 
@@ -97,7 +100,7 @@ struct Remote(UnixStream);
 impl Remote {
     fn send(&mut self, answer: &Answer) {
         if let Ok(line) = serde_json::to_string(answer) {
-            // Whoever asked may have gone away; the command runs to its end all the same.
+            // Whoever asked may have gone away; a command that minds asks `is_gone`, others run to their end.
             let _gone = writeln!(self.0, "{line}");
         }
     }
@@ -111,11 +114,16 @@ impl Out for Remote {
     fn err(&mut self, line: &str) {
         self.send(&Answer::Err(line.to_owned()));
     }
+
+    fn is_gone(&self) -> bool {
+        let peek = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
+        // Nothing comes after the request: silence is patience, all else the end of the process that asked.
+        !matches!(socket::recv(self.0.as_raw_fd(), &mut [0], peek), Err(Errno::EAGAIN))
+    }
 }
 
 /// The address of the socket; where the path is too long for one, through an open handle of the folder.
 fn address(dir: &Path) -> Result<(PathBuf, Option<std::fs::File>)> {
-    use std::os::fd::AsRawFd;
     let plain = dir.canonicalize()?.join(SOCKET);
     if plain.as_os_str().len() <= SOCKET_PATH {
         return Ok((plain, None));

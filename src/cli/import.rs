@@ -134,27 +134,28 @@ impl Task<'_> {
     fn rows(&self, path: &Path, format: Format, out: &mut dyn Out) -> Result<(Summary, Vec<String>)> {
         let name = name_of(path);
         if format == Format::Jsonl {
+            let total = desk::count_lines(open(path)?)?;
             let mut input = BufReader::with_capacity(1 << 20, open(path)?);
             let options = self.options(&name, self.map.clone());
             let mut rows = source::jsonl(&mut input, &options.map);
-            let summary = self.app.import(&self.actor, self.what, &mut rows, &options, &mut told(out))?;
+            let summary = self.app.import(&self.actor, self.what, &mut rows, &options, &mut told(out, total))?;
             return Ok((summary, Vec::new()));
         }
-        let sheet = self.sheet(path, format, out)?;
+        let (sheet, total) = self.sheet(path, format, out)?;
         let options = self.options(&name, sheet.layout.map());
         let mut rows = source::table(reader(path, format)?, &sheet.layout);
-        let summary = self.app.import(&self.actor, self.what, &mut rows, &options, &mut told(out))?;
+        let summary = self.app.import(&self.actor, self.what, &mut rows, &options, &mut told(out, total))?;
         Ok((summary, sheet.layout.heads.clone()))
     }
 
-    /// The sheet that is to come in, and how its columns are read.
-    fn sheet(&self, path: &Path, format: Format, out: &mut dyn Out) -> Result<Sheet> {
-        let (sheets, _, notes) = columns::look(reader(path, format)?)?;
+    /// The sheet that is to come in, how its columns are read, and how many rows it has.
+    fn sheet(&self, path: &Path, format: Format, out: &mut dyn Out) -> Result<(Sheet, u64)> {
+        let (sheets, totals, notes) = columns::look(reader(path, format)?)?;
         notes.iter().for_each(|note| out.err(note));
-        let wanted = |s: &&Sheet| self.args.sheet.as_ref().is_none_or(|name| s.layout.sheet == *name);
-        let best =
-            sheets.iter().filter(wanted).enumerate().max_by_key(|(n, s)| (s.known(), std::cmp::Reverse(*n)));
-        let Some((_, sheet)) = best else {
+        let wanted = |s: &Sheet| self.args.sheet.as_ref().is_none_or(|name| s.layout.sheet == *name);
+        let fitting = sheets.iter().zip(totals).filter(|(s, _)| wanted(s)).enumerate();
+        let best = fitting.max_by_key(|(n, (s, _))| (s.known(), std::cmp::Reverse(*n)));
+        let Some((_, (sheet, total))) = best else {
             return Err(Error::invalid(format!(
                 "{} 中没有要导入的工作表，请检查文件和 --sheet。",
                 path.display()
@@ -169,7 +170,7 @@ impl Task<'_> {
         for (head, target) in sheet.layout.heads.iter().zip(&sheet.layout.targets) {
             out.err(&format!("列“{head}” → {}", columns::words(target)));
         }
-        Ok(sheet)
+        Ok((sheet, total))
     }
 
     /// Documents come in together, as one batch.
@@ -187,9 +188,9 @@ impl Task<'_> {
         }
         let name = read.first().map_or_else(String::new, |p| p.file.clone());
         let name = if read.len() > 1 { format!("{name} 等 {} 个文件", read.len()) } else { name };
-        let options = self.options(&name, BTreeMap::new());
+        let (options, total) = (self.options(&name, BTreeMap::new()), read.len() as u64);
         let summary =
-            self.app.import(&self.actor, self.what, &mut papers::source(&read), &options, &mut told(out))?;
+            self.app.import(&self.actor, self.what, &mut papers::source(&read), &options, &mut told(out, total))?;
         Ok((summary, vec!["文件".to_owned()]))
     }
 
@@ -219,14 +220,16 @@ fn undo(args: &ImportArgs, app: &Arc<App>, actor: &Actor, out: &mut dyn Out) -> 
     Ok(())
 }
 
-fn told(out: &mut dyn Out) -> impl FnMut(&Summary) -> bool + '_ {
-    let mut said = 0;
+/// Tells how far an import of `total` rows is, and stops it when nobody waits for it any more.
+fn told(out: &mut dyn Out, total: u64) -> impl FnMut(&Summary) -> bool + '_ {
+    let (mut said, started) = (0, Instant::now());
     move |sum: &Summary| {
         if sum.read >= said + limits::IMPORT_TOLD_ROWS {
             said = sum.read;
-            out.err(&format!("已读 {} 行", sum.read));
+            let left = started.elapsed().as_secs_f64() * total.saturating_sub(said) as f64 / said as f64;
+            out.err(&format!("{said} / {total} 行，约剩 {left:.0} 秒"));
         }
-        true
+        !out.is_gone()
     }
 }
 

@@ -11,6 +11,10 @@ pub(super) trait Out {
     fn out(&mut self, line: &str);
     /// A line of notes.
     fn err(&mut self, line: &str);
+    /// Whoever asked for the command is gone: what can be stopped, stops.
+    fn is_gone(&self) -> bool {
+        false
+    }
 }
 
 /// The console of this process.

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use super::dict::Dict;
 use super::{Fields, Value};
-use crate::base::{Day, RecordId, limits};
+use crate::base::{Day, RecordId, limits, text};
 
 /// Typed or imported pairs of field name and text.
 pub type Raw = Vec<(String, String)>;
@@ -273,7 +273,7 @@ fn value(field: &'static Field, name: &str, raw: &Raw, problems: &mut Vec<Proble
         Widget::OpenChoice(dict) if dict.code(text).is_some() => {
             dict.code(text).map(|code| Value::Text(code.to_owned()))
         }
-        _ => words(field, text).map_or_else(bad, |t| Some(Value::Text(t))),
+        _ => words(field, text).map_or_else(bad, |t| (!t.is_empty()).then_some(Value::Text(t))),
     }
 }
 
@@ -301,7 +301,9 @@ fn words(field: &Field, text: &str) -> Result<String, String> {
 }
 
 fn bounded(label: &str, text: &str, max: usize, one_line: bool) -> Result<String, String> {
-    let text = text.replace("\r\n", "\n").replace('\r', "\n");
+    let mut text = text.replace("\r\n", "\n").replace('\r', "\n");
+    text.retain(|c| !text::is_direction(c));
+    let text = text.trim().to_owned();
     let count = text.chars().count();
     if count > max {
         return Err(format!("{label}最多 {max} 个字，现有 {count} 个字，请缩短。"));
@@ -389,6 +391,14 @@ mod tests {
         assert!(parse(FIELDS, &raw(&[("title", "一二三四五")])).1.is_empty());
         assert_eq!(parse(FIELDS, &raw(&[("title", "一二三四五六")])).1.len(), 1);
         assert_eq!(parse(FIELDS, &raw(&[("title", "a\u{7}b")])).1.len(), 1);
+    }
+
+    /// A name that turned its own direction looked like another name.
+    #[test]
+    fn what_turns_the_direction_of_a_text_is_left_out() {
+        let title = |text: &str| parse(FIELDS, &raw(&[("title", text)]));
+        assert_eq!(title("甲\u{202e}gpj\u{2066}").0.text(16), "甲gpj");
+        assert_eq!(title("\u{202e}").1, [("title".to_owned(), "请填写标题。".to_owned())]);
     }
 
     /// Rows numbered 400 and above were left out without a word.

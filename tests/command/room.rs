@@ -112,6 +112,13 @@ impl Room {
         ran
     }
 
+    /// Starts the program with the words of a line and does not wait for it.
+    pub(crate) fn spawn(&self, line: &str) -> Child {
+        let mut command = Command::new(PROGRAM);
+        command.args(line.split_whitespace()).current_dir(self.0.path()).stdin(Stdio::null());
+        command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
     /// Serves a folder on a free port until the server is dropped.
     pub(crate) fn serve(&self, dir: &str) -> Server {
         let mut command = Command::new(PROGRAM);

@@ -1,8 +1,10 @@
 //! Commands beside a running server go through its control socket and say what they say without one.
 
+use std::io::{BufRead, BufReader};
+
 use serde_json::Value;
 
-use crate::ledger::{DITCH, counts, lines, petition, summary};
+use crate::ledger::{DITCH, counts, hits, lines, petition, summary};
 use crate::room::{Ran, Room, Server, number_after};
 use crate::search::{TEXTS, questions};
 use crate::setup::{ANSWERS, county};
@@ -66,6 +68,33 @@ fn imports_do_the_same() {
     let (rest, served) = both(&room, &format!("search --dir DIR --limit 1000 --format json {DITCH}"));
     assert_eq!(rest.out, served.out);
     assert!(rest.out.contains("\"total\":700"));
+}
+
+/// The server went on with an import after whoever asked for it had pressed Ctrl-C.
+#[test]
+fn an_import_that_nobody_waits_for_any_more_is_given_up() {
+    const ROWS: usize = 20_000;
+    let room = Room::demo();
+    let before = room.records("d");
+    let rows: Vec<Value> = (0..ROWS).map(|n| petition(&format!("r{n}"), n)).collect();
+    room.put("p.jsonl", lines(&rows));
+    let server = room.serve("d");
+    let mut child = room.spawn("import petitions p.jsonl --dir d");
+    let told = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let line = told.into_iter().find(|line| line.contains("约剩")).unwrap();
+    assert!(line.starts_with("5") && line.contains(" / 20000 行，约剩 "), "{line}");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    // Its last entry is written when nothing comes after it.
+    let mut heads = [String::new(), room.head("d")];
+    while heads[0] != heads[1] {
+        std::thread::sleep(std::time::Duration::from_secs(1));
+        heads = [std::mem::take(&mut heads[1]), room.head("d")];
+    }
+    assert!(room.records("d") < before + ROWS as u64, "all of it was stored");
+    assert_eq!(hits(&room, "d", DITCH), [Value::Null; 0]);
+    drop(server);
+    assert_eq!(hits(&room, "d", DITCH), [Value::Null; 0]);
 }
 
 #[test]

@@ -85,6 +85,11 @@ fn harmless(page: &Answer, text: &str) {
     }
 }
 
+/// What is kept of a text: all but what turns the direction of the words around it.
+fn kept(text: &str) -> String {
+    text.chars().filter(|c| !jiceng::base::text::is_direction(*c)).collect()
+}
+
 fn survives(county: &County) {
     assert!(county.is_alive(), "{}", county.log());
     let log = county.log();
@@ -114,7 +119,7 @@ fn three_hundred_hostile_texts_are_text_wherever_they_are_shown() {
             let record = clerk.get(&path).expect(200);
             harmless(&record, text);
             assert!(
-                place == "petitioner.name" || record.says(&escaped(text)),
+                place == "petitioner.name" || record.says(&escaped(&kept(text))),
                 "{place}: {text:?} is not shown"
             );
             let edit = clerk.get(&format!("{path}/edit")).expect(200);
@@ -127,7 +132,7 @@ fn three_hundred_hostile_texts_are_text_wherever_they_are_shown() {
                 edit
             };
             harmless(&shown, text);
-            assert_eq!(Form::of(&shown).value(place), *text);
+            assert_eq!(Form::of(&shown).value(place), kept(text));
             for page in [format!("{path}/history"), "/petition?all=1".into(), "/".into()] {
                 harmless(&clerk.get(&page).expect(200), text);
             }
@@ -226,7 +231,9 @@ fn a_file_name_is_a_name_and_never_a_path() {
         let answer = clerk.submit(&form);
         harmless(&answer, name);
         let path = super::county::path_of(&answer.expect(303));
-        harmless(&clerk.get(&path).expect(200), name);
+        let page = clerk.get(&path).expect(200);
+        harmless(&page, name);
+        assert!(!page.text().contains(['\u{202e}', '\u{2028}']), "{name:?} looks like another name");
         let file = clerk.get(&format!("{path}/files/0")).expect(200);
         assert_eq!(file.body, name.as_bytes(), "{name:?}");
         let header = file.header("content-disposition");

@@ -14,6 +14,7 @@ pub mod source;
 mod targets;
 
 use std::collections::{BTreeMap, HashSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::access::local_doer;
@@ -160,7 +161,9 @@ impl App {
             return run.rows(source, RecordId(0), watch);
         }
         let batch = run.begin(options)?;
-        match run.rows(source, batch, watch) {
+        // A panic breaks a batch off as well: it would be 导入中 until the next start.
+        let rows = catch_unwind(AssertUnwindSafe(|| run.rows(source, batch, watch)));
+        match rows.unwrap_or_else(|_| Err(Error::internal("an import panicked"))) {
             Ok(summary) => run.finish(batch, summary),
             Err(error) => {
                 self.end_batch(batch, batch::state::BROKEN, Fields::default(), actor.doer())?;

@@ -17,7 +17,7 @@ use crate::web::view;
 
 /// Said of a draft that article 16 keeps off the disk.
 const IN_MEMORY: &str = "草稿只暂存在服务器内存中，没有写入磁盘：被检举控告人还没有填写，或其职级未填、待核实、属科级及以上\
-（管理办法第十六条）。服务重启后草稿即消失，请尽快补全后登记。";
+（管理办法第十六条）。服务重启或十小时后草稿即消失，请尽快补全后登记。";
 const STORED: &str = "草稿已加密保存，只有您能看到；登记后自动删除。";
 
 /// The draft a form belongs to; anything that is no id of a draft is none.

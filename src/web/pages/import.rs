@@ -208,7 +208,7 @@ fn job_page(call: &Call, job: &Job, problem: Option<&str>) -> Result<Markup> {
             let seconds = call.app.now().seconds_since(*since).max(1).unsigned_abs();
             running(live, token, *dry_run, (*done, *total, seconds))
         }
-        Stage::Done(summary) => results::done(token, job.what, summary),
+        Stage::Done(summary) => results::done(live, token, job.what, summary),
         Stage::Ready | Stage::Checked(_) | Stage::Failed(_) => deciding(call, job, &state)?,
     };
     view::framed(&call.app, live, outline, content)

@@ -63,7 +63,7 @@ fn scan(kind: &Kind, id: RecordId, place: usize, file: &FileRef, look: Look) -> 
     let bytes = format!("{}/inline", address(kind, id, place));
     html! {
         @if look.is_picture() {
-            img.scan src=(bytes) alt=(file.name);
+            img.scan src=(bytes) alt=(format!("{}（图片显示不出来时，请下载后查看）", file.name));
         } @else {
             object.scan.scan-pages data=(bytes) type=(look.media_type()) aria-label=(file.name) {
                 p { "这个 PDF 不能在页面中显示（带有脚本、设有密码，或浏览器不支持），请"

@@ -3,7 +3,9 @@
 use maud::{Markup, html};
 
 use crate::app::import::{RowProblem, Summary, What};
+use crate::app::session::Live;
 use crate::web::layout::{self, NoticeKind};
+use crate::web::view;
 
 /// The result of a check.
 pub(super) fn checked(token: &str, summary: &Summary) -> Markup {
@@ -25,7 +27,7 @@ pub(super) fn checked(token: &str, summary: &Summary) -> Markup {
 }
 
 /// The result of an import.
-pub(super) fn done(token: &str, what: What, summary: &Summary) -> Markup {
+pub(super) fn done(live: &Live, token: &str, what: What, summary: &Summary) -> Markup {
     let kind = what.kind();
     html! {
         (layout::notice(NoticeKind::Ok, &format!("已导入 {} 件，批次 {}。", layout::grouped(summary.created), summary.batch)))
@@ -38,6 +40,12 @@ pub(super) fn done(token: &str, what: What, summary: &Summary) -> Markup {
             a.btn href=(format!("/import?what={}", kind.name)) { "再导入一个" }
         }
         (details(token, summary))
+        form.form method="post" action=(format!("/import/{token}")) {
+            (view::hidden(live))
+            div.form-bar {
+                button.btn.btn-link type="submit" name="do" value="drop" { "不再显示这个结果（已导入的不受影响）" }
+            }
+        }
     }
 }
 

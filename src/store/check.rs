@@ -307,7 +307,7 @@ fn derived(txn: &redb::ReadTransaction, expected: &Expected, report: &mut Report
     Ok(())
 }
 
-/// What accounts keep opens in its place; the attachments it names.
+/// The store's own secrets, and what accounts keep, open in their places; the attachments that are named there.
 fn kept(txn: &redb::ReadTransaction, shared: &Shared, report: &mut Report) -> Result<Vec<FileRef>> {
     let meta = txn.open_table(META).map_err(damage)?;
     let mut named = Vec::new();
@@ -318,6 +318,11 @@ fn kept(txn: &redb::ReadTransaction, shared: &Shared, report: &mut Report) -> Re
             match kept::open(shared, &name, sealed.value()) {
                 Ok(fields) => named.extend(kept::files(&fields)),
                 Err(e) => report.problem(e.public().to_owned()),
+            }
+        } else if fact::SECRETS.contains(&&*name) {
+            let place = super::secret_place(&shared.ring.store, &name);
+            if shared.secrets.own.open(&place, sealed.value()).is_none() {
+                report.problem("库自身的密钥损坏或被调换");
             }
         }
     }

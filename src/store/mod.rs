@@ -90,6 +90,8 @@ pub mod fact {
     pub const BLOB_KEY: &str = "secret.blob";
     /// Sealed: seed of the county's signing key.
     pub const SIGNING_KEY: &str = "secret.signing";
+    /// The sealed facts of the store's own.
+    pub const SECRETS: [&str; 3] = [LOOKUP_KEY, BLOB_KEY, SIGNING_KEY];
 }
 
 /// An open store; clones share it.

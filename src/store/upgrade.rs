@@ -41,7 +41,7 @@ pub(super) fn write_first(db: &Database, ring: &Ring, given: &[(&str, &str)]) ->
             meta.insert(name.as_bytes(), value.as_bytes()).map_err(damage)?;
         }
         meta.insert(fact::HEAD.as_bytes(), view::first_head().as_slice()).map_err(damage)?;
-        for name in [fact::LOOKUP_KEY, fact::BLOB_KEY, fact::SIGNING_KEY] {
+        for name in fact::SECRETS {
             let sealed = own.seal(&secret_place(&ring.store, name), &seal::random::<32>()?)?;
             meta.insert(name.as_bytes(), sealed.as_slice()).map_err(damage)?;
         }

@@ -114,7 +114,7 @@ fn outline(title: String, what: What) -> Outline {
     Outline {
         title,
         tab: Some("导入".into()),
-        current: address(what),
+        current: format!("/{}", what.kind().name),
         crumbs: vec![
             ("工作台".into(), "/".into()),
             (what.kind().label.into(), format!("/{}", what.kind().name)),

@@ -44,6 +44,8 @@ struct Inner {
     wanted: Option<Doer>,
     /// Things read so far, while one runs.
     read: Option<u64>,
+    /// When the last one began.
+    begun: Option<Moment>,
     stop: bool,
 }
 
@@ -84,9 +86,13 @@ impl App {
     /// Scrubs when somebody asked for it or a week has passed. The thread calls this; tests may.
     pub fn look_after_data(&self) -> Result<()> {
         let wanted = lock(&self.scrubber.0).wanted.clone();
-        if wanted.is_none() && !self.scrub_is_due()? {
+        let begun = lock(&self.scrubber.0).begun;
+        // One that broke off is not tried again at once.
+        let rests = begun.is_some_and(|at| self.now().seconds_since(at).abs() < limits::SCRUB_AGAIN_S);
+        if wanted.is_none() && (rests || !self.scrub_is_due()?) {
             return Ok(());
         }
+        lock(&self.scrubber.0).begun = Some(self.now());
         let doer = wanted.unwrap_or_else(|| Doer { via: "schedule".to_owned(), ..local_doer() });
         let outcome = self.scrub(doer);
         let mut inner = lock(&self.scrubber.0);

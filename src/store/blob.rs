@@ -169,7 +169,9 @@ pub(super) fn discard(root: &Path, file: &FileRef) -> Result<()> {
 /// Removes a sealed file that was last written before a moment; how many that were.
 pub(super) fn remove_old(root: &Path, blob: &str, before: Moment) -> Result<u64> {
     let Some(path) = path(root, blob) else { return Ok(0) };
-    let written = fs::metadata(&path)?.modified()?.duration_since(SystemTime::UNIX_EPOCH);
+    // A draft that was thrown away meanwhile has taken its files along.
+    let Ok(about) = fs::metadata(&path) else { return Ok(0) };
+    let written = about.modified()?.duration_since(SystemTime::UNIX_EPOCH);
     let old = written.is_ok_and(|t| i64::try_from(t.as_millis()).is_ok_and(|t| t < before.0));
     if old {
         fs::remove_file(path)?;

@@ -14,6 +14,7 @@ pub mod doctor;
 pub mod draft;
 pub mod follower;
 pub mod import;
+pub mod keys;
 pub mod login;
 pub mod names;
 pub mod record;
@@ -23,6 +24,7 @@ pub mod search;
 pub mod session;
 pub mod setup;
 pub mod stage;
+pub mod unlock;
 pub mod viewing;
 mod waiting;
 
@@ -46,6 +48,8 @@ pub struct App {
     names: names::Names,
     desk: import::desk::Desk,
     runner: runner::Runner,
+    /// Held by the one rotation of keys there is.
+    rotation: Mutex<()>,
 }
 
 impl App {
@@ -67,6 +71,7 @@ impl App {
             names: names::Names::default(),
             desk: import::desk::Desk::default(),
             runner: runner::Runner::default(),
+            rotation: Mutex::default(),
         });
         app.give_up_batches()?;
         Ok(app)

@@ -4,14 +4,14 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::Path;
 
-use redb::{ReadableDatabase, ReadableTable};
+use redb::ReadableTable;
 
 use super::journal::{self, Head};
 use super::seal::sha256;
 use super::tables::{
     self, CHILDREN, COUNTERS, HIDDEN, JOURNAL, LISTS, LOOKUPS, META, RECORD_KEYS, RECORDS, TALLIES, TOUCHES,
 };
-use super::{Shared, blob, damage, fact, kept, view};
+use super::{Generations, Shared, blob, damage, fact, kept, view};
 use crate::base::{RecordId, Result, Seq};
 use crate::records::{self, FileRef, Value, act};
 
@@ -59,10 +59,10 @@ type Newest = HashMap<u64, (u32, [u8; 32])>;
 /// Runs all checks on one snapshot.
 pub(super) fn run(shared: &Shared) -> Result<Report> {
     let mut report = Report::default();
-    let txn = shared.db.begin_read().map_err(damage)?;
+    let (txn, generations) = shared.begin_read()?;
     let newest = chain(&txn, shared, &mut report)?;
     let mut expected = Expected::default();
-    let named = values(&txn, shared, &newest, &mut expected, &mut report)?;
+    let named = values((&txn, &generations), shared, &newest, &mut expected, &mut report)?;
     derived(&txn, &expected, &mut report)?;
     let kept = kept(&txn, shared, &mut report)?;
     files(shared, &named, &kept, &mut report)?;
@@ -128,7 +128,7 @@ fn chain(txn: &redb::ReadTransaction, shared: &Shared, report: &mut Report) -> R
 }
 
 fn values(
-    txn: &redb::ReadTransaction,
+    (txn, generations): (&redb::ReadTransaction, &Generations),
     shared: &Shared,
     newest: &Newest,
     expected: &mut Expected,
@@ -153,8 +153,8 @@ fn values(
             Some(_) => {}
         }
         let wrapped = keys.get(id).map_err(damage)?.map(|k| k.value().to_vec()).unwrap_or_default();
-        let opened = shared
-            .record_key(id, &wrapped)
+        let opened = generations
+            .open(id, &wrapped)
             .and_then(|key| view::open_value(&key, RecordId(id), value.value(), true));
         match opened {
             Ok(record) => {

@@ -26,7 +26,8 @@
 //!
 //! 1. `records` does no I/O, reads no clock, knows neither HTTP nor HTML; deciding is pure.
 //! 2. [`store::Store::submit`] is the only mutation; each commit appends its journal entry and keeps derived tables in
-//!    step; a command that names no act is refused.
+//!    step; a command that names no act is refused. Key slots and generations lie outside the database: their entry is
+//!    durable before the slot file changes.
 //! 3. Derived tables and followers are disposable: rebuilding gives the same answers, of the index also in the same
 //!    order: only rows that can be found weigh in the ranking, and those of a batch on its way in.
 //! 4. `web` and `cli` reach records only through `app`, which always takes an actor; they name types of lower floors,
@@ -50,6 +51,8 @@
 //!   key, and nothing about the county can be read from a stolen set.
 //! * Refused rows of an import live in memory until they are fetched; only `import --failed FILE` writes them in plain,
 //!   because whoever types that asks for such a file. What article 16 refuses is in neither.
+//! * A rotation of keys renews the generation and leaves the master key: a new master key would ask for every
+//!   passphrase again. What that means for whoever had a slot is said in the README.
 //! * Petitions of unknown rank come in, but stay 待补全 until the rank is known: the gate is never skipped silently.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking"))]

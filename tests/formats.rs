@@ -21,6 +21,7 @@ use jiceng::records::decide;
 use jiceng::records::dict::Dict;
 use jiceng::records::record::{Delta, MADE_BY};
 use jiceng::records::{self, Author, Field, Fields, Kind, Part, Record, Value, Widget, act, petition};
+use jiceng::store::seal::Secret;
 use jiceng::store::{self, Act, ArchiveRow, Doer, Entry, Store, fact};
 
 const NOW: Moment = Moment(1_790_000_000_000);
@@ -340,6 +341,10 @@ fn new_store(home: &Path, name: &str) -> Store {
     Store::create(&home.join(name), &home.join(format!("{name}.key")), "样例县", false, clock).unwrap()
 }
 
+fn generations(store: &Store) -> Vec<(u32, Secret)> {
+    store.read().unwrap().generations().to_vec()
+}
+
 fn dump(store: &Store) -> Vec<ArchiveRow> {
     let mut rows = Vec::new();
     let mut sink = |row| {
@@ -355,7 +360,7 @@ fn restore(home: &Path, name: &str, like: &Store, rows: Vec<ArchiveRow>) -> jice
     let (dir, key, clock) =
         (home.join(name), home.join(format!("{name}.key")), Arc::new(ManualClock::at(NOW)));
     let mut rows = rows.into_iter().map(Ok);
-    store::load(&dir, &key, &like.facts().store, like.generations().to_vec(), &mut rows, clock)
+    store::load(&dir, &key, &like.facts().store, generations(like), &mut rows, clock)
 }
 
 fn root() -> PathBuf {

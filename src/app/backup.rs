@@ -11,7 +11,7 @@ use crate::backup::schedule::{Schedule, State, Typed};
 use crate::backup::{self, SetInfo, Signer, mount};
 use crate::base::{Error, Moment, RecordId, Result, limits};
 use crate::records::{account, act};
-use crate::store::{Act, fact};
+use crate::store::{Act, SlotInfo, fact};
 
 /// Seconds by which two clocks may differ without anybody being told.
 const CLOCK_SLACK_S: i64 = 600;
@@ -42,8 +42,8 @@ pub struct BackupPage {
     pub sets: Vec<Shown>,
     /// Where targets may be chosen.
     pub roots: Vec<PathBuf>,
-    /// Where the key file of the data lies.
-    pub key_file: PathBuf,
+    /// What opens the data.
+    pub slots: Vec<SlotInfo>,
     /// Whoever looks is the system administrator.
     pub may_change: bool,
 }
@@ -135,7 +135,7 @@ impl App {
             same_disk: folder.ok().flatten().is_some_and(|f| same_disk(&f, self.dir())),
             sets: shown(lying.unwrap_or_default(), known),
             roots,
-            key_file: self.store.key_file().to_owned(),
+            slots: self.store.slots(),
             may_change: actor.is("sysadmin"),
         })
     }

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::App;
 use crate::base::{Moment, Result};
+use crate::store::{SlotInfo, SlotKind};
 
 /// How a check came out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,26 +88,24 @@ impl App {
         Ok(Finding { name: "检索索引", verdict, text })
     }
 
+    /// What opens the data, and what a stolen disk would reveal by it.
     fn keys(&self) -> Result<Finding> {
-        let key = self.store.key_file();
-        let same_disk = match (fs::metadata(key), fs::metadata(self.dir())) {
-            (Ok(a), Ok(b)) => a.dev() == b.dev(),
-            _ => true,
-        };
-        let place = key.display();
-        if fs::metadata(key).is_ok_and(|m| m.permissions().mode() & 0o077 != 0) {
+        let name = "密钥";
+        let slots = self.store.slots();
+        let here = fs::metadata(self.dir())?.dev();
+        if let Some(place) = slots.iter().filter_map(|s| s.path.as_ref()).find(|p| is_open_to_others(p)) {
+            let place = place.display();
             let text = format!("密钥文件 {place} 其他用户可读。请运行 chmod 600 {place}。");
-            return Ok(Finding { name: "密钥", verdict: Verdict::Bad, text });
+            return Ok(Finding { name, verdict: Verdict::Bad, text });
         }
-        Ok(if same_disk {
-            let text = format!(
-                "密钥文件 {place} 与数据在同一块磁盘上：磁盘被盗时数据可被读取。请把密钥文件移到另一介质（移动后修改 keys.json 中的路径）。"
-            );
-            Finding { name: "密钥", verdict: Verdict::Warn, text }
-        } else {
-            let text = format!("密钥文件 {place} 在另一块磁盘上：只偷走数据盘读不出内容。");
-            Finding { name: "密钥", verdict: Verdict::Good, text }
-        })
+        let told: Vec<(Verdict, String)> = slots.iter().map(|slot| stolen(slot, here)).collect();
+        let worst = told.iter().map(|(v, _)| *v).find(|v| *v != Verdict::Good);
+        let mut text: String = told.into_iter().map(|(_, text)| text).collect();
+        if self.store.is_rotating() {
+            text.push_str("密钥轮换没有完成，服务运行时会接着做，也可以运行 jiceng key rotate。");
+        }
+        let verdict = if self.store.is_rotating() { Verdict::Warn } else { worst.unwrap_or(Verdict::Good) };
+        Ok(Finding { name, verdict, text })
     }
 
     fn backups(&self) -> Result<Finding> {
@@ -158,6 +157,39 @@ impl App {
             (false, _) => Finding { name, verdict: Verdict::Bad, text: "尚未初始化。请运行 jiceng setup-link 并打开链接。".into() },
         })
     }
+}
+
+/// What a slot means for whoever steals the disk of the data.
+fn stolen(slot: &SlotInfo, here: u64) -> (Verdict, String) {
+    let name = &slot.name;
+    let closed = if slot.opens == Some(false) { "（现在打不开：文件不在或不符）" } else { "" };
+    let place = slot.path.as_deref().unwrap_or(Path::new("")).display();
+    // A file that cannot be looked at now may lie anywhere.
+    let beside = slot.path.as_ref().is_none_or(|p| fs::metadata(p).map_or(true, |m| m.dev() == here));
+    match slot.kind {
+        Some(SlotKind::KeyFile) if beside => (
+            Verdict::Warn,
+            format!("{name}：密钥文件 {place}{closed} 与数据在同一块磁盘上，整盘被盗时数据可被打开；请用 jiceng key add 在另一介质上另加一个，再删除它。"),
+        ),
+        Some(SlotKind::KeyFile) => {
+            (Verdict::Good, format!("{name}：密钥文件 {place}{closed} 在另一块磁盘上，只偷走数据盘读不出内容。"))
+        }
+        Some(SlotKind::Credential) => (
+            Verdict::Good,
+            format!("{name}：systemd 凭据{closed}，绑定本机 TPM2 时整盘被盗也打不开；未绑定（明文或仅用主机密钥）时整盘被盗数据可被打开。"),
+        ),
+        Some(SlotKind::Passphrase) => {
+            (Verdict::Good, format!("{name}：口令，磁盘上没有它，整盘被盗时只能逐个猜测。"))
+        }
+        Some(SlotKind::Recovery) => {
+            (Verdict::Good, format!("{name}：离线恢复密钥，私钥不在本机，整盘被盗打不开。"))
+        }
+        None => (Verdict::Warn, format!("{name}：本程序不认识的密钥槽。")),
+    }
+}
+
+fn is_open_to_others(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|m| m.permissions().mode() & 0o077 != 0)
 }
 
 fn permissions(dir: &Path) -> Result<Finding> {

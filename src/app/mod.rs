@@ -14,6 +14,7 @@ pub mod doctor;
 pub mod draft;
 pub mod follower;
 pub mod import;
+pub mod keys;
 pub mod login;
 pub mod names;
 pub mod record;
@@ -24,6 +25,7 @@ pub mod search;
 pub mod session;
 pub mod setup;
 pub mod stage;
+pub mod unlock;
 pub mod viewing;
 mod waiting;
 
@@ -48,6 +50,8 @@ pub struct App {
     desk: import::desk::Desk,
     runner: runner::Runner,
     scrubber: scrub::Scrubber,
+    /// Held by the one rotation of keys there is.
+    rotation: Mutex<()>,
 }
 
 impl App {
@@ -70,6 +74,7 @@ impl App {
             desk: import::desk::Desk::default(),
             runner: runner::Runner::default(),
             scrubber: scrub::Scrubber::default(),
+            rotation: Mutex::default(),
         });
         app.give_up_batches()?;
         Ok(app)

@@ -43,7 +43,7 @@ pub(super) type Word<'a> = &'a dyn Fn(Amount) -> Result<()>;
 
 /// Writes all of a snapshot to `file`, encrypted.
 pub(super) fn write(
-    (store, snapshot): (&Store, &Snapshot),
+    snapshot: &Snapshot,
     file: File,
     readers: &Readers,
     word: Word<'_>,
@@ -55,7 +55,7 @@ pub(super) fn write(
     let mut rows = RowWriter::start(packer).map_err(write_failed)?;
     let id = snapshot.fact_text(fact::STORE)?;
     rows.put(RING_ROWS, STORE_KEY, id.as_bytes()).map_err(write_failed)?;
-    for (number, key) in store.generations() {
+    for (number, key) in snapshot.generations() {
         rows.put(RING_ROWS, &number.to_be_bytes(), key.expose()).map_err(write_failed)?;
     }
     let mut pace = Pace::new(word);

@@ -30,6 +30,8 @@ use crate::store::{self, Snapshot, fact, seal};
 const KEY_FILE_BYTES: u64 = 64 << 10;
 /// Bytes of an age header at most that are looked at.
 const HEADER_BYTES: u64 = 256 << 10;
+/// Bytes of what [`seal_to`] seals, at most.
+const SEALED_BYTES: u64 = 4096;
 const PRIVATE_PREFIX: &str = "AGE-SECRET-KEY-";
 const STANZA: &str = "-> X25519 ";
 const HEADER_END: &str = "---";
@@ -119,6 +121,19 @@ impl KeyFile {
         })
     }
 
+    /// The same from the text of such a file.
+    pub fn of_text(text: &str) -> Result<Self> {
+        Self::parse(text).ok_or_else(|| Error::invalid("这不是密钥文件：其中没有一行完整的 AGE-SECRET-KEY-1…。"))
+    }
+
+    /// Opens what [`seal_to`] made for this key; `None` when it was for another one, or is damaged.
+    pub fn open_sealed(&self, sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+        let mut plain = Zeroizing::new(Vec::new());
+        let opened = decrypt(sealed, &self.identity, "").ok()?;
+        opened.take(SEALED_BYTES).read_to_end(&mut plain).ok()?;
+        Some(plain)
+    }
+
     fn parse(text: &str) -> Option<Self> {
         let lines = || text.lines().map(|l| l.trim().trim_start_matches('\u{FEFF}'));
         let identity = lines().find(|l| l.starts_with(PRIVATE_PREFIX))?;
@@ -172,6 +187,16 @@ fn key_text(key: &KeyFile, now: Moment) -> String {
     text.push_str(private.expose_secret());
     text.push('\n');
     text
+}
+
+/// A short text that only the holder of a recipient's private key can open.
+pub fn seal_to(to: &str, plain: &[u8]) -> Result<Vec<u8>> {
+    let to = recipient(to.trim())?;
+    let encryptor = Encryptor::with_recipients([&to as &dyn age::Recipient].into_iter()).map_err(Error::internal)?;
+    let mut sealed = Vec::new();
+    let mut writer = encryptor.wrap_output(&mut sealed).map_err(Error::internal)?;
+    writer.write_all(plain).and_then(|()| writer.finish()).map_err(Error::internal)?;
+    Ok(sealed)
 }
 
 /// Who can open what a run writes.
@@ -359,6 +384,20 @@ mod tests {
         let private = a.to_string().expose_secret().to_owned();
         let refused = Readers::parse(&[public(&b), private.clone()]).err().unwrap();
         assert!(!format!("{refused:?}").contains(&private));
+    }
+
+    #[test]
+    fn what_is_sealed_to_a_recipient_opens_with_its_private_key_alone() {
+        let home = tempfile::tempdir().unwrap();
+        let [own, other] = ["a", "b"].map(|n| keygen(&home.path().join(n), None, Moment(0)).unwrap());
+        let sealed = seal_to(&own.recipient, b"word").unwrap();
+        assert_eq!(own.open_sealed(&sealed).unwrap().as_slice(), b"word");
+        assert!(other.open_sealed(&sealed).is_none() && seal_to("age1nonsense", b"word").is_err());
+        for at in 0..sealed.len() {
+            let mut flipped = sealed.clone();
+            flipped[at] ^= 1;
+            assert!(own.open_sealed(&flipped).is_none_or(|plain| plain.as_slice() == b"word"), "{at}");
+        }
     }
 
     #[test]

@@ -31,7 +31,7 @@ use std::path::Path;
 use crate::base::{Error, ErrorKind, Result};
 use crate::store::Head;
 
-pub use crypt::{KeyFile, Signer, keygen, signer_of};
+pub use crypt::{KeyFile, Signer, keygen, seal_to, signer_of};
 pub use manifest::{Content, Damaged, Manifest};
 pub use mount::Target;
 pub use restore::{Details, Restored, SetInfo, Verified, Wish, damage_text, list, restore, verify};

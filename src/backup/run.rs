@@ -50,7 +50,7 @@ impl Run<'_> {
         let of = self.snapshot.dump_bytes()?;
         let (mut data, file) = self.folder.draft(&id)?;
         let word = |so_far| (self.progress)(Progress::Writing(Amount { of, ..so_far }));
-        let stamp = archive::write((self.store, &self.snapshot), file, &self.readers, &word)?;
+        let stamp = archive::write(&self.snapshot, file, &self.readers, &word)?;
         let content = Content::of(&self.snapshot)?;
         let Found { files, damaged } = self.read_back((data.path(), &stamp), &content, of)?;
         let data_file = data.place_data(&id, &stamp)?;

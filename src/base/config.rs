@@ -1,6 +1,7 @@
-//! The optional configuration file, `jiceng.toml`: where to listen, which certificate to show, where backups may go.
+//! The optional configuration file, `jiceng.toml`: where to listen, which certificate to show, where backups may go,
+//! who may unlock the data.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -18,6 +19,9 @@ pub struct Config {
     /// Backups by schedule and page.
     #[serde(default)]
     pub backup: Backup,
+    /// The page that unlocks the data after a start at which no slot opened by itself.
+    #[serde(default)]
+    pub unlock: Unlock,
 }
 
 /// What the page may do with backups.
@@ -31,6 +35,59 @@ pub struct Backup {
 impl Default for Backup {
     fn default() -> Self {
         Self { roots: ["/srv/jiceng-backup", "/mnt", "/media"].map(PathBuf::from).into() }
+    }
+}
+
+/// Who may reach the unlock page.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Unlock {
+    /// Addresses and networks (`10.1.2.3`, `10.1.0.0/16`); the machine itself alone when nothing is said.
+    pub addresses: Vec<Network>,
+}
+
+impl Default for Unlock {
+    fn default() -> Self {
+        let [four, six] = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+        Self { addresses: vec![Network { address: four, bits: 8 }, Network { address: six, bits: 128 }] }
+    }
+}
+
+/// An address, or all that begin like it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Network {
+    address: IpAddr,
+    bits: u8,
+}
+
+impl Network {
+    /// The address is one of them. An IPv4 address within IPv6 counts as itself.
+    pub fn holds(&self, address: IpAddr) -> bool {
+        let same = |a: u128, b: u128, width: u8| {
+            let shift = u32::from(width - self.bits);
+            a.checked_shr(shift).unwrap_or(0) == b.checked_shr(shift).unwrap_or(0)
+        };
+        match (self.address, address.to_canonical()) {
+            (IpAddr::V4(own), IpAddr::V4(a)) => same(u32::from(own).into(), u32::from(a).into(), 32),
+            (IpAddr::V6(own), IpAddr::V6(a)) => same(own.into(), a.into(), 128),
+            _ => false,
+        }
+    }
+}
+
+impl TryFrom<String> for Network {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let read = || {
+            let (address, bits) = text.split_once('/').map_or((text.as_str(), None), |(a, b)| (a, Some(b)));
+            let address: IpAddr = address.trim().parse().ok()?;
+            let most = if address.is_ipv4() { 32 } else { 128 };
+            let bits = bits.map_or(Some(most), |b| b.trim().parse().ok())?;
+            (bits <= most).then_some(Self { address, bits })
+        };
+        read().ok_or_else(|| format!("{text} 不是地址或网段"))
     }
 }
 
@@ -60,5 +117,32 @@ impl Config {
             *root = base.join(&root);
         }
         Ok(config)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn networks_hold_what_begins_like_them() {
+        let network = |text: &str| Network::try_from(text.to_owned());
+        for (text, inside, outside) in [
+            ("10.1.2.3", "10.1.2.3", "10.1.2.4"),
+            ("10.1.0.0/16", "10.1.255.9", "10.2.0.1"),
+            ("0.0.0.0/0", "203.0.113.9", "::1"),
+            ("fd00::/8", "fd12::1", "fe80::1"),
+            ("10.1.2.3", "::ffff:10.1.2.3", "::ffff:10.1.2.4"),
+        ] {
+            let network = network(text).unwrap();
+            assert!(network.holds(inside.parse().unwrap()) && !network.holds(outside.parse().unwrap()), "{text}");
+        }
+        assert!(["", "10.1", "10.1.0.0/33", "::/129", "10.0.0.0/x", "a.b"].iter().all(|t| network(t).is_err()));
+    }
+
+    #[test]
+    fn nobody_but_the_machine_itself_unlocks_unless_it_is_said() {
+        let here = |text: &str| Unlock::default().addresses.iter().any(|n| n.holds(text.parse().unwrap()));
+        assert!(here("127.0.0.1") && here("::1") && !here("10.0.0.1") && !here("192.168.1.1") && !here("fd00::1"));
     }
 }

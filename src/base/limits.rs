@@ -33,6 +33,34 @@ pub const ARGON_AT_ONCE: usize = 2;
 pub const ARGON_WAITING: usize = 48;
 /// Those of one address among them: an office behind one address logs in at the same minute.
 pub const ARGON_WAITING_OF_ONE: usize = 32;
+/// Argon2id memory for the passphrase of a key slot, in KiB: it guards everything, and a thief can guess at home.
+pub const SLOT_ARGON_KIB: u32 = 262_144;
+/// Argon2id passes for it.
+pub const SLOT_ARGON_PASSES: u32 = 3;
+/// Most memory that a slot file may ask for, in KiB.
+pub const SLOT_ARGON_KIB_MAX: u32 = 2 << 20;
+/// Most passes that a slot file may ask for.
+pub const SLOT_ARGON_PASSES_MAX: u32 = 64;
+/// Shortest passphrase of a key slot, in characters.
+pub const PASSPHRASE_MIN_CHARS: usize = 12;
+/// Key slots of a store.
+pub const SLOTS: usize = 16;
+/// Characters of the name of a key slot.
+pub const SLOT_NAME_CHARS: usize = 40;
+/// Record keys wrapped anew in one commit while the keys rotate.
+pub const REWRAP_CHUNK: usize = 1_000;
+/// The same while others are at work.
+pub const REWRAP_CHUNK_CROWDED: usize = 100;
+/// Record keys looked at in one of these commits.
+pub const REWRAP_LOOKED_AT: usize = 20_000;
+/// Tries of a passphrase in the unlock page, a minute.
+pub const UNLOCK_TRIES_A_MINUTE: usize = 4;
+/// Failures there that no pause follows.
+pub const UNLOCK_FREE_FAILURES: u32 = 3;
+/// First pause there, in seconds; each failure doubles it.
+pub const UNLOCK_PAUSE_S: i64 = 30;
+/// Longest pause there, in seconds.
+pub const UNLOCK_PAUSE_MOST_S: i64 = 600;
 /// Failures of one account from one device that lead to a pause.
 pub const LOGIN_FAILURES: u32 = 5;
 /// Length of that pause, in seconds.

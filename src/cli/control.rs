@@ -1,5 +1,6 @@
 //! The control socket: while a server holds the data folder, commands run inside it. A request is one JSON line, the
 //! answer a JSON line for each line of output and one for the exit code. Only the owner of the folder and root connect.
+//! While the data is not unlocked, the one command that runs is `unlock`.
 
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Write};
@@ -13,15 +14,37 @@ use nix::errno::Errno;
 use nix::sys::socket::{self, MsgFlags};
 use serde::{Deserialize, Serialize};
 use tokio::net::UnixListener;
+use zeroize::Zeroizing;
 
 use super::output::Out;
-use super::{Line, Secrets};
+use super::{Command, Line, Secrets, key};
 use crate::app::App;
+use crate::app::unlock::Sealed;
 use crate::base::{Error, ErrorKind, Result};
 
+const SEALED: &str = "数据尚未解锁，命令没有执行。请在解锁页输入口令，或运行 jiceng unlock。";
 const SOCKET: &str = "control.sock";
 /// Longest path of a socket that every system takes, in bytes.
 const SOCKET_PATH: usize = 100;
+
+/// What stands behind the socket.
+#[derive(Clone)]
+pub(super) enum Door {
+    /// Open data.
+    Open(Arc<App>),
+    /// Data that was not open at the start.
+    Sealed(Arc<Sealed>),
+}
+
+impl Door {
+    /// The application, once there is one.
+    pub(super) fn app(&self) -> Option<Arc<App>> {
+        match self {
+            Self::Open(app) => Some(Arc::clone(app)),
+            Self::Sealed(sealed) => sealed.app(),
+        }
+    }
+}
 
 #[derive(Serialize, Deserialize)]
 struct Request {
@@ -40,13 +63,14 @@ enum Answer {
 /// Runs a command inside the server of a data folder; leaves with its exit code.
 pub(super) fn ask(dir: &Path, arguments: &[OsString], secret: &Secrets, out: &mut dyn Out) -> Result<()> {
     let busy = || {
-        Error::new(ErrorKind::Busy, "数据目录正被另一个 jiceng 进程使用，但连接不上它。请等它结束后再试。")
+        Error::new(ErrorKind::Busy, "连接不上使用这个数据目录的服务。请确认 jiceng serve 正在运行，或等别的命令结束后再试。")
     };
-    let (path, _folder) = address(dir)?;
+    let (path, _folder) = address(dir).map_err(|_| busy())?;
     let mut stream = UnixStream::connect(path).map_err(|_| busy())?;
     let arguments = arguments.iter().map(|a| a.to_string_lossy().into_owned()).collect();
-    let request = serde_json::to_string(&Request { arguments, secret: secret.clone() }).map_err(Error::internal)?;
-    writeln!(stream, "{request}")?;
+    let request = Request { arguments, secret: secret.clone() };
+    let request = Zeroizing::new(serde_json::to_string(&request).map_err(Error::internal)?);
+    writeln!(stream, "{}", *request)?;
     for line in BufReader::new(stream).lines() {
         match serde_json::from_str(&line?).map_err(Error::internal)? {
             Answer::Out(line) => out.out(&line),
@@ -69,27 +93,31 @@ pub(super) fn listen(dir: &Path) -> Result<UnixListener> {
 }
 
 /// Answers requests until the listener is dropped.
-pub(super) async fn answer(app: Arc<App>, listener: UnixListener) {
+pub(super) async fn answer(door: Door, listener: UnixListener) {
     while let Ok((stream, _)) = listener.accept().await {
         let allowed = stream.peer_cred().is_ok_and(|c| c.uid() == 0 || c.uid() == nix::unistd::getuid().as_raw());
         let Ok(stream) = stream.into_std() else { continue };
-        let app = Arc::clone(&app);
+        let door = door.clone();
         if allowed && stream.set_nonblocking(false).is_ok() {
-            tokio::task::spawn_blocking(move || one(&app, stream));
+            tokio::task::spawn_blocking(move || one(&door, stream));
         }
     }
 }
 
-fn one(app: &Arc<App>, stream: UnixStream) {
+fn one(door: &Door, stream: UnixStream) {
     let Ok(reading) = stream.try_clone() else { return };
-    let mut line = String::new();
+    let mut line = Zeroizing::new(String::new());
     if BufReader::new(reading).read_line(&mut line).is_err() {
         return;
     }
     let mut out = Remote(stream);
     let outcome = serde_json::from_str::<Request>(&line).map_err(Error::internal).and_then(|request| {
         let parsed = Line::try_parse_from(&request.arguments).map_err(|e| Error::usage(e.to_string()))?;
-        super::with_store(parsed.command, app, &request.secret, &mut out)
+        match (door, door.app(), parsed.command) {
+            (_, Some(app), command) => super::with_store(command, &app, &request.secret, &mut out),
+            (Door::Sealed(sealed), None, Command::Unlock(_)) => key::unlock(sealed, &request.secret, &mut out),
+            _ => Err(Error::new(ErrorKind::Denied, SEALED)),
+        }
     });
     let code = super::report(outcome, &mut out);
     out.send(&Answer::Exit(code));

@@ -8,6 +8,7 @@ mod check;
 mod control;
 mod foreign;
 mod import;
+mod key;
 mod output;
 mod search;
 mod serve;
@@ -19,6 +20,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand};
+use zeroize::Zeroize;
 
 use crate::app::{Actor, App};
 use crate::base::clock::SystemClock;
@@ -53,6 +55,11 @@ enum Command {
     /// 审计：核验日志链
     #[command(subcommand)]
     Audit(check::AuditCommand),
+    /// 密钥槽：列出、增加、删除；轮换密钥
+    #[command(subcommand)]
+    Key(key::KeyCommand),
+    /// 解锁正在等待解锁的服务（口令或恢复密钥）
+    Unlock(key::UnlockArgs),
     /// 重建派生表和检索索引
     Reindex(Folder),
     /// 检查数据、密钥、备份、磁盘
@@ -72,6 +79,7 @@ struct Folder {
 
 /// Runs the program with the arguments of the process.
 pub fn main() -> ExitCode {
+    keep_memory();
     let arguments: Vec<OsString> = std::env::args_os().collect();
     let line = match Line::try_parse_from(&arguments) {
         Ok(line) => line,
@@ -99,6 +107,10 @@ fn run(command: Command, arguments: &[OsString], out: &mut dyn Out) -> Result<()
         Command::Init(args) => setup::init(&args, out),
         Command::Serve(args) => serve::serve(&args, out),
         Command::ReadForeign(args) => foreign::read(args),
+        Command::Unlock(args) => {
+            let secret = Secrets::of_unlock(&args)?;
+            control::ask(&args.dir, arguments, &secret, out)
+        }
         Command::Backup(command) if command.dir().is_none() => backup::without_store(command, out),
         command => {
             let dir = folder(&command).ok_or_else(|| Error::usage("请用 --dir 指定数据目录。"))?.to_owned();
@@ -114,7 +126,7 @@ fn run(command: Command, arguments: &[OsString], out: &mut dyn Out) -> Result<()
 }
 
 /// What the person at the console typed for a command, which travels with it.
-#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Default, serde::Serialize, serde::Deserialize)]
 struct Secrets {
     password: Option<String>,
     input: Option<String>,
@@ -123,6 +135,9 @@ struct Secrets {
 
 impl Secrets {
     fn gather(command: &Command) -> Result<Self> {
+        if let Command::Key(command) = command {
+            return Self::with(command.ask()?, None);
+        }
         let (login, input) = match command {
             Command::Import(args) => (args.login.as_deref(), false),
             Command::Search(args) => (args.login.as_deref(), args.reads_stdin()),
@@ -130,12 +145,28 @@ impl Secrets {
         };
         let password = login.map(output::ask_password).transpose()?;
         let input = input.then(|| std::io::read_to_string(std::io::stdin())).transpose()?;
+        Self::with(password, input)
+    }
+
+    fn of_unlock(args: &key::UnlockArgs) -> Result<Self> {
+        let (password, input) = args.ask()?;
+        Self::with(password, input)
+    }
+
+    fn with(password: Option<String>, input: Option<String>) -> Result<Self> {
         Ok(Self { password, input, folder: std::env::current_dir()? })
     }
 
     /// A path of the command as its caller meant it.
     fn path(&self, path: &Path) -> PathBuf {
         self.folder.join(path)
+    }
+}
+
+impl Drop for Secrets {
+    fn drop(&mut self) {
+        self.password.zeroize();
+        self.input.zeroize();
     }
 }
 
@@ -149,6 +180,11 @@ fn with_store(command: Command, app: &Arc<App>, secret: &Secrets, out: &mut dyn 
         Command::Reindex(_) => check::reindex(app, out),
         Command::Doctor(_) => check::doctor(app, out),
         Command::SetupLink(_) => setup::link(app, out),
+        Command::Key(command) => key::run(&command, app, secret, out),
+        Command::Unlock(_) => {
+            out.out("数据已经解锁。");
+            Ok(())
+        }
         Command::Demo(_) | Command::Init(_) | Command::Serve(_) | Command::ReadForeign(_) => {
             Err(Error::usage("这个命令要单独运行。"))
         }
@@ -160,6 +196,8 @@ fn folder(command: &Command) -> Option<&Path> {
         Command::Import(args) => Some(&args.dir),
         Command::Search(args) => Some(&args.dir),
         Command::Backup(command) => command.dir(),
+        Command::Key(command) => Some(command.dir()),
+        Command::Unlock(args) => Some(&args.dir),
         Command::Audit(check::AuditCommand::Verify(args)) => Some(&args.dir),
         Command::Reindex(f) | Command::Doctor(f) | Command::SetupLink(f) => Some(&f.dir),
         Command::Demo(_) | Command::Init(_) | Command::Serve(_) | Command::ReadForeign(_) => None,
@@ -186,5 +224,15 @@ fn drop_to_owner(dir: &Path) -> Result<()> {
     let (uid, gid) = (nix::unistd::Uid::from_raw(meta.uid()), nix::unistd::Gid::from_raw(meta.gid()));
     nix::unistd::setgroups(&[gid]).map_err(failed)?;
     nix::unistd::setgid(gid).map_err(failed)?;
-    nix::unistd::setuid(uid).map_err(failed)
+    nix::unistd::setuid(uid).map_err(failed)?;
+    // Another user's process would be dumped again.
+    keep_memory();
+    Ok(())
+}
+
+/// Keys and what people typed stay out of core dumps and debuggers. Where it is not allowed, the work is done all the
+/// same.
+fn keep_memory() {
+    let _refused = nix::sys::prctl::set_dumpable(false);
+    let _refused = nix::sys::resource::setrlimit(nix::sys::resource::Resource::RLIMIT_CORE, 0, 0);
 }

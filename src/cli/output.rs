@@ -3,6 +3,8 @@
 
 use std::io::{IsTerminal, Write};
 
+use zeroize::Zeroizing;
+
 use crate::base::{Error, Result};
 
 /// Takes lines.
@@ -34,16 +36,31 @@ impl Out for Console {
     }
 }
 
+/// Asks for the passphrase of a key slot, twice for a new one: at the terminal, or as a line of standard input.
+pub(super) fn ask_passphrase(new: bool) -> Result<String> {
+    if !std::io::stdin().is_terminal() {
+        return line("请在标准输入的第一行给出解锁口令，或在终端中运行。");
+    }
+    if !new {
+        return Ok(rpassword::prompt_password("解锁口令：")?);
+    }
+    let words = Zeroizing::new(rpassword::prompt_password("新的解锁口令：")?);
+    let again = Zeroizing::new(rpassword::prompt_password("再输入一次：")?);
+    if words == again { Ok(words.to_string()) } else { Err(Error::usage("两次输入的口令不一样，没有改动。")) }
+}
+
 /// Asks for an account's password: at the terminal, or as a line of standard input where there is none.
 pub(super) fn ask_password(login: &str) -> Result<String> {
     if std::io::stdin().is_terminal() {
         return Ok(rpassword::prompt_password(format!("{login} 的口令："))?);
     }
-    let mut line = String::new();
+    line("请在标准输入的第一行给出口令，或在终端中运行。")
+}
+
+/// The first line of standard input; where there is none, `absent` says what to do.
+fn line(absent: &str) -> Result<String> {
+    let mut line = Zeroizing::new(String::new());
     std::io::stdin().read_line(&mut line)?;
-    let password = line.trim_end_matches(['\r', '\n']);
-    if password.is_empty() {
-        return Err(Error::usage("请在标准输入的第一行给出口令，或在终端中运行。"));
-    }
-    Ok(password.to_owned())
+    let words = line.trim_end_matches(['\r', '\n']);
+    if words.is_empty() { Err(Error::usage(absent)) } else { Ok(words.to_owned()) }
 }

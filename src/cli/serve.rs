@@ -7,13 +7,15 @@ use std::sync::Arc;
 use clap::Args;
 use tokio::net::TcpListener;
 
-use super::control;
+use super::control::{self, Door};
 use super::output::Out;
+use crate::app::unlock::Start;
 use crate::app::{App, demo, runner, scrub};
 use crate::base::clock::SystemClock;
 use crate::base::config::Config;
 use crate::base::{Clock, Error, ErrorKind, Result, limits};
-use crate::web::{certificate, server};
+use crate::web::certificate::{self, Certificate};
+use crate::web::{sealed, server};
 
 /// Where the server listens when nothing else is said.
 pub(super) const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8443);
@@ -27,7 +29,7 @@ pub(super) struct ServeArgs {
     /// 监听地址和端口，默认 127.0.0.1:8443
     #[arg(long)]
     listen: Option<SocketAddr>,
-    /// 配置文件（TOML）：listen、[tls] certificate 和 key、[backup] roots
+    /// 配置文件（TOML）：listen、[tls] certificate 和 key、[backup] roots、[unlock] addresses
     #[arg(long)]
     config: Option<PathBuf>,
 }
@@ -49,16 +51,23 @@ pub(super) struct DemoArgs {
     bare: bool,
 }
 
-/// Serves an existing data folder.
+/// Serves an existing data folder; waits for somebody where no key opens it.
 pub(super) fn serve(args: &ServeArgs, out: &mut dyn Out) -> Result<()> {
     let config = args.config.as_deref().map_or_else(|| Ok(Config::default()), Config::read)?;
     super::drop_to_owner(&args.dir)?;
-    let app = App::open(&args.dir, Arc::new(SystemClock))?;
-    if !app.is_ready()? {
-        out.err("尚未初始化。请另开终端运行 jiceng setup-link 取得初始化链接。");
-    }
     let listen = args.listen.or(config.listen).unwrap_or(LISTEN);
-    run(&app, listen, &config, out)
+    match App::open_or_wait(&args.dir, Arc::new(SystemClock))? {
+        Start::Open(app) => {
+            if !app.is_ready()? {
+                out.err("尚未初始化。请另开终端运行 jiceng setup-link 取得初始化链接。");
+            }
+            run(&Door::Open(app), listen, &config, out)
+        }
+        Start::Sealed(sealed) => {
+            out.err("没有密钥槽能自动打开数据，等待解锁：请在解锁页输入口令，或运行 jiceng unlock。");
+            run(&Door::Sealed(sealed), listen, &config, out)
+        }
+    }
 }
 
 /// Makes the demo county, or takes the one that is there, and serves it.
@@ -79,13 +88,16 @@ pub(super) fn demo(args: &DemoArgs, out: &mut dyn Out) -> Result<()> {
     if args.no_serve {
         return app.wait_for_index();
     }
-    run(&app, args.listen, &Config::default(), out)
+    run(&Door::Open(app), args.listen, &Config::default(), out)
 }
 
-fn run(app: &Arc<App>, listen: SocketAddr, config: &Config, out: &mut dyn Out) -> Result<()> {
-    let certificate = certificate::load(app.dir(), config.tls.as_ref(), app.now())?;
+fn run(door: &Door, listen: SocketAddr, config: &Config, out: &mut dyn Out) -> Result<()> {
+    let (dir, now) = match door {
+        Door::Open(app) => (app.dir().to_owned(), app.now()),
+        Door::Sealed(sealed) => (sealed.dir().to_owned(), sealed.now()),
+    };
+    let certificate = certificate::load(&dir, config.tls.as_ref(), now)?;
     start_log();
-    app.allow_backup_roots(config.backup.roots.clone());
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .max_blocking_threads(limits::WORKERS + limits::ARGON_AT_ONCE + limits::ARGON_WAITING)
@@ -96,19 +108,37 @@ fn run(app: &Arc<App>, listen: SocketAddr, config: &Config, out: &mut dyn Out) -
             Error::new(ErrorKind::Io, text).with_detail(e)
         })?;
         let address = listener.local_addr()?;
-        note_address(app.dir(), address)?;
-        let control = control::listen(app.dir())?;
-        let _backups = runner::Thread::start(app)?;
-        let _scrubs = scrub::Thread::start(app)?;
-        let commands = tokio::spawn(control::answer(Arc::clone(app), control));
-        let warmed = Arc::clone(app);
-        drop(tokio::task::spawn_blocking(move || warmed.warm_up()));
+        note_address(&dir, address)?;
+        let commands = tokio::spawn(control::answer(door.clone(), control::listen(&dir)?));
         out.out(&format!("请打开 https://{address}"));
         out.err(&format!("证书指纹（SHA-256）：{}", certificate.fingerprint));
-        let served = server::serve(Arc::clone(app), listener, &certificate, asked_to_end()).await;
+        let served = faces(door, &listener, (&certificate, config)).await;
         commands.abort();
         served
     })
+}
+
+/// One face after the other: the unlock page while nothing else can be served, then everything.
+async fn faces(door: &Door, listener: &TcpListener, (certificate, config): (&Certificate, &Config)) -> Result<()> {
+    let end = asked_to_end();
+    tokio::pin!(end);
+    if let Door::Sealed(sealed) = door {
+        let face = sealed::face(sealed, config.unlock.addresses.clone());
+        let mut ended = false;
+        let opened = async { tokio::select! { () = sealed.opened() => {} () = &mut end => ended = true } };
+        server::serve(&face, listener, certificate, opened).await?;
+        if ended {
+            return Ok(());
+        }
+    }
+    let Some(app) = door.app() else { return Ok(()) };
+    app.allow_backup_roots(config.backup.roots.clone());
+    let _backups = runner::Thread::start(&app)?;
+    let _scrubs = scrub::Thread::start(&app)?;
+    app.resume_rotation()?;
+    let warmed = Arc::clone(&app);
+    drop(tokio::task::spawn_blocking(move || warmed.warm_up()));
+    server::serve(&server::face(&app), listener, certificate, end).await
 }
 
 /// Where the set-up link must point, for whoever prints it.

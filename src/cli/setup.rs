@@ -52,13 +52,13 @@ pub(super) fn init(args: &InitArgs, out: &mut dyn Out) -> Result<()> {
         Some(answers) => set_up(&store, None, answers).map(|()| out.out("已初始化。请运行 jiceng serve 启动服务。")),
         None => new_setup_token(&store).map(|token| print(&args.dir, &token, out)),
     };
-    let (dir, key) = (store.dir().to_owned(), store.key_file().to_owned());
+    let (dir, key) = (store.dir().to_owned(), store.key_file().map(Path::to_owned));
     drop(store);
     if done.is_err() {
         // Nothing was entered yet: leave nothing behind, so that the command can be given again.
         std::fs::remove_dir_all(&dir)?;
-        std::fs::remove_file(&key)?;
-    } else {
+        key.map_or(Ok(()), std::fs::remove_file)?;
+    } else if let Some(key) = key {
         out.err(&format!("密钥文件：{}。没有它就打不开数据，请另存一份并妥善保管。", key.display()));
     }
     done

@@ -76,6 +76,18 @@ actions! {
     BACKUP_SCHEDULE = 56, "设置备份计划";
     /// Old sets were removed.
     BACKUP_RETIRED = 57, "清理旧备份";
+    /// A key slot was added; the note says its kind and name.
+    KEY_ADDED = 60, "增加密钥槽";
+    /// A key slot was removed.
+    KEY_REMOVED = 61, "删除密钥槽";
+    /// A new generation of keys was begun.
+    KEY_ROTATION = 62, "开始轮换密钥";
+    /// Some record keys moved to the new generation.
+    KEY_REWRAPPED = 63, "轮换密钥";
+    /// Every record key lies under the new generation; the old ones are gone.
+    KEY_ROTATED = 64, "完成轮换密钥";
+    /// The store was unlocked by somebody, not by what lay there.
+    UNLOCKED = 65, "解锁";
     /// Everything there is was read and compared; refused when something was wrong.
     SCRUB = 80, "数据自检";
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use redb::{Database, ReadableTable, WriteTransaction};
 
-use super::keyslot::Ring;
+use super::ring::Ring;
 use super::seal::Secret;
 use super::tables::{COUNTERS, JOURNAL, META, RECORD_KEYS, RECORDS};
 use super::{Snapshot, Store, blob, damage, fact, set_private, upgrade};

@@ -4,14 +4,14 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::Path;
 
-use redb::{ReadableDatabase, ReadableTable};
+use redb::ReadableTable;
 
 use super::journal::{self, Head};
 use super::seal::sha256;
 use super::tables::{
     self, CHILDREN, COUNTERS, HIDDEN, JOURNAL, LISTS, LOOKUPS, META, RECORD_KEYS, RECORDS, TALLIES, TOUCHES,
 };
-use super::{Shared, blob, damage, fact, kept, view};
+use super::{Generations, Shared, blob, damage, fact, kept, view};
 use crate::base::{RecordId, Result, Seq};
 use crate::records::{self, FileRef, act};
 
@@ -61,16 +61,16 @@ pub(super) fn run(shared: &Shared, tick: &dyn Fn() -> Result<()>) -> Result<Repo
     let mut report = Report::default();
     // Listed before the snapshot: what is uploaded meanwhile may be named after it.
     let stored = blob::all(&shared.dir)?;
-    let txn = shared.db.begin_read().map_err(damage)?;
+    let (txn, generations) = shared.begin_read()?;
     let newest = chain(&txn, shared, (&mut report, tick))?;
     let mut expected = Expected::default();
-    let named = values(&txn, shared, (&newest, &mut expected), (&mut report, tick))?;
+    let named = values((&txn, &generations), shared, (&newest, &mut expected), (&mut report, tick))?;
     derived(&txn, &expected, &mut report)?;
     let kept = kept(&txn, shared, &mut report)?;
     files(shared, &named, &kept, (&mut report, tick))?;
     let known: HashSet<&str> = named.iter().map(|(_, f)| f).chain(&kept).map(|f| f.blob.as_str()).collect();
     report.orphans = stored.into_iter().filter(|b| !known.contains(b.as_str())).collect();
-    history(&txn, shared, (&mut report, tick))?;
+    history((&txn, &generations), (&mut report, tick))?;
     Ok(report)
 }
 
@@ -78,7 +78,10 @@ pub(super) fn run(shared: &Shared, tick: &dyn Fn() -> Result<()>) -> Result<Repo
 type Watched<'a> = (&'a mut Report, &'a dyn Fn() -> Result<()>);
 
 /// Takes out of the orphans what earlier versions of records name.
-fn history(txn: &redb::ReadTransaction, shared: &Shared, (report, tick): Watched<'_>) -> Result<()> {
+fn history(
+    (txn, generations): (&redb::ReadTransaction, &Generations),
+    (report, tick): Watched<'_>,
+) -> Result<()> {
     if report.orphans.is_empty() {
         return Ok(());
     }
@@ -90,7 +93,7 @@ fn history(txn: &redb::ReadTransaction, shared: &Shared, (report, tick): Watched
         let Ok(entry) = journal::read(row.map_err(damage)?.1.value()) else { continue };
         for part in entry.parts.iter().filter(|p| p.id.0 != 0) {
             let wrapped = keys.get(part.id.0).map_err(damage)?.map(|k| k.value().to_vec()).unwrap_or_default();
-            let key = shared.record_key(part.id.0, &wrapped);
+            let key = generations.open(part.id.0, &wrapped);
             match key.and_then(|key| view::open_delta(&key, part.id, entry.header.seq, part)) {
                 Ok(delta) => {
                     let named: HashSet<String> = delta.set.all_files().map(|f| f.blob).collect();
@@ -163,7 +166,7 @@ fn chain(txn: &redb::ReadTransaction, shared: &Shared, (report, tick): Watched<'
 }
 
 fn values(
-    txn: &redb::ReadTransaction,
+    (txn, generations): (&redb::ReadTransaction, &Generations),
     shared: &Shared,
     (newest, expected): (&Newest, &mut Expected),
     (report, tick): Watched<'_>,
@@ -188,8 +191,8 @@ fn values(
             Some(_) => {}
         }
         let wrapped = keys.get(id).map_err(damage)?.map(|k| k.value().to_vec()).unwrap_or_default();
-        let opened = shared
-            .record_key(id, &wrapped)
+        let opened = generations
+            .open(id, &wrapped)
             .and_then(|key| view::open_value(&key, RecordId(id), value.value(), true));
         match opened {
             Ok(record) => {

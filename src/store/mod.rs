@@ -12,8 +12,11 @@ mod blob;
 mod check;
 mod journal;
 mod kept;
+mod keys;
 mod keyslot;
+mod locked;
 mod pending;
+mod ring;
 pub mod seal;
 mod tables;
 mod txn;
@@ -24,23 +27,24 @@ mod writer;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use redb::{Database, ReadableDatabase};
 
-use crate::base::{Clock, Error, ErrorKind, Moment, Result, limits};
+use crate::base::{Clock, Error, Moment, Result, limits};
 
 pub use archive::{ArchiveRow, load, raise_epoch};
 pub use blob::{BlobReader, BlobWriter};
 pub use check::Report;
 pub use journal::{Doer, Entry, Head, Header, Part as EntryPart, Subject};
-pub use keyslot::{SLOT_FILE, free_key_path, write_new};
+pub use keys::{NewSlot, Rewrapped, SlotInfo};
+pub use keyslot::{CREDENTIAL, Opener, SLOT_FILE, SlotKind, Unlock, free_key_path, write_new};
+pub use locked::{Keys, Locked};
 pub use tables::NAMES as TABLES;
 pub use txn::{Act, Txn};
 pub use upgrade::STORE_VERSION;
 pub use view::{ListQuery, Snapshot};
 
-use keyslot::Ring;
+use ring::{Generations, Ring};
 use seal::Secret;
 use tables::META;
 
@@ -110,7 +114,7 @@ pub(crate) struct Shared {
     clock: Arc<dyn Clock>,
     head: Mutex<Head>,
     woken: Mutex<Vec<Wake>>,
-    _lock: File,
+    _lock: Arc<File>,
 }
 
 /// Called after every commit.
@@ -158,10 +162,6 @@ impl Store {
     fn fill(dir: &Path, key_file: &Path, county: &str, demo: bool) -> Result<()> {
         set_private(dir)?;
         let dir = dir.canonicalize()?;
-        let beside = key_file.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        if beside.canonicalize()?.starts_with(&dir) {
-            return Err(Error::invalid("密钥文件不能放在数据目录里面，请用 --key-file 指定另外的位置。"));
-        }
         let id = hex::encode(seal::random::<16>()?);
         let ring = Ring::create(&dir, &id, key_file)?;
         let db = redb_builder().create(dir.join(DATABASE_FILE)).map_err(damage)?;
@@ -174,35 +174,31 @@ impl Store {
 
     /// Opens a store: takes the lock, the keys, checks the format, and checks everything after an unclean stop.
     pub fn open(dir: &Path, clock: Arc<dyn Clock>) -> Result<Self> {
-        if !dir.join(DATABASE_FILE).is_file() {
-            return Err(Error::new(
-                ErrorKind::Invalid,
-                format!("{} 不是数据目录。请先运行 jiceng init，或检查 --dir。", dir.display()),
-            ));
-        }
-        Self::start(dir, clock, |builder, file| builder.open(file).map_err(damage))
+        let locked = Locked::take(dir)?;
+        let keys = locked.unlock_unattended()?;
+        locked.open(keys, clock)
     }
 
     /// The same with the database on another storage than its file, of which only the name counts.
     pub fn open_on(dir: &Path, clock: Arc<dyn Clock>, storage: impl redb::StorageBackend) -> Result<Self> {
-        Self::start(dir, clock, |builder, _| builder.create_with_backend(storage).map_err(damage))
+        let locked = Locked::of(dir)?;
+        let keys = locked.unlock_unattended()?;
+        locked.start(keys, clock, |builder, _| builder.create_with_backend(storage).map_err(damage))
     }
 
     fn start(
         dir: &Path,
+        (lock, ring): (Arc<File>, Ring),
         clock: Arc<dyn Clock>,
         open: impl FnOnce(redb::Builder, &Path) -> Result<Database>,
     ) -> Result<Self> {
-        let dir = dir.canonicalize()?;
-        let lock = take_lock(&dir)?;
-        let ring = Ring::open(&dir)?;
         let db = catch(|| open(redb_builder(), &dir.join(DATABASE_FILE)))?;
         upgrade::bring_up(&db)?;
         let (facts, secrets, head) = catch(|| facts(&db, &ring))?;
-        blob::clear_leftovers(&dir)?;
+        blob::clear_leftovers(dir)?;
         let shared = Arc::new(Shared {
             db,
-            dir,
+            dir: dir.to_owned(),
             ring,
             secrets,
             facts,
@@ -252,9 +248,9 @@ impl Store {
         &self.shared.dir
     }
 
-    /// Where the key file lies that opened the store.
-    pub fn key_file(&self) -> &Path {
-        &self.shared.ring.key_file
+    /// Where the key file lies that opened the store, when one did.
+    pub fn key_file(&self) -> Option<&Path> {
+        self.shared.ring.key_file.as_deref()
     }
 
     /// The head of the journal as last committed.
@@ -316,34 +312,22 @@ impl Store {
     pub fn rebuild_derived(&self) -> Result<()> {
         self.queue.rebuild()
     }
-
-    /// Generation keys, for an archive that is itself encrypted.
-    pub fn generations(&self) -> &[(u32, Secret)] {
-        self.shared.ring.generations()
-    }
 }
 
 impl Shared {
-    fn record_key(&self, id: u64, wrapped: &[u8]) -> Result<Secret> {
-        open_record_key(&self.ring, id, wrapped)
+    /// A read transaction, with the generation keys that open every record key in it.
+    ///
+    /// A generation is there before a key lies under it, and goes after the last key left it. So the keys that are
+    /// there before *and* after the transaction began are those it needs; where they changed, it begins again.
+    fn begin_read(&self) -> Result<(redb::ReadTransaction, Arc<Generations>)> {
+        loop {
+            let generations = self.ring.generations();
+            let txn = self.db.begin_read().map_err(damage)?;
+            if Arc::ptr_eq(&generations, &self.ring.generations()) {
+                return Ok((txn, generations));
+            }
+        }
     }
-}
-
-fn open_record_key(ring: &Ring, id: u64, wrapped: &[u8]) -> Result<Secret> {
-    let damaged = || Error::damaged(format!("记录 {id} 的密钥"));
-    let (generation, sealed) = wrapped.split_first_chunk::<4>().ok_or_else(damaged)?;
-    let generation = ring.generation(u32::from_be_bytes(*generation)).ok_or_else(damaged)?;
-    let key = generation.open(&key_place(&ring.store, id), sealed).ok_or_else(damaged)?;
-    Secret::from_slice(&key)
-}
-
-fn wrap_record_key(ring: &Ring, id: u64, key: &Secret) -> Result<Vec<u8>> {
-    let (number, generation) = ring.current();
-    Ok([&number.to_be_bytes()[..], &generation.seal(&key_place(&ring.store, id), key.expose())?].concat())
-}
-
-fn key_place(store: &str, id: u64) -> Vec<u8> {
-    [b"jiceng-record-key-1 ", store.as_bytes(), &id.to_be_bytes()].concat()
 }
 
 fn secret_place(store: &str, name: &str) -> Vec<u8> {
@@ -369,10 +353,10 @@ fn facts(db: &Database, ring: &Ring) -> Result<(Facts, Secrets, Head)> {
     }
     let keys = txn.open_table(tables::RECORD_KEYS).map_err(damage)?;
     let wrapped = keys.get(0).map_err(damage)?.ok_or_else(|| Error::damaged("库自身的密钥"))?;
-    let own = open_record_key(ring, 0, wrapped.value())?;
+    let own = ring.generations().open(0, wrapped.value())?;
     let secret = |name: &str| -> Result<Secret> {
-        let plain = own.open(&secret_place(&ring.store, name), &get(name)?);
-        Secret::from_slice(&plain.ok_or_else(|| Error::damaged("库自身的密钥"))?)
+        let secret = own.open_secret(&secret_place(&ring.store, name), &get(name)?);
+        secret.ok_or_else(|| Error::damaged("库自身的密钥"))
     };
     let secrets =
         Secrets { lookup: secret(fact::LOOKUP_KEY)?, blob: secret(fact::BLOB_KEY)?, own: own.clone() };
@@ -383,24 +367,6 @@ fn facts(db: &Database, ring: &Ring) -> Result<(Facts, Secrets, Head)> {
         demo: text(fact::DEMO)? == "1",
     };
     Ok((facts, secrets, view::read_head(&get(fact::HEAD)?)?))
-}
-
-/// Waits a moment for a process that is just ending, or one that is just starting and still has its parent's files.
-fn take_lock(dir: &Path) -> Result<File> {
-    let file = File::options().create(true).truncate(false).write(true).open(dir.join(LOCK_FILE))?;
-    let busy = || {
-        Error::new(
-            ErrorKind::Busy,
-            "数据目录正被另一个 jiceng 进程使用。请等它结束，或通过正在运行的服务操作。",
-        )
-    };
-    for _ in 0..limits::LOCK_TRIES {
-        if fs4::FileExt::try_lock(&file).is_ok() {
-            return Ok(file);
-        }
-        std::thread::sleep(Duration::from_millis(limits::LOCK_PAUSE_MS));
-    }
-    Err(busy())
 }
 
 /// Refuses a folder that already holds something.
@@ -418,7 +384,7 @@ fn set_private(dir: &Path) -> Result<()> {
     Ok(fs::set_permissions(dir, fs::Permissions::from_mode(0o700))?)
 }
 
-/// redb reports damage as errors and, on some files, as panics: both become [`ErrorKind::Damaged`].
+/// redb reports damage as errors and, on some files, as panics: both become `Damaged`.
 fn catch<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(work))
         .unwrap_or_else(|_| Err(Error::damaged("数据库文件 store.redb 无法读取")))

@@ -29,6 +29,8 @@ pub(super) struct Pending {
     pub(super) parts: Vec<Part>,
     pub(super) puts: Vec<Put>,
     pub(super) counters: BTreeMap<Vec<u8>, u64>,
+    /// Keys of records, wrapped anew.
+    pub(super) rewrapped: Vec<(u64, Vec<u8>)>,
     /// Facts to set, or to take away.
     pub(super) facts: Vec<(String, Option<Vec<u8>>)>,
 }
@@ -73,6 +75,12 @@ impl<'t> WriteTables<'t> {
         key.map(|v| v.value().to_vec()).ok_or_else(|| Error::damaged(format!("缺少记录 {id} 的密钥")))
     }
 
+    /// Record keys from `from` on, wrapped, in order of ids.
+    pub(super) fn record_keys(&self, from: u64) -> Result<impl Iterator<Item = Result<(u64, Vec<u8>)>> + '_> {
+        let rows = self.keys.range(from..).map_err(damage)?;
+        Ok(rows.map(|row| row.map(|(id, key)| (id.value(), key.value().to_vec())).map_err(damage)))
+    }
+
     pub(super) fn is_hidden(&self, batch: RecordId) -> Result<bool> {
         Ok(self.derived.hidden.get(batch.0).map_err(damage)?.is_some())
     }
@@ -108,6 +116,9 @@ impl<'t> WriteTables<'t> {
             }
             self.derived.remove(&put.old_rows)?;
             self.derived.insert(&put.rows)?;
+        }
+        for (id, wrapped) in &pending.rewrapped {
+            self.keys.insert(id, wrapped.as_slice()).map_err(damage)?;
         }
         for (name, value) in &pending.counters {
             self.counters.insert(name.as_slice(), value).map_err(damage)?;
@@ -196,6 +207,7 @@ impl<'t> Derived<'t> {
 
 /// Throws the derived tables away and makes them again from records and journal.
 pub(super) fn rebuild(shared: &Shared) -> Result<()> {
+    let generations = shared.ring.generations();
     let txn = upgrade::begin(&shared.db)?;
     for gone in [LISTS, LOOKUPS, CHILDREN, TOUCHES] {
         txn.delete_table(gone).map_err(damage)?;
@@ -208,7 +220,7 @@ pub(super) fn rebuild(shared: &Shared) -> Result<()> {
         for row in records.iter().map_err(damage)? {
             let (id, value) = row.map_err(damage)?;
             let wrapped = keys.get(id.value()).map_err(damage)?.ok_or_else(|| Error::damaged("记录密钥"))?;
-            let key = shared.record_key(id.value(), wrapped.value())?;
+            let key = generations.open(id.value(), wrapped.value())?;
             let record = view::open_value(&key, RecordId(id.value()), value.value(), true)?;
             let kind = records::by_tag(record.kind).ok_or_else(|| Error::damaged("记录类别"))?;
             derived.insert(&tables::rows(kind, &record, &|b| shared.secrets.lookup.short_hash(b)))?;

@@ -3,7 +3,7 @@
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::{digest, hmac, rand};
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::base::{Error, Result};
 
@@ -53,6 +53,12 @@ impl Secret {
         let plain = self.key().ok()?.open_in_place(nonce, Aad::from(aad), &mut body).ok()?.len();
         body.truncate(plain);
         Some(body)
+    }
+
+    /// A secret that was sealed under this one.
+    pub fn open_secret(&self, aad: &[u8], sealed: &[u8]) -> Option<Self> {
+        let plain = Zeroizing::new(self.open(aad, sealed)?);
+        Self::from_slice(&plain).ok()
     }
 
     /// One chunk of a stream under a key used for this stream alone: the nonce is the chunk's number and whether it is

@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use zstd::bulk::Compressor;
 
@@ -10,8 +11,8 @@ use super::journal::{Doer, Head, Header, Part, Subject};
 use super::pending::{Pending, Put, WriteTables};
 use super::seal::{Secret, sha256};
 use super::tables::{self, Rows};
-use super::{Shared, fact, kept, view, wrap_record_key};
-use crate::base::{Error, ErrorKind, Moment, RecordId, Result, Seq};
+use super::{Generations, Rewrapped, Shared, fact, kept, view};
+use crate::base::{Error, ErrorKind, Moment, RecordId, Result, Seq, limits};
 use crate::records::act::Action;
 use crate::records::record::BATCH;
 use crate::records::{self, Fields, Kind, Record, Value};
@@ -72,11 +73,13 @@ impl Act {
 pub struct Txn<'a> {
     base: &'a WriteTables<'a>,
     shared: &'a Shared,
+    generations: Arc<Generations>,
     head: Head,
     now: Moment,
     next_id: u64,
     puts: BTreeMap<u64, Put>,
     counters: BTreeMap<Vec<u8>, u64>,
+    rewrapped: Vec<(u64, Vec<u8>)>,
     facts: Vec<(String, Option<Vec<u8>>)>,
     act: Option<Act>,
     within: Option<RecordId>,
@@ -87,11 +90,13 @@ impl<'a> Txn<'a> {
         Ok(Self {
             base,
             shared,
+            generations: shared.ring.generations(),
             head,
             now: shared.clock.now(),
             next_id: base.next_id()?,
             puts: BTreeMap::new(),
             counters: BTreeMap::new(),
+            rewrapped: Vec::new(),
             facts: Vec::new(),
             act: None,
             within: None,
@@ -127,7 +132,7 @@ impl<'a> Txn<'a> {
         }
         let Some(value) = self.base.record(id.0)? else { return Ok(None) };
         let wrapped = self.base.record_key(id.0)?;
-        let key = self.shared.record_key(id.0, &wrapped)?;
+        let key = self.generations.open(id.0, &wrapped)?;
         view::open_value(&key, id, &value, true).map(Some)
     }
 
@@ -183,7 +188,7 @@ impl<'a> Txn<'a> {
         }
         self.next_id += 1;
         let key = Secret::random()?;
-        let wrapped = wrap_record_key(&self.shared.ring, record.id.0, &key)?;
+        let wrapped = self.generations.wrap(record.id.0, &key)?;
         let id = record.id;
         self.put(kind, None, record, &key, Some(wrapped))?;
         Ok(id)
@@ -199,7 +204,7 @@ impl<'a> Txn<'a> {
             return Err(Error::internal("a record changed twice in one command"));
         }
         let wrapped = self.base.record_key(after.id.0)?;
-        let key = self.shared.record_key(after.id.0, &wrapped)?;
+        let key = self.generations.open(after.id.0, &wrapped)?;
         self.put(kind_of(&after)?, Some(&before), after, &key, None)
     }
 
@@ -212,6 +217,26 @@ impl<'a> Txn<'a> {
         };
         self.counters.insert(name.to_vec(), last + 1);
         Ok(last + 1)
+    }
+
+    /// Wraps record keys from `from` on under the current generation, as far as they lie under others: at most `most`
+    /// of them. A command that does this creates and changes no record.
+    pub fn rewrap(&mut self, from: u64, most: usize) -> Result<Rewrapped> {
+        let current = self.generations.current();
+        let mut done = Rewrapped { next: None, moved: 0 };
+        for (seen, row) in self.base.record_keys(from)?.enumerate() {
+            let (id, wrapped) = row?;
+            if self.rewrapped.len() >= most || seen >= limits::REWRAP_LOOKED_AT {
+                done.next = Some(id);
+                break;
+            }
+            if Generations::number_of(&wrapped) != Some(current) {
+                let key = self.generations.open(id, &wrapped)?;
+                self.rewrapped.push((id, self.generations.wrap(id, &key)?));
+            }
+        }
+        done.moved = self.rewrapped.len() as u64;
+        Ok(done)
     }
 
     /// A fact of the store.
@@ -306,7 +331,7 @@ impl<'a> Txn<'a> {
         facts.push((fact::NEXT_ID.to_owned(), Some(self.next_id.to_string().into_bytes())));
         let puts: Vec<Put> = self.puts.into_values().collect();
         parts.extend(puts.iter().flat_map(|p| p.parts.iter().cloned()));
-        Ok(Pending { head: self.head, header, parts, puts, counters: self.counters, facts })
+        Ok(Pending { head: self.head, header, parts, puts, counters: self.counters, rewrapped: self.rewrapped, facts })
     }
 }
 

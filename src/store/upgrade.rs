@@ -2,10 +2,10 @@
 
 use redb::{Database, ReadableDatabase};
 
-use super::keyslot::Ring;
+use super::ring::Ring;
 use super::seal::{self, Secret};
 use super::tables::{CHILDREN, COUNTERS, HIDDEN, JOURNAL, LISTS, LOOKUPS, META, RECORD_KEYS, RECORDS, TALLIES, TOUCHES};
-use super::{damage, fact, secret_place, view, wrap_record_key};
+use super::{damage, fact, secret_place, view};
 use crate::base::{Error, Result};
 
 /// Version of the format this program writes.
@@ -28,7 +28,7 @@ pub(super) fn write_first(db: &Database, ring: &Ring, given: &[(&str, &str)]) ->
     {
         let own = Secret::random()?;
         let mut keys = txn.open_table(RECORD_KEYS).map_err(damage)?;
-        keys.insert(0, wrap_record_key(ring, 0, &own)?.as_slice()).map_err(damage)?;
+        keys.insert(0, ring.generations().wrap(0, &own)?.as_slice()).map_err(damage)?;
         let mut meta = txn.open_table(META).map_err(damage)?;
         let version = STORE_VERSION.to_string();
         let plain = [

@@ -4,9 +4,10 @@ use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap};
 use std::sync::Arc;
 
-use redb::{Range, ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTable};
+use redb::{Range, ReadOnlyTable, ReadTransaction, ReadableTable};
 
 use super::journal::{self, Entry, Head};
+use super::ring::Generations;
 use super::seal::Secret;
 use super::tables::{
     self, CHILDREN, COUNTERS, HIDDEN, JOURNAL, LISTS, LOOKUPS, META, RECORD_KEYS, RECORDS, TALLIES, TOUCHES,
@@ -24,6 +25,8 @@ const SUITE: u8 = 1;
 pub struct Snapshot {
     pub(super) shared: Arc<Shared>,
     pub(super) txn: ReadTransaction,
+    /// What opens every record key in it, also after a rotation went on.
+    generations: Arc<Generations>,
     records: ReadOnlyTable<u64, &'static [u8]>,
     keys: ReadOnlyTable<u64, &'static [u8]>,
     hidden: ReadOnlyTable<u64, ()>,
@@ -48,11 +51,11 @@ pub struct ListQuery {
 
 impl Snapshot {
     pub(super) fn open(shared: Arc<Shared>) -> Result<Self> {
-        let txn = shared.db.begin_read().map_err(damage)?;
+        let (txn, generations) = shared.begin_read()?;
         let records = txn.open_table(RECORDS).map_err(damage)?;
         let keys = txn.open_table(RECORD_KEYS).map_err(damage)?;
         let hidden = txn.open_table(HIDDEN).map_err(damage)?;
-        Ok(Self { shared, txn, records, keys, hidden })
+        Ok(Self { shared, txn, generations, records, keys, hidden })
     }
 
     /// A record; its identity part only when asked for. A record of a hidden batch is as good as absent.
@@ -98,7 +101,7 @@ impl Snapshot {
     fn key(&self, id: RecordId) -> Result<Secret> {
         let wrapped = self.keys.get(id.0).map_err(damage)?;
         let wrapped = wrapped.ok_or_else(|| Error::damaged(format!("缺少记录 {id} 的密钥")))?;
-        self.shared.record_key(id.0, wrapped.value())
+        self.generations.open(id.0, wrapped.value())
     }
 
     /// Ids of a list, from `offset`, at most `limit`.
@@ -209,8 +212,25 @@ impl Snapshot {
     /// A sealed fact, opened.
     pub fn secret(&self, name: &str) -> Result<Secret> {
         let sealed = self.fact(name)?.ok_or_else(|| Error::damaged("库自身的密钥"))?;
-        let plain = self.shared.secrets.own.open(&secret_place(&self.shared.ring.store, name), &sealed);
-        Secret::from_slice(&plain.ok_or_else(|| Error::damaged("库自身的密钥"))?)
+        let place = secret_place(&self.shared.ring.store, name);
+        let secret = self.shared.secrets.own.open_secret(&place, &sealed);
+        secret.ok_or_else(|| Error::damaged("库自身的密钥"))
+    }
+
+    /// Generation keys, for an archive that is itself encrypted.
+    pub fn generations(&self) -> &[(u32, Secret)] {
+        self.generations.keys()
+    }
+
+    /// Whether a record key lies under another generation than this one.
+    pub(super) fn has_keys_besides(&self, generation: u32) -> Result<bool> {
+        for row in self.keys.iter().map_err(damage)? {
+            let (_, wrapped) = row.map_err(damage)?;
+            if Generations::number_of(wrapped.value()) != Some(generation) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// All counters.

@@ -49,8 +49,12 @@ pub fn style_href() -> &'static str {
 
 /// Answers for an asset.
 pub(super) fn serve(call: &Call) -> Result<Reply> {
-    let asked = [&*STYLE, &*ICON, &*KEYS].into_iter().find(|a| a.name == call.param("name"));
-    asked.map(Reply::Asset).ok_or_else(Error::denied)
+    named(call.param("name")).map(Reply::Asset).ok_or_else(Error::denied)
+}
+
+/// The asset of this name.
+pub(super) fn named(name: &str) -> Option<&'static Asset> {
+    [&*STYLE, &*ICON, &*KEYS].into_iter().find(|a| a.name == name)
 }
 
 fn asset(stem: &str, extension: &str, kind: &'static str, plain: &'static [u8]) -> Asset {

@@ -96,7 +96,7 @@ pub(super) async fn handle(
     peer: String,
     request: Request,
 ) -> Response<Body> {
-    let packed = header_has(request.headers(), header::ACCEPT_ENCODING.as_str(), "gzip");
+    let packed = takes_gzip(request.headers());
     let prepared = prepare(Arc::clone(&app), route, peer, request).await;
     let reply = match prepared {
         Ok(Prepared::Call(call)) => run(route, call).await,
@@ -214,7 +214,7 @@ fn error_reply(app: &App, live: Option<&Live>, error: &Error) -> Reply {
 }
 
 /// State changes come from our own pages: the browser says so in one header or the other.
-fn same_origin(headers: &HeaderMap) -> Result<()> {
+pub(super) fn same_origin(headers: &HeaderMap) -> Result<()> {
     let text = |name: &str| headers.get(name).and_then(|v| v.to_str().ok());
     let host = text("host").unwrap_or_default();
     let same = match (text("sec-fetch-site"), text("origin")) {
@@ -240,6 +240,13 @@ async fn read_form(
     if kind.starts_with("multipart/form-data") {
         return multipart::read(app, request, uploads, gate).await;
     }
+    let raw = urlencoded(request, bound).await?;
+    Ok(Upload { raw, ..Upload::default() })
+}
+
+/// The pairs of a form without files.
+pub(super) async fn urlencoded(request: Request, bound: usize) -> Result<Raw> {
+    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
     if !kind.starts_with("application/x-www-form-urlencoded") {
         return Err(Error::invalid("请求的格式不对，已拒绝。"));
     }
@@ -247,8 +254,7 @@ async fn read_form(
     let idle = std::time::Duration::from_secs(limits::BODY_IDLE_S);
     let body = tokio::time::timeout(idle, body).await.map_err(|_| unreadable())?;
     let bytes = body.map_err(|_| too_large())?.to_bytes();
-    let raw = strict_pairs(&bytes).ok_or_else(|| Error::invalid("提交的文字不是 UTF-8 编码，没有保存。"))?;
-    Ok(Upload { raw, ..Upload::default() })
+    strict_pairs(&bytes).ok_or_else(|| Error::invalid("提交的文字不是 UTF-8 编码，没有保存。"))
 }
 
 pub(super) fn unreadable() -> Error {
@@ -288,6 +294,11 @@ fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
     let all = headers.get_all(header::COOKIE).iter().filter_map(|v| v.to_str().ok());
     let mut pairs = all.flat_map(|v| v.split(';')).filter_map(|p| p.trim().split_once('='));
     pairs.find(|(n, _)| *n == name).map(|(_, v)| v.to_owned())
+}
+
+/// The client takes gzip.
+pub(super) fn takes_gzip(headers: &HeaderMap) -> bool {
+    header_has(headers, header::ACCEPT_ENCODING.as_str(), "gzip")
 }
 
 fn header_has(headers: &HeaderMap, name: &str, word: &str) -> bool {

@@ -3,6 +3,7 @@
 //!
 //! [`ROUTES`] is the list of everything reachable. A request passes: TLS → limits → route → guard (session, origin,
 //! token, size) → page. Pages are plain functions on the worker threads; they know neither sockets nor cookies.
+//! Before the data is unlocked none of this is served: [`sealed`] is all there is.
 
 pub mod assets;
 pub mod certificate;
@@ -14,6 +15,7 @@ pub mod multipart;
 pub mod notice;
 pub mod pages;
 pub mod respond;
+pub mod sealed;
 pub mod server;
 pub mod view;
 

@@ -28,10 +28,19 @@ use crate::base::{Error, Result, limits};
 /// How long running requests may take after the end was asked for.
 const CALM_END: Duration = Duration::from_secs(5);
 
+/// What answers the requests of one address.
+pub type Face = Arc<dyn Fn(IpAddr) -> Router + Send + Sync>;
+
+/// The face of an application: the table of routes.
+pub fn face(app: &Arc<App>) -> Face {
+    let app = Arc::clone(app);
+    Arc::new(move |peer: IpAddr| router(&app, &peer.to_string()))
+}
+
 /// Serves until `end` resolves.
 pub async fn serve(
-    app: Arc<App>,
-    listener: TcpListener,
+    face: &Face,
+    listener: &TcpListener,
     certificate: &Certificate,
     end: impl Future<Output = ()>,
 ) -> Result<()> {
@@ -42,19 +51,21 @@ pub async fn serve(
     tokio::pin!(end);
     loop {
         let (stream, peer) = tokio::select! {
+            // First: whoever comes after the end is left to what serves next on this listener.
+            biased;
+            () = &mut end => break,
             accepted = listener.accept() => match accepted {
                 Ok(pair) => pair,
                 // Too many open files and the like pass; the listener stays.
                 Err(_) => { tokio::time::sleep(Duration::from_millis(50)).await; continue; }
             },
-            () = &mut end => break,
         };
         let Some(pass) = Doors::enter(&doors, peer.ip()) else { continue };
         let Ok(permit) = Arc::clone(&room).try_acquire_owned() else { continue };
         let watcher = calm.watcher();
-        let (acceptor, app) = (acceptor.clone(), Arc::clone(&app));
+        let (acceptor, face) = (acceptor.clone(), Arc::clone(face));
         tokio::spawn(async move {
-            connection(app, acceptor, stream, peer, watcher).await;
+            connection(face, acceptor, stream, peer, watcher).await;
             drop((permit, pass));
         });
     }
@@ -96,7 +107,7 @@ impl Drop for Pass {
 }
 
 async fn connection(
-    app: Arc<App>,
+    face: Face,
     acceptor: TlsAcceptor,
     stream: TcpStream,
     peer: SocketAddr,
@@ -106,7 +117,7 @@ async fn connection(
     // Small answers at once: without this they wait for acknowledgements.
     let _set = stream.set_nodelay(true);
     let Ok(Ok(tls)) = tokio::time::timeout(handshake, acceptor.accept(stream)).await else { return };
-    let router = router(&app, &peer.ip().to_string());
+    let router = face(peer.ip());
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
         router.clone().oneshot(request.map(Body::new))
     });

@@ -14,6 +14,7 @@
 mod backup;
 mod damage;
 mod import;
+mod keys;
 mod ledger;
 mod ledgers;
 mod room;

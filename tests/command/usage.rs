@@ -19,6 +19,12 @@ const COMMANDS: &[&str] = &[
     "backup restore",
     "audit",
     "audit verify",
+    "key",
+    "key list",
+    "key add",
+    "key remove",
+    "key rotate",
+    "unlock",
     "reindex",
     "doctor",
 ];
@@ -84,6 +90,20 @@ const WRONG: &[&str] = &[
     "doctor",
     "doctor d",
     "doctor --dir d --deep",
+    "key",
+    "key nonsense",
+    "key list",
+    "key add --dir d",
+    "key add token --dir d",
+    "key add key-file --dir d",
+    "key add passphrase --dir d",
+    "key add recovery --dir d",
+    "key add recovery --dir d --path k",
+    "key remove --dir d",
+    "key rotate",
+    "unlock",
+    "unlock --dir d",
+    "unlock --dir d --identity none",
 ];
 
 #[test]
@@ -129,7 +149,7 @@ fn a_folder_that_holds_no_data_is_refused() {
     let before = room.names(".");
     for dir in ["none", "empty", "file"] {
         for line in
-            ["search 甲", "doctor", "audit verify", "reindex", "setup-link", "serve", "backup run --to t"]
+            ["search 甲", "doctor", "audit verify", "reindex", "setup-link", "serve", "backup run --to t", "key list"]
         {
             let ran = room.fails(&format!("{line} --dir {dir}"), 1);
             assert!(ran.out.is_empty() && ran.err.contains("不是数据目录"), "{line} {dir}: {ran:?}");

@@ -16,7 +16,7 @@ use jiceng::store::seal::{Secret, sha256};
 use jiceng::store::{Act, ArchiveRow, Doer, Store, fact};
 use serde_json::{Value as Json, json};
 
-use super::{AUTHOR, JOURNAL, NOW, doc, dump, example, new_store, restore, vector};
+use super::{AUTHOR, JOURNAL, NOW, doc, dump, example, generations, new_store, restore, vector};
 
 #[test]
 fn the_sealed_examples_open_and_the_keys_are_right() {
@@ -83,7 +83,7 @@ fn unwrap_key(generation: &Secret, store: &str, id: u64, wrapped: &[u8]) -> Secr
 /// The slot file and the line of the key file.
 fn slots(store: &Store) -> (Json, String) {
     let slots = fs::read(store.dir().join("keys.json")).unwrap();
-    (serde_json::from_slice(&slots).unwrap(), fs::read_to_string(store.key_file()).unwrap())
+    (serde_json::from_slice(&slots).unwrap(), fs::read_to_string(store.key_file().unwrap()).unwrap())
 }
 
 fn base64(text: &Json) -> Vec<u8> {
@@ -142,15 +142,15 @@ fn keys_open_where_the_description_says() {
     let store = new_store(home.path(), "keys");
     let id = store.facts().store.clone();
     let (slots, line) = slots(&store);
-    assert_eq!((slots["format"].as_u64(), slots["store"].as_str()), (Some(1), Some(id.as_str())));
+    assert_eq!((slots["format"].as_u64(), slots["store"].as_str()), (Some(2), Some(id.as_str())));
     assert_eq!(slots["slots"][0]["kind"], "key-file");
     let master = master(&slots, &line);
     let place = format!("jiceng-generation-1 {id} 1");
     let generation = master.open(place.as_bytes(), &base64(&slots["generations"][0]["key"])).unwrap();
-    assert_eq!(generation, store.generations()[0].1.expose());
+    assert_eq!(generation, generations(&store)[0].1.expose());
     let rows = dump(&store);
     let key_0 = value_of(&rows, 4, &0_u64.to_be_bytes());
-    let own = unwrap_key(&store.generations()[0].1, &id, 0, &key_0);
+    let own = unwrap_key(&generations(&store)[0].1, &id, 0, &key_0);
     for name in [fact::LOOKUP_KEY, fact::BLOB_KEY, fact::SIGNING_KEY] {
         let place = format!("jiceng-secret-1 {id} {name}");
         assert_eq!(own.open(place.as_bytes(), &value_of(&rows, 1, name.as_bytes())).unwrap().len(), 32);
@@ -158,11 +158,19 @@ fn keys_open_where_the_description_says() {
     kept_facts_open(&store, &own);
 }
 
+/// A slot file as version 1 had it: one kind, without names.
+fn first_format(slots: &Json) -> Json {
+    let mut first = slots.clone();
+    first["format"] = json!(1);
+    first["slots"][0].as_object_mut().unwrap().remove("name").unwrap();
+    first
+}
+
 #[test]
 fn a_slot_file_is_read_as_the_description_says() {
     let home = tempfile::tempdir().unwrap();
     let store = new_store(home.path(), "slots");
-    let (dir, key_file, (good, line)) = (store.dir().to_owned(), store.key_file().to_owned(), slots(&store));
+    let (dir, key_file, (good, line)) = (store.dir().to_owned(), store.key_file().unwrap().to_owned(), slots(&store));
     drop(store);
     let opens = |slots: &Json, line: &str| {
         fs::write(dir.join("keys.json"), slots.to_string()).unwrap();
@@ -184,6 +192,7 @@ fn a_slot_file_is_read_as_the_description_says() {
     let bad_slot = json!({ "kind": "key-file", "path": slot["path"], "master": "AAAA" });
     for (what, good) in [
         ("as written", good.clone()),
+        ("as the first version wrote it", first_format(&good)),
         ("a slot of another kind", with("/slots", json!([other, slot]))),
         ("a slot that does not open before one that does", with("/slots", json!([bad_slot, slot]))),
         ("generations that rise", with("/generations", json!([first, second(3)]))),
@@ -191,7 +200,8 @@ fn a_slot_file_is_read_as_the_description_says() {
         assert!(opens(&good, &line), "{what}");
     }
     for (what, bad) in [
-        ("format", with("/format", json!(2))),
+        ("a newer format", with("/format", json!(3))),
+        ("no format", with("/format", json!(0))),
         ("store", with("/store", json!("00"))),
         ("no slot", with("/slots", json!([]))),
         ("no slot of a known kind", with("/slots", json!([other]))),
@@ -217,7 +227,7 @@ fn records_and_attachments_open_where_the_description_says() {
     let rows = dump(&store);
     let id = wanted.id.0.to_be_bytes();
     let key =
-        unwrap_key(&store.generations()[0].1, &store.facts().store, wanted.id.0, &value_of(&rows, 4, &id));
+        unwrap_key(&generations(&store)[0].1, &store.facts().store, wanted.id.0, &value_of(&rows, 4, &id));
     let value = value_of(&rows, 3, &id);
     assert_eq!(value[..7], [1, 1, 0, 0, 0, 2, 1], "format, suite, version, kind");
     let length = u32::from_be_bytes(value[7..11].try_into().unwrap()) as usize;
@@ -262,9 +272,9 @@ fn entries_chain_and_open_as_the_description_says() {
     let home = tempfile::tempdir().unwrap();
     let (store, wanted) = told_store(home.path());
     let rows = dump(&store);
-    let generation = &store.generations()[0].1;
+    let generation = generations(&store)[0].1.clone();
     let key_of =
-        |id: u64| unwrap_key(generation, &store.facts().store, id, &value_of(&rows, 4, &id.to_be_bytes()));
+        |id: u64| unwrap_key(&generation, &store.facts().store, id, &value_of(&rows, 4, &id.to_be_bytes()));
     let mut before = [0; 32];
     for seq in 1..=2_u64 {
         let bytes = value_of(&rows, JOURNAL, &seq.to_be_bytes());

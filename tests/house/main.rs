@@ -31,6 +31,7 @@ mod register;
 mod resume;
 mod rights;
 mod twice;
+mod unlock;
 mod viewing;
 mod void;
 mod watermark;

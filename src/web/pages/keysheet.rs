@@ -4,7 +4,7 @@
 use maud::{Markup, html};
 
 use crate::base::Result;
-use crate::store::seal;
+use crate::store::{SlotInfo, SlotKind, seal};
 use crate::web::guard::Call;
 use crate::web::layout;
 use crate::web::respond::Reply;
@@ -48,8 +48,8 @@ pub fn show(call: &Call) -> Result<Reply> {
                 @for (n, recipient) in (1..).zip(&page.recipients) { (custody(n, recipient)) }
             }
             section.section.sheet {
-                h2 { "三、数据密钥文件（启动服务用，备份中不含）" }
-                (layout::props(&[("当前位置", html! { span.mono { (page.key_file.display()) } }), ("副本存放处", blank())]))
+                h2 { "三、数据密钥（启动服务用，备份中不含；任何一个都能打开数据）" }
+                @for slot in &page.slots { (data_key(slot)) }
             }
             section.section.sheet {
                 h2 { "四、核对与移交" }
@@ -62,6 +62,16 @@ pub fn show(call: &Call) -> Result<Reply> {
             }
         },
     )
+}
+
+/// One way to the data, and lines for who keeps it where.
+fn data_key(slot: &SlotInfo) -> Markup {
+    let kind = slot.kind.map_or("（本程序不认识）", SlotKind::label);
+    let place = slot.path.as_ref().map(|p| p.display().to_string()).or_else(|| slot.recipient.clone());
+    let mut rows = vec![("名称", html! { span.mono { (slot.name) } "（" (kind) "）" })];
+    rows.extend(place.map(|place| ("位置或公钥", html! { span.mono { (place) } })));
+    rows.push(("保管人和副本存放处", blank()));
+    layout::props(&rows)
 }
 
 /// One key: what it is, and lines for who keeps it where.

@@ -222,7 +222,7 @@ fn keys_that_are_gone_foreign_or_edited_are_told() {
     }
     type Edit = fn(&mut Value);
     let edits: [(&str, Edit); 9] = [
-        ("another format", |s| s["format"] = 2.into()),
+        ("another format", |s| s["format"] = 0.into()),
         ("another store", |s| s["store"] = "00112233445566778899aabbccddeeff".into()),
         ("no slots", |s| s["slots"] = serde_json::json!([])),
         ("no generations", |s| s["generations"] = serde_json::json!([])),

@@ -16,6 +16,7 @@ pub mod follower;
 pub mod import;
 pub mod login;
 pub mod names;
+mod planted;
 pub mod record;
 mod run_entry;
 pub mod runner;
@@ -29,10 +30,10 @@ mod waiting;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::base::{Clock, Moment, Result};
+use crate::base::{Clock, Error, Moment, RecordId, Result};
 use crate::store::{Facts, Store};
 
-pub use crate::store::write_new as write_private;
+pub use crate::store::{Failure, Halt, write_new as write_private};
 pub use access::{Actor, Right, Scope};
 
 /// Everything a running jiceng holds.
@@ -46,6 +47,8 @@ pub struct App {
     names: names::Names,
     desk: import::desk::Desk,
     runner: runner::Runner,
+    /// Batches to be given up as soon as records can be changed.
+    broken: Mutex<Vec<RecordId>>,
 }
 
 impl App {
@@ -67,7 +70,9 @@ impl App {
             names: names::Names::default(),
             desk: import::desk::Desk::default(),
             runner: runner::Runner::default(),
+            broken: Mutex::default(),
         });
+        app.find_broken_batches()?;
         app.give_up_batches()?;
         Ok(app)
     }
@@ -85,6 +90,43 @@ impl App {
     /// The present moment.
     pub fn now(&self) -> Moment {
         self.store.now()
+    }
+
+    /// Why records cannot be changed now, if they cannot.
+    pub fn halted(&self) -> Option<Halt> {
+        self.store.halted()
+    }
+
+    /// Calls `ending` once when the disk fails under the store; nothing can be done with it after that.
+    pub fn on_failure(&self, ending: impl Fn(Failure) + Send + 'static) {
+        self.store.on_failure(ending);
+    }
+
+    /// Keeps room on the disk for the entries of a server.
+    pub fn keep_reserve(&self) {
+        self.store.keep_reserve();
+    }
+
+    /// Whoever runs the host says that the disk is good again: when everything passes the check, records can be
+    /// changed. `false` when nothing kept them from it.
+    ///
+    /// # Errors
+    /// `Damaged` when the check finds something; the store stays as it was.
+    pub fn resume(&self, doer: &crate::store::Doer) -> Result<bool> {
+        if self.store.failure().is_none() {
+            return Ok(false);
+        }
+        let report = self.store.check()?;
+        if let Some(problem) = report.problems.first().filter(|_| report.faults > 0) {
+            return Err(Error::damaged(format!("检查发现 {} 处问题（第一处：{problem}），没有恢复写入", report.faults)));
+        }
+        let act = crate::store::Act::new(doer.clone(), crate::records::act::RESUME);
+        self.store.submit(move |txn| {
+            txn.act(act);
+            Ok(())
+        })?;
+        self.store.resume()?;
+        self.give_up_batches().map(|()| true)
     }
 
     /// Waits until the index has seen everything committed so far.

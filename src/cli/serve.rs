@@ -3,13 +3,14 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Args;
 use tokio::net::TcpListener;
 
 use super::control;
 use super::output::Out;
-use crate::app::{App, demo, runner};
+use crate::app::{App, Failure, demo, runner};
 use crate::base::clock::SystemClock;
 use crate::base::config::Config;
 use crate::base::{Clock, Error, ErrorKind, Result, limits};
@@ -17,6 +18,11 @@ use crate::web::{certificate, server};
 
 /// Where the server listens when nothing else is said.
 pub(super) const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8443);
+
+/// Exit code of a server under which the disk failed.
+const DISK_FAILED: i32 = 4;
+/// How long the last answers may take to leave then.
+const LAST_ANSWERS: Duration = Duration::from_millis(500);
 
 /// Arguments of `serve`.
 #[derive(Debug, Args)]
@@ -85,6 +91,11 @@ pub(super) fn demo(args: &DemoArgs, out: &mut dyn Out) -> Result<()> {
 fn run(app: &Arc<App>, listen: SocketAddr, config: &Config, out: &mut dyn Out) -> Result<()> {
     let certificate = certificate::load(app.dir(), config.tls.as_ref(), app.now())?;
     start_log();
+    app.on_failure(end_soon);
+    app.keep_reserve();
+    if let Some(halt) = app.halted() {
+        out.err(&halt.text());
+    }
     app.allow_backup_roots(config.backup.roots.clone());
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -108,6 +119,21 @@ fn run(app: &Arc<App>, listen: SocketAddr, config: &Config, out: &mut dyn Out) -
         commands.abort();
         served
     })
+}
+
+/// The disk failed under the store: the process ends once the answers had time to leave, and whoever watches it starts
+/// it anew on what is durable.
+fn end_soon(failure: Failure) {
+    let Failure { code, .. } = failure;
+    let next = if failure.is_full() { "the disk is full" } else { "the next start takes no changes" };
+    tracing::error!("the disk refused an operation on the store (os error {code}); the process ends, {next}");
+    let end = || {
+        std::thread::sleep(LAST_ANSWERS);
+        std::process::exit(DISK_FAILED)
+    };
+    if std::thread::Builder::new().name("end".into()).spawn(end).is_err() {
+        std::process::exit(DISK_FAILED);
+    }
 }
 
 /// Where the set-up link must point, for whoever prints it.

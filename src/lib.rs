@@ -42,6 +42,8 @@
 //!    hits or by their address. Nothing but the batch's own state decides over them.
 //! 10. No file that came from outside is parsed in the server's own process, JSON lines aside: [`foreign`] starts a
 //!     child that limits itself first.
+//! 11. A store whose disk failed or is nearly full takes entries, and no changes of records; whoever got an answer got
+//!     a true one, also from a commit that failed.
 //!
 //! # Where the plan was changed, and why
 //!

@@ -1,6 +1,7 @@
 //! Power cuts, thousands of them: what the application does is recorded on a disk that remembers, the disk is made as
 //! it might be after the power went at any moment, and the store must open, hold everything that was promised, and be
-//! consistent in itself. A second cut while the first is being mended is tried as well. So is rot.
+//! consistent in itself. A second cut while the first is being mended is tried as well. So is rot, and so are disks
+//! that refuse.
 //!
 //! `JICENG_CAMPAIGN=n` tries n times as many cuts; the same cut of the same recording is always the same disk.
 
@@ -8,6 +9,8 @@
 
 #[path = "crash/disk.rs"]
 mod disk;
+#[path = "crash/refused.rs"]
+mod refused;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -75,10 +78,14 @@ fn record(lies: bool) -> Recording {
 }
 
 fn register(app: &App, actor: &Actor, n: usize, text: &str) -> RecordId {
-    let pair = |name: &str, text: String| (name.to_owned(), text);
-    let mut raw = vec![pair("title", format!("第{n}件")), pair("text", text.to_owned())];
-    raw.extend([pair("accused.0.name", "赵甲".into()), pair("accused.0.rank", "村(社区)干部".into())]);
-    app.create(actor, &petition::KIND, Typed { raw, submit: format!("{n:032x}"), ..Typed::default() }).unwrap()
+    app.create(actor, &petition::KIND, petition_form(n, text)).unwrap()
+}
+
+/// A petition with this text, which is its title as well.
+fn petition_form(n: usize, text: &str) -> Typed {
+    let pairs = [("title", text), ("text", text), ("accused.0.name", "赵甲"), ("accused.0.rank", "村(社区)干部")];
+    let raw = pairs.map(|(name, text)| (name.to_owned(), text.to_owned())).into();
+    Typed { raw, submit: format!("{n:032x}"), ..Typed::default() }
 }
 
 /// Something else that people do.
@@ -109,12 +116,19 @@ fn act(app: &App, actor: &Actor, id: RecordId, n: usize) {
 
 /// A folder with everything but the store's file.
 fn beside(recording: &Recording, home: &Path) -> PathBuf {
-    let (from, to) = (recording.home.path().join("d"), home.join("d"));
-    fs::create_dir(&to).unwrap();
-    fs::copy(from.join(SLOT_FILE), to.join(SLOT_FILE)).unwrap();
-    // `open` wants to see a file there; the bytes are those of the disk.
-    fs::write(to.join(DATABASE_FILE), b"").unwrap();
+    let to = home.join("d");
+    beside_files(&recording.home.path().join("d"), &to);
     to
+}
+
+fn beside_files(from: &Path, to: &Path) {
+    fs::create_dir(to).unwrap();
+    fs::copy(from.join(SLOT_FILE), to.join(SLOT_FILE)).unwrap();
+}
+
+/// A folder in memory, where there is one.
+fn memory() -> tempfile::TempDir {
+    tempfile::tempdir_in(if Path::new("/dev/shm").is_dir() { "/dev/shm" } else { "/tmp" }).unwrap()
 }
 
 /// Opens what a cut left and looks at everything; what is wrong, if anything.
@@ -143,7 +157,7 @@ fn examine(recording: &Recording, dir: &Path, disk: Disk, promised: u64) -> Resu
 fn try_cuts(recording: &Recording, cuts: usize, double: bool) -> (usize, Vec<String>) {
     let next = AtomicUsize::new(0);
     let work = || {
-        let home = tempfile::tempdir_in(if Path::new("/dev/shm").is_dir() { "/dev/shm" } else { "/tmp" }).unwrap();
+        let home = memory();
         let dir = beside(recording, home.path());
         let mut wrong = Vec::new();
         loop {

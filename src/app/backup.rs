@@ -11,7 +11,7 @@ use crate::backup::schedule::{Schedule, State, Typed};
 use crate::backup::{self, SetInfo, Signer, mount};
 use crate::base::{Error, Moment, RecordId, Result, limits};
 use crate::records::{account, act};
-use crate::store::{Act, SlotInfo, fact};
+use crate::store::{Act, DATABASE_FILE, SlotInfo, fact};
 
 /// Seconds by which two clocks may differ without anybody being told.
 const CLOCK_SLACK_S: i64 = 600;
@@ -88,7 +88,8 @@ impl App {
         };
         let blobs = self.dir().join("blobs");
         let folders = std::fs::read_dir(&blobs).into_iter().flatten().flatten().map(|f| f.path());
-        let needed = (bytes(self.dir()) + folders.map(|f| bytes(&f)).sum::<u64>()) / 5 * 6;
+        let database = std::fs::metadata(self.dir().join(DATABASE_FILE)).map_or(0, |m| m.len());
+        let needed = (database + folders.map(|f| bytes(&f)).sum::<u64>()) / 5 * 6;
         let free = fs4::available_space(self.dir())?;
         if free > needed + limits::SPACE_RESERVE_BYTES {
             return Ok(());

@@ -39,7 +39,7 @@ impl App {
         let mut findings = vec![self.data(deep)?, self.index()?, self.keys()?, self.backups()?];
         findings.push(self.scrubs()?);
         findings.push(permissions(self.dir())?);
-        findings.push(space(self.dir())?);
+        findings.push(self.space()?);
         findings.push(self.ready()?);
         Ok(findings)
     }
@@ -145,6 +145,17 @@ impl App {
         Ok(Finding { name, verdict, text: if alarms.is_empty() { good } else { alarms.concat() } })
     }
 
+    fn space(&self) -> Result<Finding> {
+        let name = "磁盘";
+        if let Some(halt) = self.halted() {
+            return Ok(Finding { name, verdict: Verdict::Bad, text: halt.text() });
+        }
+        let free = fs4::available_space(self.dir())?;
+        let verdict = if free < LOW_SPACE { Verdict::Bad } else { Verdict::Good };
+        let advice = if free < LOW_SPACE { "，请尽快清理或扩容" } else { "" };
+        Ok(Finding { name, verdict, text: format!("剩余 {} MB{advice}。", free >> 20) })
+    }
+
     fn ready(&self) -> Result<Finding> {
         let name = "初始化";
         Ok(match (self.is_ready()?, self.facts().demo) {
@@ -203,9 +214,3 @@ fn permissions(dir: &Path) -> Result<Finding> {
     })
 }
 
-fn space(dir: &Path) -> Result<Finding> {
-    let free = fs4::available_space(dir)?;
-    let verdict = if free < LOW_SPACE { Verdict::Bad } else { Verdict::Good };
-    let advice = if free < LOW_SPACE { "，请尽快清理或扩容" } else { "" };
-    Ok(Finding { name: "磁盘空间", verdict, text: format!("剩余 {} MB{advice}。", free >> 20) })
-}

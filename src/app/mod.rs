@@ -17,6 +17,7 @@ pub mod import;
 pub mod keys;
 pub mod login;
 pub mod names;
+mod planted;
 pub mod record;
 mod run_entry;
 pub mod runner;
@@ -32,10 +33,10 @@ mod waiting;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::base::{Clock, Moment, Result};
+use crate::base::{Clock, Error, Moment, RecordId, Result};
 use crate::store::{Facts, Store};
 
-pub use crate::store::write_new as write_private;
+pub use crate::store::{Failure, Halt, write_new as write_private};
 pub use access::{Actor, Right, Scope};
 
 /// Everything a running jiceng holds.
@@ -52,6 +53,8 @@ pub struct App {
     scrubber: scrub::Scrubber,
     /// Held by the one rotation of keys there is.
     rotation: Mutex<()>,
+    /// Batches to be given up as soon as records can be changed.
+    broken: Mutex<Vec<RecordId>>,
 }
 
 impl App {
@@ -75,7 +78,9 @@ impl App {
             runner: runner::Runner::default(),
             scrubber: scrub::Scrubber::default(),
             rotation: Mutex::default(),
+            broken: Mutex::default(),
         });
+        app.find_broken_batches()?;
         app.give_up_batches()?;
         Ok(app)
     }
@@ -93,6 +98,43 @@ impl App {
     /// The present moment.
     pub fn now(&self) -> Moment {
         self.store.now()
+    }
+
+    /// Why records cannot be changed now, if they cannot.
+    pub fn halted(&self) -> Option<Halt> {
+        self.store.halted()
+    }
+
+    /// Calls `ending` once when the disk fails under the store; nothing can be done with it after that.
+    pub fn on_failure(&self, ending: impl Fn(Failure) + Send + 'static) {
+        self.store.on_failure(ending);
+    }
+
+    /// Keeps room on the disk for the entries of a server.
+    pub fn keep_reserve(&self) {
+        self.store.keep_reserve();
+    }
+
+    /// Whoever runs the host says that the disk is good again: when everything passes the check, records can be
+    /// changed. `false` when nothing kept them from it.
+    ///
+    /// # Errors
+    /// `Damaged` when the check finds something; the store stays as it was.
+    pub fn resume(&self, doer: &crate::store::Doer) -> Result<bool> {
+        if self.store.failure().is_none() {
+            return Ok(false);
+        }
+        let report = self.store.check()?;
+        if let Some(problem) = report.problems.first().filter(|_| report.faults > 0) {
+            return Err(Error::damaged(format!("检查发现 {} 处问题（第一处：{problem}），没有恢复写入", report.faults)));
+        }
+        let act = crate::store::Act::new(doer.clone(), crate::records::act::RESUME);
+        self.store.submit(move |txn| {
+            txn.act(act);
+            Ok(())
+        })?;
+        self.store.resume()?;
+        self.give_up_batches().map(|()| true)
     }
 
     /// Waits until the index has seen everything committed so far.

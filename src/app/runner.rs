@@ -263,7 +263,7 @@ impl Drop for Thread {
 fn look(app: &App) {
     loop {
         app.tidy_drafts();
-        for done in [app.look_after_backups(), app.tidy_imports()] {
+        for done in [app.look_after_backups(), app.tidy_imports(), app.give_up_batches()] {
             if let Err(e) = done {
                 tracing::error!(detail = e.detail(), "looking after backups and imports: {e}");
             }

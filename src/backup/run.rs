@@ -14,6 +14,7 @@ use super::mount::{self, Target};
 use super::target::{self, Folder, SetId};
 use super::{Amount, Done, Progress, Watch, file_name, flawed, read_failed, write_failed};
 use crate::base::{Error, ErrorKind, RecordId, Result, limits};
+use crate::store::fault::{Bug, planted};
 use crate::store::{Snapshot, Store};
 
 /// Where temporary files of an open store lie; emptied whenever it is opened.
@@ -53,7 +54,8 @@ impl Run<'_> {
         let stamp = archive::write(&self.snapshot, file, &self.readers, &word)?;
         let content = Content::of(&self.snapshot)?;
         let Found { files, damaged } = self.read_back((data.path(), &stamp), &content, of)?;
-        let data_file = data.place_data(&id, &stamp)?;
+        let late = planted(Bug::ManifestFirst);
+        let data_file = if late { target::data_name(&id, &stamp) } else { data.place_data(&id, &stamp)? };
         (self.progress)(Progress::Signing)?;
         let manifest = Manifest {
             format: Manifest::form(&damaged),
@@ -71,6 +73,9 @@ impl Run<'_> {
             program: env!("CARGO_PKG_VERSION").to_owned(),
         };
         let (manifest_file, manifest_bytes) = self.sign(&id, &manifest)?;
+        if late {
+            data.place_data(&id, &stamp)?;
+        }
         data.keep();
         Ok(Done {
             set: manifest.set,

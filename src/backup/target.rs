@@ -14,7 +14,7 @@ use std::str::FromStr;
 use super::crypt::{Metered, Stamp};
 use super::{file_name, flawed, read_failed, write_failed};
 use crate::base::{Error, ErrorKind, Moment, Result, Seq};
-use crate::store::seal;
+use crate::store::{durable, seal};
 
 const DATA: &str = "data";
 const MANIFEST: &str = "manifest";
@@ -314,12 +314,11 @@ impl Draft<'_> {
     }
 
     fn place(&mut self, id: &SetId, stamp: &Stamp, kind: &str) -> Result<String> {
-        let digest = hex::encode(&stamp.sha256[..DIGEST_DIGITS / 2]);
-        let name = format!("{id}.{digest}.{kind}.age");
+        let name = name_of(id, stamp, kind);
         let last = self.folder.path.join(&name);
-        fs::rename(&self.path, &last).map_err(write_failed)?;
+        durable::rename(&self.path, &last).map_err(write_failed)?;
         self.path = last;
-        self.folder.handle.sync_all().map_err(write_failed)?;
+        durable::sync_folder(&self.folder.path).map_err(write_failed)?;
         Ok(name)
     }
 
@@ -327,6 +326,16 @@ impl Draft<'_> {
     pub(super) fn keep(mut self) {
         self.kept = true;
     }
+}
+
+fn name_of(id: &SetId, stamp: &Stamp, kind: &str) -> String {
+    let digest = hex::encode(&stamp.sha256[..DIGEST_DIGITS / 2]);
+    format!("{id}.{digest}.{kind}.age")
+}
+
+/// The final name of a data file.
+pub(super) fn data_name(id: &SetId, stamp: &Stamp) -> String {
+    name_of(id, stamp, DATA)
 }
 
 impl Drop for Draft<'_> {

@@ -171,6 +171,12 @@ pub const BODY_IDLE_S: u64 = 60;
 /// Pages worked on at once, besides password checks; most of them wait for the same group commit.
 pub const WORKERS: usize = 64;
 
+/// Free bytes of the data disk below which records are not changed.
+pub const SPACE_CHANGES_BYTES: u64 = 256 << 20;
+/// Free bytes below which the reserve is given up for entries.
+pub const SPACE_ENTRIES_BYTES: u64 = 64 << 20;
+/// Bytes of the reserve.
+pub const SPACE_RESERVED_BYTES: u64 = 32 << 20;
 /// Free bytes of the data disk that a backup leaves alone.
 pub const SPACE_RESERVE_BYTES: u64 = 512 << 20;
 /// Fewest recipients of a backup.

@@ -29,6 +29,17 @@ pub(super) struct AuditArgs {
     heads: Vec<PathBuf>,
 }
 
+/// Arguments of `doctor`.
+#[derive(Debug, Args)]
+pub(super) struct DoctorArgs {
+    /// 数据目录
+    #[arg(long)]
+    pub(super) dir: PathBuf,
+    /// 磁盘出错后已经修好：数据检查通过就恢复登记和修改
+    #[arg(long)]
+    resume: bool,
+}
+
 /// Checks everything, and the journal against heads kept outside.
 pub(super) fn audit(args: &AuditArgs, app: &Arc<App>, secret: &Secrets, out: &mut dyn Out) -> Result<()> {
     let mut heads = Vec::new();
@@ -64,7 +75,11 @@ pub(super) fn reindex(app: &Arc<App>, out: &mut dyn Out) -> Result<()> {
 }
 
 /// Runs all checks and says what to do.
-pub(super) fn doctor(app: &Arc<App>, out: &mut dyn Out) -> Result<()> {
+pub(super) fn doctor(args: &DoctorArgs, app: &Arc<App>, out: &mut dyn Out) -> Result<()> {
+    if args.resume {
+        let resumed = app.resume(&local_doer())?;
+        out.err(if resumed { "数据检查通过，已恢复登记和修改。" } else { "没有因磁盘出错而停止写入，不需要恢复。" });
+    }
     app.wait_for_index()?;
     let findings = app.doctor(true)?;
     for f in &findings {

@@ -1,7 +1,8 @@
 //! The command line. Commands that need the data folder run inside the server while one is running (through the control
 //! socket), and open the folder themselves otherwise; either way it is the same code with the same output.
 //!
-//! Exit codes: 0 ran, 1 refused or failed, 2 usage, 3 data is damaged. stdout holds results only; notes go to stderr.
+//! Exit codes: 0 ran, 1 refused or failed, 2 usage, 3 data is damaged, 4 the disk failed under a server. stdout holds
+//! results only; notes go to stderr.
 
 mod backup;
 mod check;
@@ -63,7 +64,7 @@ enum Command {
     /// 重建派生表和检索索引
     Reindex(Folder),
     /// 检查数据、密钥、备份、磁盘
-    Doctor(Folder),
+    Doctor(check::DoctorArgs),
     /// 由服务启动：在受限的进程中读取一个外来文件
     #[command(hide = true)]
     ReadForeign(foreign::ReadArgs),
@@ -178,7 +179,7 @@ fn with_store(command: Command, app: &Arc<App>, secret: &Secrets, out: &mut dyn 
         Command::Backup(command) => backup::with_store(command, app, secret, out),
         Command::Audit(check::AuditCommand::Verify(args)) => check::audit(&args, app, secret, out),
         Command::Reindex(_) => check::reindex(app, out),
-        Command::Doctor(_) => check::doctor(app, out),
+        Command::Doctor(args) => check::doctor(&args, app, out),
         Command::SetupLink(_) => setup::link(app, out),
         Command::Key(command) => key::run(&command, app, secret, out),
         Command::Unlock(_) => {
@@ -199,7 +200,8 @@ fn folder(command: &Command) -> Option<&Path> {
         Command::Key(command) => Some(command.dir()),
         Command::Unlock(args) => Some(&args.dir),
         Command::Audit(check::AuditCommand::Verify(args)) => Some(&args.dir),
-        Command::Reindex(f) | Command::Doctor(f) | Command::SetupLink(f) => Some(&f.dir),
+        Command::Doctor(args) => Some(&args.dir),
+        Command::Reindex(f) | Command::SetupLink(f) => Some(&f.dir),
         Command::Demo(_) | Command::Init(_) | Command::Serve(_) | Command::ReadForeign(_) => None,
     }
 }

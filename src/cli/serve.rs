@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Args;
 use tokio::net::TcpListener;
@@ -10,7 +11,7 @@ use tokio::net::TcpListener;
 use super::control::{self, Door};
 use super::output::Out;
 use crate::app::unlock::Start;
-use crate::app::{App, demo, runner, scrub};
+use crate::app::{App, Failure, demo, runner, scrub};
 use crate::base::clock::SystemClock;
 use crate::base::config::Config;
 use crate::base::{Clock, Error, ErrorKind, Result, limits};
@@ -19,6 +20,11 @@ use crate::web::{sealed, server};
 
 /// Where the server listens when nothing else is said.
 pub(super) const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8443);
+
+/// Exit code of a server under which the disk failed.
+const DISK_FAILED: i32 = 4;
+/// How long the last answers may take to leave then.
+const LAST_ANSWERS: Duration = Duration::from_millis(500);
 
 /// Arguments of `serve`.
 #[derive(Debug, Args)]
@@ -112,14 +118,19 @@ fn run(door: &Door, listen: SocketAddr, config: &Config, out: &mut dyn Out) -> R
         let commands = tokio::spawn(control::answer(door.clone(), control::listen(&dir)?));
         out.out(&format!("请打开 https://{address}"));
         out.err(&format!("证书指纹（SHA-256）：{}", certificate.fingerprint));
-        let served = faces(door, &listener, (&certificate, config)).await;
+        let served = faces(door, &listener, (&certificate, config), out).await;
         commands.abort();
         served
     })
 }
 
 /// One face after the other: the unlock page while nothing else can be served, then everything.
-async fn faces(door: &Door, listener: &TcpListener, (certificate, config): (&Certificate, &Config)) -> Result<()> {
+async fn faces(
+    door: &Door,
+    listener: &TcpListener,
+    (certificate, config): (&Certificate, &Config),
+    out: &mut dyn Out,
+) -> Result<()> {
     let end = asked_to_end();
     tokio::pin!(end);
     if let Door::Sealed(sealed) = door {
@@ -132,6 +143,11 @@ async fn faces(door: &Door, listener: &TcpListener, (certificate, config): (&Cer
         }
     }
     let Some(app) = door.app() else { return Ok(()) };
+    app.on_failure(end_soon);
+    app.keep_reserve();
+    if let Some(halt) = app.halted() {
+        out.err(&halt.text());
+    }
     app.allow_backup_roots(config.backup.roots.clone());
     let _backups = runner::Thread::start(&app)?;
     let _scrubs = scrub::Thread::start(&app)?;
@@ -139,6 +155,21 @@ async fn faces(door: &Door, listener: &TcpListener, (certificate, config): (&Cer
     let warmed = Arc::clone(&app);
     drop(tokio::task::spawn_blocking(move || warmed.warm_up()));
     server::serve(&server::face(&app), listener, certificate, end).await
+}
+
+/// The disk failed under the store: the process ends once the answers had time to leave, and whoever watches it starts
+/// it anew on what is durable.
+fn end_soon(failure: Failure) {
+    let Failure { code, .. } = failure;
+    let next = if failure.is_full() { "the disk is full" } else { "the next start takes no changes" };
+    tracing::error!("the disk refused an operation on the store (os error {code}); the process ends, {next}");
+    let end = || {
+        std::thread::sleep(LAST_ANSWERS);
+        std::process::exit(DISK_FAILED)
+    };
+    if std::thread::Builder::new().name("end".into()).spawn(end).is_err() {
+        std::process::exit(DISK_FAILED);
+    }
 }
 
 /// Where the set-up link must point, for whoever prints it.

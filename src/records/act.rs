@@ -76,6 +76,8 @@ actions! {
     BACKUP_SCHEDULE = 56, "设置备份计划";
     /// Old sets were removed.
     BACKUP_RETIRED = 57, "清理旧备份";
+    /// After a failure of the disk, everything was checked and changes are taken again.
+    RESUME = 58, "恢复写入";
     /// A key slot was added; the note says its kind and name.
     KEY_ADDED = 60, "增加密钥槽";
     /// A key slot was removed.

@@ -8,6 +8,8 @@ use std::time::SystemTime;
 
 use aws_lc_rs::hmac;
 
+use super::durable;
+use super::fault::{Bug, planted};
 use super::seal::{self, CHUNK_OVERHEAD, Secret};
 use crate::base::{Error, Moment, Result, limits, text};
 use crate::records::FileRef;
@@ -70,16 +72,19 @@ impl BlobWriter {
     /// Makes the file durable under its final name.
     pub fn finish(mut self, name: &str) -> Result<FileRef> {
         self.flush(true)?;
-        if let Some(file) = self.file.take() {
-            file.sync_all()?;
+        if let Some(file) = self.file.take().filter(|_| !planted(Bug::FileNotSynced)) {
+            durable::sync_file(&file, &self.temp)?;
         }
         let tag = self.name.clone().sign();
         let blob = format!("{}-{}", hex::encode(&tag.as_ref()[..16]), hex::encode(seal::random::<6>()?));
         let folder = self.root.join(FOLDER).join(&blob[..2]);
         fs::create_dir_all(&folder)?;
-        fs::rename(&self.temp, folder.join(&blob))?;
-        for dir in [folder.as_path(), &self.root.join(FOLDER), &self.root] {
-            File::open(dir)?.sync_all()?;
+        durable::rename(&self.temp, &folder.join(&blob))?;
+        if !planted(Bug::FolderNotSynced) {
+            // Those above may be new as well.
+            for dir in [folder.as_path(), &self.root.join(FOLDER), &self.root] {
+                durable::sync_folder(dir)?;
+            }
         }
         Ok(FileRef { name: clean_name(name), size: self.size, blob, key: self.key.expose().to_vec() })
     }

@@ -74,16 +74,23 @@ impl Locked {
 
     /// Opens the store with its keys.
     pub fn open(&self, keys: Keys, clock: Arc<dyn Clock>) -> Result<Store> {
-        self.start(keys, clock, |builder, file| builder.open(file).map_err(damage))
+        self.start(keys, clock, |file| {
+            let file = File::options().read(true).write(true).open(file)?;
+            // The engine would make a new database of an empty file.
+            if file.metadata()?.len() == 0 {
+                return Err(Error::damaged("数据库文件 store.redb"));
+            }
+            redb::backends::FileBackend::new(file).map_err(damage)
+        })
     }
 
-    pub(super) fn start(
+    pub(super) fn start<B: redb::StorageBackend>(
         &self,
         keys: Keys,
         clock: Arc<dyn Clock>,
-        open: impl FnOnce(redb::Builder, &Path) -> Result<redb::Database>,
+        storage: impl FnOnce(&Path) -> Result<B>,
     ) -> Result<Store> {
-        Store::start(&self.dir, (Arc::clone(&self.lock), keys.0), clock, open)
+        Store::start(&self.dir, (Arc::clone(&self.lock), keys.0), clock, storage)
     }
 }
 

@@ -10,6 +10,9 @@
 mod archive;
 mod blob;
 mod check;
+mod condition;
+pub(crate) mod durable;
+pub(crate) mod fault;
 mod journal;
 mod kept;
 mod keys;
@@ -35,6 +38,7 @@ use crate::base::{Clock, Error, Moment, Result, limits};
 pub use archive::{ArchiveRow, load, raise_epoch};
 pub use blob::{BlobReader, BlobWriter};
 pub use check::Report;
+pub use condition::{Failure, Halt};
 pub use journal::{Doer, Entry, Head, Header, Part as EntryPart, Subject};
 pub use keys::{NewSlot, Rewrapped, SlotInfo};
 pub use keyslot::{CREDENTIAL, Opener, SLOT_FILE, SlotKind, Unlock, free_key_path, write_new};
@@ -44,6 +48,7 @@ pub use txn::{Act, Txn};
 pub use upgrade::STORE_VERSION;
 pub use view::{ListQuery, Snapshot};
 
+use condition::{Condition, Watched};
 use ring::{Generations, Ring};
 use seal::Secret;
 use tables::META;
@@ -112,6 +117,7 @@ pub(crate) struct Shared {
     secrets: Secrets,
     facts: Facts,
     clock: Arc<dyn Clock>,
+    condition: Arc<Condition>,
     head: Mutex<Head>,
     woken: Mutex<Vec<Wake>>,
     _lock: Arc<File>,
@@ -183,16 +189,18 @@ impl Store {
     pub fn open_on(dir: &Path, clock: Arc<dyn Clock>, storage: impl redb::StorageBackend) -> Result<Self> {
         let locked = Locked::of(dir)?;
         let keys = locked.unlock_unattended()?;
-        locked.start(keys, clock, |builder, _| builder.create_with_backend(storage).map_err(damage))
+        locked.start(keys, clock, |_| Ok(storage))
     }
 
-    fn start(
+    fn start<B: redb::StorageBackend>(
         dir: &Path,
         (lock, ring): (Arc<File>, Ring),
         clock: Arc<dyn Clock>,
-        open: impl FnOnce(redb::Builder, &Path) -> Result<Database>,
+        storage: impl FnOnce(&Path) -> Result<B>,
     ) -> Result<Self> {
-        let db = catch(|| open(redb_builder(), &dir.join(DATABASE_FILE)))?;
+        let condition = Condition::of(dir, Arc::clone(&clock));
+        let storage = Watched(storage(&dir.join(DATABASE_FILE))?, Arc::clone(&condition));
+        let db = catch(|| redb_builder().create_with_backend(storage).map_err(damage))?;
         upgrade::bring_up(&db)?;
         let (facts, secrets, head) = catch(|| facts(&db, &ring))?;
         blob::clear_leftovers(dir)?;
@@ -203,6 +211,7 @@ impl Store {
             secrets,
             facts,
             clock,
+            condition,
             head: Mutex::new(head),
             woken: Mutex::default(),
             _lock: lock,
@@ -273,8 +282,37 @@ impl Store {
         self.shared.secrets.lookup.short_hash(&[b"jiceng-mac-1 ", purpose.as_bytes(), b"\0", bytes].concat())
     }
 
+    /// Why records cannot be changed now, if they cannot. Acts that change none are entered all the same.
+    pub fn halted(&self) -> Option<Halt> {
+        self.shared.condition.halt()
+    }
+
+    /// Calls `ending` once when the disk refuses an operation on the database, or has: this store takes nothing more.
+    /// What is waiting is answered after that, from other threads.
+    pub fn on_failure(&self, ending: impl Fn(Failure) + Send + 'static) {
+        self.shared.condition.on_failure(ending);
+    }
+
+    /// Sets room aside on the disk, for entries when everything else is full; from now on it is made again by itself.
+    pub fn keep_reserve(&self) {
+        self.shared.condition.keep_reserve();
+    }
+
+    /// The failure of the disk because of which records cannot be changed.
+    pub fn failure(&self) -> Option<Failure> {
+        self.shared.condition.marked()
+    }
+
+    /// The disk is good again: records can be changed. The caller has checked everything and entered the act.
+    pub fn resume(&self) -> Result<()> {
+        self.shared.condition.clear()
+    }
+
     /// Starts an attachment.
     pub fn write_blob(&self) -> Result<BlobWriter> {
+        if let Some(halt) = self.halted() {
+            return Err(halt.error());
+        }
         BlobWriter::create(&self.shared.dir, &self.shared.secrets.blob)
     }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use redb::{ReadableTable, Table, WriteTransaction};
 
+use super::fault::{Bug, planted};
 use super::journal::{self, Head, Header, Part};
 use super::tables::{
     self, CHILDREN, COUNTERS, HIDDEN, JOURNAL, LISTS, LOOKUPS, META, RECORD_KEYS, RECORDS, Rows, TALLIES, TOUCHES,
@@ -33,6 +34,14 @@ pub(super) struct Pending {
     pub(super) rewrapped: Vec<(u64, Vec<u8>)>,
     /// Facts to set, or to take away.
     pub(super) facts: Vec<(String, Option<Vec<u8>>)>,
+}
+
+impl Pending {
+    /// It changes records or keeps a draft; it does not merely say what was done.
+    pub(super) fn changes(&self) -> bool {
+        let drafts = |(name, value): &(String, Option<Vec<u8>>)| value.is_some() && name.starts_with(fact::DRAFT);
+        !self.puts.is_empty() || !self.counters.is_empty() || self.facts.iter().any(drafts)
+    }
 }
 
 /// All tables, open for writing.
@@ -108,7 +117,8 @@ impl<'t> WriteTables<'t> {
 
     /// Makes a buffer real, in this transaction; the new head of the journal.
     pub(super) fn apply(&mut self, pending: &Pending) -> Result<Head> {
-        for put in &pending.puts {
+        let left_out = planted(Bug::ChangeLeftOut);
+        for put in pending.puts.iter().filter(|_| !left_out) {
             let id = put.after.id.0;
             self.records.insert(id, put.value.as_slice()).map_err(damage)?;
             if let Some(wrapped) = &put.wrapped {
@@ -120,7 +130,8 @@ impl<'t> WriteTables<'t> {
         for (id, wrapped) in &pending.rewrapped {
             self.keys.insert(id, wrapped.as_slice()).map_err(damage)?;
         }
-        for (name, value) in &pending.counters {
+        let forgotten = planted(Bug::CounterForgotten);
+        for (name, value) in pending.counters.iter().filter(|_| !forgotten) {
             self.counters.insert(name.as_slice(), value).map_err(damage)?;
         }
         for (name, value) in &pending.facts {
@@ -130,7 +141,9 @@ impl<'t> WriteTables<'t> {
             };
         }
         let (bytes, head) = journal::chain(&pending.head, &pending.header, &pending.parts);
-        self.journal.insert(head.seq.0, bytes.as_slice()).map_err(damage)?;
+        if !planted(Bug::EntryLeftOut) {
+            self.journal.insert(head.seq.0, bytes.as_slice()).map_err(damage)?;
+        }
         self.derived.touch(&pending.header)?;
         let stored = view::write_head(&head);
         self.meta.insert(fact::HEAD.as_bytes(), stored.as_slice()).map_err(damage)?;

@@ -10,9 +10,10 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::pending::WriteTables;
+use super::fault::{Bug, planted};
+use super::pending::{Pending, WriteTables};
 use super::txn::Txn;
-use super::{Shared, damage, journal::Head, lock, upgrade};
+use super::{Halt, Shared, damage, journal::Head, lock, upgrade};
 use crate::base::{Error, ErrorKind, Result, limits};
 
 /// A patient command that others had to wait for is followed by a pause of so many times its own length.
@@ -147,7 +148,9 @@ fn work(shared: &Shared, receiver: &Receiver<Message>) {
                 Message::Patient(command) => patient.push_back(command),
                 Message::Rebuild(reply) => {
                     commit_group(shared, std::mem::take(&mut commands));
-                    let _gone = reply.send(super::catch(|| super::pending::rebuild(shared)));
+                    let refused = shared.condition.halt().map(|halt| halt.error());
+                    let rebuild = || refused.map_or_else(|| super::pending::rebuild(shared), Err);
+                    let _gone = reply.send(super::catch(rebuild));
                 }
             }
             next = if commands.len() < limits::GROUP_MAX { receiver.try_recv().ok() } else { None };
@@ -161,61 +164,82 @@ fn commit_group(shared: &Shared, commands: Vec<Box<dyn Command>>) {
     if commands.is_empty() {
         return;
     }
-    let mut good: Vec<Box<dyn Command>> = Vec::with_capacity(commands.len());
-    let mut bad: Vec<(Box<dyn Command>, Error)> = Vec::new();
-    let done = super::catch(|| run_group(shared, commands, &mut good, &mut bad));
+    let mut group = Group { waiting: commands.into(), ..Group::default() };
+    let done = super::catch(|| run_group(shared, &mut group));
     if let Ok(head) = &done {
         *lock(&shared.head) = *head;
         lock(&shared.woken).iter().for_each(|wake| wake(*head));
     }
-    let broken = done.as_ref().is_err_and(|e| e.kind() == ErrorKind::Io);
-    for command in good {
-        command.answer(done.clone().map(drop));
+    for command in group.good {
+        command.answer(done.clone().map(drop).map_err(unconfirmed));
     }
-    for (command, error) in bad {
+    for (command, error) in group.bad {
         command.answer(Err(error));
     }
-    if broken {
-        give_up();
+    // Those that the failure kept from running.
+    for command in group.waiting {
+        command.answer(done.clone().map(drop));
     }
 }
 
-/// After a write that failed the engine refuses everything: the process ends, once the answers had time to leave, and
-/// whoever watches it starts it anew on what is durable.
-fn give_up() {
-    tracing::error!("writing the store failed; the process ends");
-    std::thread::sleep(Duration::from_millis(500));
-    std::process::exit(1);
+/// Commands that go into one commit, by what became of them.
+#[derive(Default)]
+struct Group {
+    waiting: VecDeque<Box<dyn Command>>,
+    good: Vec<Box<dyn Command>>,
+    bad: Vec<(Box<dyn Command>, Error)>,
 }
 
-fn run_group(
-    shared: &Shared,
-    commands: Vec<Box<dyn Command>>,
-    good: &mut Vec<Box<dyn Command>>,
-    bad: &mut Vec<(Box<dyn Command>, Error)>,
-) -> Result<Head> {
+/// What a failed commit leaves of a change, only the next start can tell.
+fn unconfirmed(e: Error) -> Error {
+    if e.kind() != ErrorKind::Io {
+        return e;
+    }
+    let text = "磁盘读写出错，这次操作是否保存还不能确定，系统即将停止。请在系统恢复后先查看是否已经保存，再决定是否重做。";
+    Error::new(ErrorKind::Io, text).with_detail(e.detail())
+}
+
+fn run_group(shared: &Shared, group: &mut Group) -> Result<Head> {
+    let halt = shared.condition.halt();
     let txn = upgrade::begin(&shared.db)?;
     let mut tables = WriteTables::open(&txn)?;
     let mut head = *lock(&shared.head);
-    for mut command in commands {
-        let mut buffer = Txn::new(&tables, shared, head)?;
-        let ran = catch_unwind(AssertUnwindSafe(|| command.run(&mut buffer)))
-            .unwrap_or_else(|_| Err(Error::internal("a command panicked")));
-        match ran.and_then(|()| buffer.finish()) {
+    while let Some(mut command) = group.waiting.pop_front() {
+        let buffer = match Txn::new(&tables, shared, head) {
+            Ok(buffer) => buffer,
+            Err(error) => {
+                group.waiting.push_front(command);
+                return Err(error);
+            }
+        };
+        match run_one(buffer, command.as_mut(), halt) {
             Ok(pending) => {
-                good.push(command);
+                group.good.push(command);
                 head = tables.apply(&pending)?;
             }
-            Err(error) => bad.push((command, error)),
+            Err(error) => group.bad.push((command, error)),
         }
     }
     drop(tables);
-    if good.is_empty() {
+    if group.good.is_empty() || !group.bad.is_empty() && planted(Bug::NeighbourLost) {
         txn.abort().map_err(damage)?;
     } else {
+        if planted(Bug::AnsweredEarly) {
+            group.good.drain(..).for_each(|command| command.answer(Ok(())));
+        }
         txn.commit().map_err(damage)?;
     }
     Ok(head)
+}
+
+fn run_one(mut buffer: Txn<'_>, command: &mut dyn Command, halt: Option<Halt>) -> Result<Pending> {
+    let ran = catch_unwind(AssertUnwindSafe(|| command.run(&mut buffer)));
+    ran.unwrap_or_else(|_| Err(Error::internal("a command panicked")))?;
+    let pending = buffer.finish()?;
+    match halt.filter(|_| pending.changes()) {
+        Some(halt) => Err(halt.error()),
+        None => Ok(pending),
+    }
 }
 
 #[cfg(test)]

@@ -103,7 +103,8 @@ async fn read_parts(
                 }
                 match seal(app, &mut part, &file).await {
                     Ok(sealed) => upload.files.push(sealed),
-                    Err(e) if e.kind() == ErrorKind::Invalid => {
+                    // The disk may be full, or the bytes too many: the text is not lost for that.
+                    Err(e) if matches!(e.kind(), ErrorKind::Invalid | ErrorKind::Busy | ErrorKind::Io) => {
                         upload.problem = Some(e.public().to_owned());
                         while chunk(&mut part).await?.is_some() {}
                     }

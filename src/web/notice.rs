@@ -31,16 +31,16 @@ pub fn notice(kind: NoticeKind, text: &str) -> Markup {
     }
 }
 
-/// What administrators must know on whatever page they are, with the way to where it is mended; empty markup for
-/// nothing.
-pub fn strip(alarms: &[String], (label, href): (&str, &str)) -> Markup {
+/// What administrators must know on whatever page they are, with the way to where it is mended, if that is a page;
+/// empty markup for nothing.
+pub fn strip(alarms: &[String], mended: Option<(&str, &str)>) -> Markup {
     html! {
         @if !alarms.is_empty() {
             aside.notice.notice-warn aria-label="提醒" {
                 (Icon::Warn.svg())
                 div {
                     @for alarm in alarms { p { (alarm) } }
-                    p { a href=(href) { (label) } }
+                    @if let Some((label, href)) = mended { p { a href=(href) { (label) } } }
                 }
             }
         }

@@ -9,7 +9,7 @@ use super::notice;
 use super::respond::Reply;
 use crate::app::names::Directory;
 use crate::app::session::Live;
-use crate::app::{App, Right, Scope};
+use crate::app::{App, Halt, Right, Scope};
 use crate::base::{Day, Result};
 use crate::records::flow::Tone;
 use crate::records::{self, Field, Kind, Record, Value, Widget};
@@ -77,11 +77,15 @@ pub fn bare(app: &App, title: &str, content: Markup) -> Markup {
     layout::bare(title, &app.facts().county, style_href(), content)
 }
 
-/// What is wrong with the backups, for the three administrators.
+/// What is wrong with the disk and the backups, for the three administrators.
 fn strip(app: &App, live: &Live) -> Result<Markup> {
-    let alarms =
-        if is_administrator(live) { [app.backup_alarms()?, app.scrub_alarms()?].concat() } else { Vec::new() };
-    Ok(notice::strip(&alarms, ("打开备份页", "/backup")))
+    if !is_administrator(live) {
+        return Ok(html! {});
+    }
+    let halt: Vec<String> = app.halted().iter().map(Halt::text).collect();
+    let alarms = [app.backup_alarms()?, app.scrub_alarms()?].concat();
+    let backups = notice::strip(&alarms, Some(("打开备份页", "/backup")));
+    Ok(html! { (notice::strip(&halt, None)) (backups) })
 }
 
 fn is_administrator(live: &Live) -> bool {

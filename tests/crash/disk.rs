@@ -1,6 +1,8 @@
 //! A disk that remembers: every write, resize and sync in order, so that it can be made as it might be found after the
 //! power went at any moment. What was synced is there. Of the rest each sector of 512 bytes is there or not, and so is
 //! each new length, as chance has it: the drive may keep any of it, in any order.
+//!
+//! It can also refuse an operation, and all that follow.
 
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -30,6 +32,22 @@ struct Inner {
     log: Vec<Op>,
     /// Says that it synced and did not: what the tests must notice.
     lies: bool,
+    /// Operations so far: writes, resizes and syncs.
+    asked: usize,
+    refusal: Option<Refusal>,
+}
+
+/// What the disk refuses.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Refusal {
+    /// Which operation, counted from 0.
+    pub(crate) at: usize,
+    /// The number the system gives for it.
+    pub(crate) code: i32,
+    /// Everything after it too.
+    pub(crate) lasting: bool,
+    /// Half of it is done before; a length is set or it is not, so that is done wholly.
+    pub(crate) half: bool,
 }
 
 impl Disk {
@@ -40,6 +58,21 @@ impl Disk {
     pub(crate) fn lying(self) -> Self {
         self.0.lock().unwrap().lies = true;
         self
+    }
+
+    pub(crate) fn refusing(self, refusal: Refusal) -> Self {
+        self.0.lock().unwrap().refusal = Some(refusal);
+        self
+    }
+
+    /// Operations so far.
+    pub(crate) fn asked(&self) -> usize {
+        self.0.lock().unwrap().asked
+    }
+
+    /// What is there now.
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        self.0.lock().unwrap().bytes.clone()
     }
 
     pub(crate) fn promise(&self, seq: u64) {
@@ -71,13 +104,20 @@ impl StorageBackend for Disk {
 
     fn set_len(&self, len: u64) -> io::Result<()> {
         let mut inner = self.0.lock().unwrap();
+        let refusal = inner.next();
+        if let Some(refusal) = refusal.filter(|r| !r.half) {
+            return Err(refusal.error());
+        }
         inner.bytes.resize(usize::try_from(len).unwrap_or(usize::MAX), 0);
         inner.log.push(Op::Resize(len));
-        Ok(())
+        refusal.map_or(Ok(()), |refusal| Err(refusal.error()))
     }
 
     fn sync_data(&self) -> io::Result<()> {
         let mut inner = self.0.lock().unwrap();
+        if let Some(refusal) = inner.next() {
+            return Err(refusal.error());
+        }
         if !inner.lies {
             inner.log.push(Op::Sync);
         }
@@ -86,9 +126,30 @@ impl StorageBackend for Disk {
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         let mut inner = self.0.lock().unwrap();
-        put(&mut inner.bytes, offset, data);
-        inner.log.push(Op::Write(offset, data.to_vec()));
-        Ok(())
+        let refusal = inner.next();
+        let done = match refusal {
+            None => data,
+            Some(refusal) if refusal.half => &data[..data.len() / 2],
+            Some(refusal) => return Err(refusal.error()),
+        };
+        put(&mut inner.bytes, offset, done);
+        inner.log.push(Op::Write(offset, done.to_vec()));
+        refusal.map_or(Ok(()), |refusal| Err(refusal.error()))
+    }
+}
+
+impl Inner {
+    /// Counts an operation; the refusal that meets it.
+    fn next(&mut self) -> Option<Refusal> {
+        let n = self.asked;
+        self.asked += 1;
+        self.refusal.filter(|r| n == r.at || r.lasting && n > r.at)
+    }
+}
+
+impl Refusal {
+    fn error(self) -> io::Error {
+        io::Error::from_raw_os_error(self.code)
     }
 }
 

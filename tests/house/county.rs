@@ -52,11 +52,19 @@ impl County {
         Self::start(&["--bare"])
     }
 
+    /// The same in a folder of this choice, which is to be inside of one that the test removes.
+    pub(crate) fn bare_in(dir: PathBuf) -> Self {
+        Self::start_in(dir, &["--bare"])
+    }
+
     fn start(options: &[&str]) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("jiceng-house-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let dir = std::env::temp_dir().join(name);
-        let (child, address) = launch(&dir, &[&["demo"], options].concat());
+        Self::start_in(std::env::temp_dir().join(name), options)
+    }
+
+    fn start_in(dir: PathBuf, options: &[&str]) -> Self {
+        let (child, address) = launch(&[], &dir, &[&["demo"], options].concat()).unwrap();
         let wire = Wire::new(address, &dir.join("tls/certificate.pem"));
         Self { dir, child: Mutex::new(Some(child)), wire }
     }
@@ -145,11 +153,26 @@ impl County {
         self.start_again(&["serve", "--config", &path]);
     }
 
-    fn start_again(&self, words: &[&str]) {
+    /// The same, by a program that starts the server as its own process and meddles with it; what the server said when
+    /// it did not start.
+    pub(crate) fn restart_under(&self, program: &[&str]) -> Result<(), String> {
         self.kill_9();
-        let (child, address) = launch(&self.dir, words);
+        let (child, address) = launch(program, &self.dir, &["demo"])?;
         self.wire.moved(address);
         *self.child.lock().unwrap() = Some(child);
+        Ok(())
+    }
+
+    fn start_again(&self, words: &[&str]) {
+        self.kill_9();
+        let (child, address) = launch(&[], &self.dir, words).unwrap();
+        self.wire.moved(address);
+        *self.child.lock().unwrap() = Some(child);
+    }
+
+    /// Waits until the process ends by itself; its exit code.
+    pub(crate) fn ended(&self) -> Option<i32> {
+        self.child.lock().unwrap().take().unwrap().wait().unwrap().code()
     }
 
     /// The process is still there.
@@ -242,10 +265,11 @@ fn log_of(dir: &Path) -> PathBuf {
     PathBuf::from(format!("{}.log", dir.display()))
 }
 
-fn launch(dir: &Path, words: &[&str]) -> (Child, std::net::SocketAddr) {
+fn launch(under: &[&str], dir: &Path, words: &[&str]) -> Result<(Child, std::net::SocketAddr), String> {
     let log = fs::File::options().create(true).append(true).open(log_of(dir)).unwrap();
-    let mut child = Command::new(JICENG)
-        .args(words)
+    let line = [under, &[JICENG], words].concat();
+    let mut child = Command::new(line[0])
+        .args(&line[1..])
         .args(["--listen", "127.0.0.1:0", "--dir"])
         .arg(dir)
         .stdin(Stdio::null())
@@ -257,9 +281,10 @@ fn launch(dir: &Path, words: &[&str]) -> (Child, std::net::SocketAddr) {
     let address =
         lines.map_while(Result::ok).find_map(|l| l.strip_prefix("请打开 https://").map(str::to_owned));
     let Some(address) = address else {
-        panic!("the server did not start: {}", fs::read_to_string(log_of(dir)).unwrap_or_default())
+        let _ended = child.wait();
+        return Err(format!("the server did not start: {}", fs::read_to_string(log_of(dir)).unwrap_or_default()));
     };
-    (child, address.parse().unwrap())
+    Ok((child, address.parse().unwrap()))
 }
 
 /// A person at a browser.

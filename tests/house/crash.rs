@@ -14,22 +14,28 @@ use super::passwords::PASSWORD;
 use super::register::noise;
 
 const ROUNDS: u64 = 20;
-const UNITS: [&str; 3] = ["石鼓岭镇纪委", "枫桥坞镇纪委", "白鹭浦镇纪委"];
+pub(crate) const UNITS: [&str; 3] = ["石鼓岭镇纪委", "枫桥坞镇纪委", "白鹭浦镇纪委"];
 
 /// What the server said it has: path, title, and the bytes of the attachment.
-struct Promise {
+pub(crate) struct Promise {
     path: String,
     title: String,
     file: Vec<u8>,
     by: usize,
 }
 
-fn campaign() -> u64 {
+pub(crate) fn campaign() -> u64 {
     std::env::var("JICENG_CAMPAIGN").ok().and_then(|n| n.parse().ok()).unwrap_or(1)
 }
 
 /// One person registers until the server is gone.
-fn work(person: &Person, blank: &Form, by: usize, round: u64, end: &AtomicBool, kept: &Mutex<Vec<Promise>>) {
+pub(crate) fn work(
+    person: &Person,
+    blank: &Form,
+    (by, round): (usize, u64),
+    end: &AtomicBool,
+    kept: &Mutex<Vec<Promise>>,
+) {
     for n in 0.. {
         if end.load(Ordering::Relaxed) {
             return;
@@ -49,7 +55,7 @@ fn work(person: &Person, blank: &Form, by: usize, round: u64, end: &AtomicBool, 
 }
 
 #[track_caller]
-fn holds(people: &[Person], promises: &[Promise], round: u64) {
+pub(crate) fn holds(people: &[Person], promises: &[Promise], round: u64) {
     for promise in promises {
         let clerk = &people[promise.by];
         let page = clerk.get(&promise.path);
@@ -99,7 +105,7 @@ fn power_cuts_under_load_lose_nothing_that_was_acknowledged() {
         std::thread::scope(|scope| {
             for (by, (person, blank)) in people.iter().zip(&blanks).enumerate() {
                 let (end, kept) = (&end, &kept);
-                scope.spawn(move || work(person, blank, by, round, end, kept));
+                scope.spawn(move || work(person, blank, (by, round), end, kept));
             }
             std::thread::sleep(Duration::from_millis(wait));
             county.kill_9();

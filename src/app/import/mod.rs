@@ -21,7 +21,7 @@ use super::access::local_doer;
 use super::change::SaveError;
 use super::names::Directory;
 use super::record::author_for;
-use super::{Actor, App, Right, Scope};
+use super::{Actor, App, Right, Scope, lock};
 use crate::base::{Error, ErrorKind, RecordId, Result, limits};
 use crate::records::record::BATCH;
 use crate::records::{Fields, Kind, Record, Value, act, article, batch, decide, petition, regulation};
@@ -166,7 +166,8 @@ impl App {
         match rows.unwrap_or_else(|_| Err(Error::internal("an import panicked"))) {
             Ok(summary) => run.finish(batch, summary),
             Err(error) => {
-                self.end_batch(batch, batch::state::BROKEN, Fields::default(), actor.doer())?;
+                lock(&self.broken).push(batch);
+                self.give_up_batches()?;
                 Err(error)
             }
         }
@@ -203,13 +204,26 @@ impl App {
         })
     }
 
-    /// Gives up batches that were under way when the process stopped.
-    pub(super) fn give_up_batches(&self) -> Result<()> {
+    /// Finds batches that were under way when the process stopped.
+    pub(super) fn find_broken_batches(&self) -> Result<()> {
         let snapshot = self.store.read()?;
         for id in snapshot.hidden_batches()?.into_iter().map(RecordId) {
             if snapshot.get(id, false)?.is_some_and(|b| b.state == batch::state::RUNNING) {
-                self.end_batch(id, batch::state::BROKEN, Fields::default(), local_doer())?;
+                lock(&self.broken).push(id);
             }
+        }
+        Ok(())
+    }
+
+    /// Gives up batches that ended badly; while records cannot be changed they wait, unseen.
+    pub(super) fn give_up_batches(&self) -> Result<()> {
+        let broken = std::mem::take(&mut *lock(&self.broken));
+        for (n, id) in broken.iter().enumerate() {
+            if self.halted().is_some() {
+                lock(&self.broken).extend(&broken[n..]);
+                return Ok(());
+            }
+            self.end_batch(*id, batch::state::BROKEN, Fields::default(), local_doer())?;
         }
         Ok(())
     }

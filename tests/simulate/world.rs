@@ -75,27 +75,33 @@ pub(crate) fn first_model() -> Model {
     image().model.clone()
 }
 
+fn disk(bytes: Vec<u8>, lies: bool) -> Disk {
+    if lies { Disk::of(bytes).lying() } else { Disk::of(bytes) }
+}
+
 /// The application and what it stands on.
 pub(crate) struct World {
     _home: tempfile::TempDir,
     dir: PathBuf,
     clock: Arc<ManualClock>,
     disk: Disk,
+    /// It says that it synced and does not.
+    lies: bool,
     /// The disk when this recording began.
     first: Vec<u8>,
     running: Option<(Store, Arc<App>)>,
 }
 
 impl World {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(lies: bool) -> Self {
         let image = image();
         let home = tempfile::tempdir_in(if Path::new("/dev/shm").is_dir() { "/dev/shm" } else { "/tmp" }).unwrap();
         let dir = home.path().join("d");
         fs::create_dir(&dir).unwrap();
         fs::write(dir.join(SLOT_FILE), &image.slot).unwrap();
         fs::write(dir.join(DATABASE_FILE), b"").unwrap();
-        let (disk, clock) = (Disk::of(image.bytes.clone()), Arc::new(ManualClock::at(Moment(BEGIN_MS))));
-        let mut world = Self { _home: home, dir, clock, disk, first: image.bytes.clone(), running: None };
+        let (disk, clock) = (disk(image.bytes.clone(), lies), Arc::new(ManualClock::at(Moment(BEGIN_MS))));
+        let mut world = Self { _home: home, dir, clock, disk, lies, first: image.bytes.clone(), running: None };
         world.start().unwrap();
         world
     }
@@ -141,7 +147,7 @@ impl World {
         // A follower is disposable; this one may have seen what never came to be.
         fs::remove_dir_all(index_dir(&self.dir)).map_err(|e| e.to_string())?;
         self.first.clone_from(&bytes);
-        self.disk = Disk::of(bytes);
+        self.disk = disk(bytes, self.lies);
         let head = self.start()?;
         if head < promised || head < before {
             return Err(format!("the journal ends at {head}, promised was {promised}"));

@@ -3,8 +3,8 @@
 //! code with it. The power goes in the middle of commands; what was acknowledged is there, the rest is wholly there or
 //! wholly not.
 //!
-//! `JICENG_SEED=n` runs one seed and prints its commands; `JICENG_CAMPAIGN=n` runs n times as many seeds, beginning with
-//! seed `JICENG_FROM`.
+//! `JICENG_SEED=n` runs one seed and prints its commands; `JICENG_CAMPAIGN=n` runs n times as many seeds, beginning
+//! with seed `JICENG_FROM`.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -31,7 +31,7 @@ use model::Model;
 use world::World;
 
 /// Seeds of an ordinary run.
-const SEEDS: usize = 200;
+const SEEDS: usize = 40;
 /// Commands of a seed.
 const COMMANDS: usize = 200;
 /// One command in so many is cut.

@@ -243,7 +243,8 @@ impl Draw<'_> {
         let (whom, stale) = (self.chance.below(self.model.people.len()), self.rarely(10));
         let usual = self.model.people[whom].first;
         let roles = if self.rarely(2) { usual } else { self.one(&SETS) };
-        Command::Grant { who: if self.rarely(3) { self.administrator() } else { 1 }, whom, stale, roles: roles.to_vec() }
+        let who = if self.rarely(3) { self.administrator() } else { 1 };
+        Command::Grant { who, whom, stale, roles: roles.to_vec() }
     }
 
     fn clock(&mut self) -> Command {

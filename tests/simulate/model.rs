@@ -1,5 +1,5 @@
-//! What the county should be, in plain maps: written from the regulation and the handbook of the domain, sharing no code
-//! with the records it judges. Every command has one right answer, one set of journal entries, and one effect.
+//! What the county should be, in plain maps: it shares no code with the records it judges. Every command has one right
+//! answer, one set of journal entries, and one effect.
 
 use std::collections::BTreeMap;
 

@@ -211,7 +211,9 @@ fn typed(form: &Form, submit: &str) -> Typed {
 
 fn ledger(rows: &[Row]) -> String {
     let line = |row: &Row| {
-        let person = |(name, rank): &(String, usize)| format!("{{\"name\":\"{name}\",\"rank\":\"{}\"}}", RANKS[*rank].1);
+        let person = |(name, rank): &(String, usize)| {
+            format!("{{\"name\":\"{name}\",\"rank\":\"{}\"}}", RANKS[*rank].1)
+        };
         let accused: Vec<String> = row.form.accused.iter().map(person).collect();
         format!(
             "{{\"ref\":\"{}\",\"title\":\"{}\",\"text\":\"{}\",\"accused\":[{}],\"petitioner\":{{\"name\":\"{}\"}}}}\n",

@@ -82,11 +82,9 @@ pub(crate) mod code {
     pub(crate) const REINDEX: u16 = 54;
 }
 
-/// 2027-01-01 00:00 in Beijing.
-const NEW_YEAR_2027_MS: i64 = 1_798_732_800_000;
 /// 2026-01-01 00:00 in Beijing.
 const NEW_YEAR_2026_MS: i64 = 1_767_196_800_000;
-const YEAR_2027_MS: i64 = 365 * 86_400_000;
+const DAY_MS: i64 = 86_400_000;
 
 /// A person with an account.
 #[derive(Clone, Debug)]
@@ -160,13 +158,18 @@ pub(crate) fn entry(code: u16, account: u64, done: bool, ids: &[u64]) -> String 
     format!("{code} by {account} done {done} {ids:?}")
 }
 
-fn year_of(now: i64) -> u16 {
-    match now {
-        ..NEW_YEAR_2026_MS => 2025,
-        NEW_YEAR_2026_MS..NEW_YEAR_2027_MS => 2026,
-        _ if now < NEW_YEAR_2027_MS + YEAR_2027_MS => 2027,
-        _ => 2028,
+fn year_of(now: i64) -> i64 {
+    let (mut year, mut start) = (2026, NEW_YEAR_2026_MS);
+    let days = |year: i64| if year % 4 == 0 { 366 } else { 365 };
+    while now < start {
+        year -= 1;
+        start -= days(year) * DAY_MS;
     }
+    while now >= start + days(year) * DAY_MS {
+        start += days(year) * DAY_MS;
+        year += 1;
+    }
+    year
 }
 
 impl Form {

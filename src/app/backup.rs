@@ -54,6 +54,8 @@ pub struct Shown {
     pub name: String,
     /// When it was made, in Beijing time.
     pub created: String,
+    /// Entries of the journal in it.
+    pub seq: u64,
     /// Bytes of its files.
     pub bytes: u64,
     /// Both files lie in the target.
@@ -86,9 +88,7 @@ impl App {
             let files = std::fs::read_dir(dir).into_iter().flatten().flatten();
             files.filter_map(|f| f.metadata().ok()).filter(|m| m.is_file()).map(|m| m.len()).sum()
         };
-        let blobs = self.dir().join("blobs");
-        let folders = std::fs::read_dir(&blobs).into_iter().flatten().flatten().map(|f| f.path());
-        let needed = (bytes(self.dir()) + folders.map(|f| bytes(&f)).sum::<u64>()) / 5 * 6;
+        let needed = bytes(self.dir()) / 5 * 6;
         let free = fs4::available_space(self.dir())?;
         if free > needed + limits::SPACE_RESERVE_BYTES {
             return Ok(());
@@ -148,7 +148,8 @@ impl App {
         let folder = folder.map_err(|e| ScheduleError::Problems(vec![("target", e.public().to_owned())]))?;
         schedule.target = folder.to_string_lossy().into_owned();
         let actor = actor.clone();
-        let note = format!("{} 保留{}套 {}", schedule.words(), schedule.keep, schedule.target);
+        let kept = schedule.kept.words().trim_start_matches("最近").replace(' ', "");
+        let note = format!("{} 保留{kept} {}", schedule.words(), schedule.target);
         Ok(self.store.submit(move |txn| {
             if !super::record::live(txn, &actor)?.is("sysadmin") {
                 return Err(Error::denied());
@@ -256,12 +257,14 @@ fn shown(lying: Vec<SetInfo>, known: Vec<Known>) -> Vec<Shown> {
     let here = lying.into_iter().map(|set| {
         let name = set.id.to_string();
         let known = known.remove(&name).filter(|_| set.complete);
-        Shown { created: set.id.created(), bytes: set.bytes, complete: set.complete, here: true, known, name }
+        let seq = set.id.seq().0;
+        Shown { created: set.id.created(), seq, bytes: set.bytes, complete: set.complete, here: true, known, name }
     });
     let mut all: Vec<Shown> = here.collect();
     all.extend(known.into_values().map(|k| Shown {
         name: k.set.clone(),
         created: Moment(k.at).to_string(),
+        seq: k.seq,
         bytes: k.bytes,
         complete: false,
         here: false,

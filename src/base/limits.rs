@@ -167,6 +167,10 @@ pub const SCHEDULE_LOOK_S: u64 = 60;
 pub const BACKUP_GIVE_UP_S: u64 = 10;
 /// Damaged attachments that a backup set states; beyond that the disk is at fault, and no set is written.
 pub const DAMAGED_FILES: usize = 1_000;
+/// Runs of a backup over which every attachment in the pool of its target is read again.
+pub const POOL_ROUNDS: usize = 30;
+/// Bytes of the list of attachments that a set needs.
+pub const POOL_LIST_BYTES: u64 = 1 << 30;
 /// Bytes of one value in an archive; larger is refused as damage.
 pub const ARCHIVE_VALUE_BYTES: u64 = 1 << 30;
 /// Compression level of archives.

@@ -1,7 +1,9 @@
 //! `backup`: keys, sets, checks, restore.
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 use clap::{Args, Subcommand};
 
@@ -9,7 +11,7 @@ use super::Secrets;
 use super::output::Out;
 use crate::app::App;
 use crate::app::access::local_doer;
-use crate::backup::{self, KeyFile, Progress, Signer, Verified, Wish};
+use crate::backup::{self, Amount, KeyFile, Progress, Signer, Verified, Wish};
 use crate::base::clock::SystemClock;
 use crate::base::{Clock, Error, Result};
 
@@ -134,27 +136,20 @@ fn keygen(path: &Path, signer: Option<Signer>, out: &mut dyn Out) -> Result<()> 
 
 fn run(args: &RunArgs, app: &Arc<App>, secret: &Secrets, out: &mut dyn Out) -> Result<()> {
     let said = std::cell::RefCell::new(out);
-    let told = std::cell::Cell::new((std::mem::discriminant(&Progress::Signing), 0));
+    let teller = Teller::default();
     let progress = |p: Progress| {
-        let (line, twentieth) = match p {
-            Progress::Writing(a) => (format!("已写出 {} 行，{} MB", a.rows, a.bytes >> 20), a.bytes * 20 / a.of.max(1)),
-            Progress::Verifying(a) => (format!("恢复核验 {} 行", a.rows), a.bytes * 20 / a.of.max(1)),
-            Progress::Checking => ("正在核对内容".to_owned(), 0),
-            Progress::Signing => ("正在签名".to_owned(), 0),
-        };
-        let now = (std::mem::discriminant(&p), twentieth);
-        if told.replace(now) != now {
-            said.borrow_mut().err(&line);
-        }
+        teller.line(p).iter().for_each(|line| said.borrow_mut().err(line));
         Ok(())
     };
     let done = app.backup(&secret.path(&args.to), &args.recipients, &progress)?;
     let mut out = said.borrow_mut();
     out.out(&done.set);
     out.err(&format!(
-        "备份完成并已恢复核验：记录 {} 条，附件 {} 个，{} 字节；日志 {} 条，链头 {}",
+        "备份完成并已恢复核验：记录 {} 条，附件 {} 个（新存 {} 个、{} 字节），{} 字节；日志 {} 条，链头 {}",
         done.records,
         done.files,
+        done.added,
+        done.added_bytes,
         done.bytes,
         done.head.seq,
         hex::encode(done.head.hash)
@@ -163,7 +158,54 @@ fn run(args: &RunArgs, app: &Arc<App>, secret: &Secrets, out: &mut dyn Out) -> R
         let lost = backup::damage_text(&done.damaged);
         out.err(&format!("注意{lost}：是本机的附件坏了，不是备份的问题。请运行 jiceng doctor，并从较早的备份取回。"));
     }
+    if !done.rescued.is_empty() {
+        let lost = backup::rescued_text(&done.rescued);
+        out.err(&format!("注意，本机{lost}。请把备份恢复到另一个目录，取回这些附件后重新上传。"));
+    }
+    if done.mended > 0 {
+        out.err(&format!("注意，备份目标中有 {} 个附件已经损坏，已用本机完好的重新写出。请检查备份盘。", done.mended));
+    }
     Ok(())
+}
+
+/// Says how far a run is: once for each twentieth of a step, with its rate and what is left.
+#[derive(Default)]
+struct Teller {
+    told: Cell<(&'static str, u64)>,
+    begun: Cell<Option<Instant>>,
+}
+
+impl Teller {
+    fn line(&self, progress: Progress) -> Option<String> {
+        let (label, amount) = match progress {
+            Progress::Pooling(a) => ("附件", Some(a)),
+            Progress::Writing(a) => ("已写出", Some(a)),
+            Progress::Verifying(a) => ("恢复核验", Some(a)),
+            Progress::Checking => ("正在核对内容", None),
+            Progress::Signing => ("正在签名", None),
+        };
+        let twentieth = amount.map_or(0, |a| a.bytes * 20 / a.of.max(1));
+        let (before, last) = self.told.replace((label, twentieth));
+        if before != label {
+            self.begun.set(Some(Instant::now()));
+        }
+        let seconds = self.begun.get().map_or(0.0, |begun| begun.elapsed().as_secs_f64());
+        let line = amount.map_or(label.to_owned(), |a| {
+            let unit = if label == "附件" { "个" } else { "行" };
+            format!("{label} {} {unit}，{} MB{}", a.rows, a.bytes >> 20, pace(a, seconds))
+        });
+        ((before, last) != (label, twentieth)).then_some(line)
+    }
+}
+
+/// Rate and time left, once there is something to reckon with.
+fn pace(a: Amount, seconds: f64) -> String {
+    if seconds < 1.0 || a.bytes == 0 {
+        return String::new();
+    }
+    #[expect(clippy::cast_precision_loss, reason = "an estimate for people")]
+    let (done, all) = (a.bytes as f64, a.of.max(a.bytes) as f64);
+    format!("，每秒 {:.1} MB，约剩 {:.0} 秒", done / seconds / f64::from(1 << 20), (all - done) * seconds / done)
 }
 
 fn list(args: &TargetArgs, out: &mut dyn Out) -> Result<()> {
@@ -226,6 +268,10 @@ fn restore(args: &RestoreArgs, out: &mut dyn Out) -> Result<()> {
         restored.key_file.display(),
         restored.epoch
     ));
+    if !restored.lost.is_empty() {
+        let lost = backup::lost_text(&restored.lost);
+        out.err(&format!("注意，{lost}，恢复后打不开。请从另一份拷贝的 pool 目录补回后重新恢复，或重新上传这些附件。"));
+    }
     if !restored.manifest.damaged.is_empty() {
         out.err(&format!("注意{}，恢复后仍然打不开。", backup::damage_text(&restored.manifest.damaged)));
     }

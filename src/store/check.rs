@@ -56,8 +56,8 @@ impl Report {
 
 type Newest = HashMap<u64, (u32, [u8; 32])>;
 
-/// Runs all checks on one snapshot.
-pub(super) fn run(shared: &Shared) -> Result<Report> {
+/// Runs all checks on one snapshot; `whole` says whether an attachment is there and whole.
+pub(super) fn run(shared: &Shared, whole: &dyn Fn(&FileRef) -> bool) -> Result<Report> {
     let mut report = Report::default();
     let txn = shared.db.begin_read().map_err(damage)?;
     let newest = chain(&txn, shared, &mut report)?;
@@ -65,7 +65,8 @@ pub(super) fn run(shared: &Shared) -> Result<Report> {
     let named = values(&txn, shared, &newest, &mut expected, &mut report)?;
     derived(&txn, &expected, &mut report)?;
     let kept = kept(&txn, shared, &mut report)?;
-    files(shared, &named, &kept, &mut report)?;
+    report.orphans = orphans(&shared.dir, &named, &kept)?;
+    files(whole, &named, &kept, &mut report);
     Ok(report)
 }
 
@@ -295,12 +296,11 @@ fn kept(txn: &redb::ReadTransaction, shared: &Shared, report: &mut Report) -> Re
 
 /// Attachments that records name are counted, those of drafts only read.
 fn files(
-    shared: &Shared,
+    whole: &dyn Fn(&FileRef) -> bool,
     named: &[(RecordId, FileRef)],
     kept: &[FileRef],
     report: &mut Report,
-) -> Result<()> {
-    let whole = |file: &FileRef| whole(&shared.dir, file);
+) {
     for (id, file) in named {
         if whole(file) {
             report.files += 1;
@@ -309,19 +309,10 @@ fn files(
         }
     }
     kept.iter().filter(|f| !whole(f)).for_each(|_| report.problem("一份草稿的附件缺失或损坏"));
-    let known: HashSet<&str> = named.iter().map(|(_, f)| f).chain(kept).map(|f| f.blob.as_str()).collect();
-    report.orphans = blob::all(&shared.dir)?.iter().filter(|b| !known.contains(b.as_str())).count() as u64;
-    Ok(())
 }
 
-/// An attachment is there, opens to its end, and has the length that its record says.
-pub(super) fn whole(dir: &Path, file: &FileRef) -> bool {
-    let size = blob::BlobReader::open(dir, file).and_then(|mut reader| {
-        let mut size = 0;
-        while let Some(chunk) = reader.next_chunk()? {
-            size += chunk.len() as u64;
-        }
-        Ok(size)
-    });
-    size.is_ok_and(|size| size == file.size)
+/// How many sealed files nothing names.
+fn orphans(dir: &Path, named: &[(RecordId, FileRef)], kept: &[FileRef]) -> Result<u64> {
+    let known: HashSet<&str> = named.iter().map(|(_, f)| f).chain(kept).map(|f| f.blob.as_str()).collect();
+    Ok(blob::all(dir)?.iter().filter(|b| !known.contains(b.as_str())).count() as u64)
 }

@@ -29,6 +29,7 @@ use std::time::Duration;
 use redb::{Database, ReadableDatabase};
 
 use crate::base::{Clock, Error, ErrorKind, Result, limits};
+use crate::records::FileRef;
 
 pub use archive::{ArchiveRow, load, raise_epoch};
 pub use blob::{BlobReader, BlobWriter};
@@ -279,23 +280,40 @@ impl Store {
     }
 
     /// Opens an attachment.
-    pub fn read_blob(&self, file: &crate::records::FileRef) -> Result<BlobReader> {
+    pub fn read_blob(&self, file: &FileRef) -> Result<BlobReader> {
         BlobReader::open(&self.shared.dir, file)
     }
 
     /// Removes an attachment that was staged and that no record came to name.
-    pub fn discard_blob(&self, file: &crate::records::FileRef) -> Result<()> {
+    pub fn discard_blob(&self, file: &FileRef) -> Result<()> {
         blob::discard(&self.shared.dir, file)
     }
 
     /// Whether an attachment is there and opens to its end.
-    pub fn is_whole(&self, file: &crate::records::FileRef) -> bool {
-        check::whole(&self.shared.dir, file)
+    pub fn is_whole(&self, file: &FileRef) -> bool {
+        blob::path(&self.shared.dir, &file.blob).is_some_and(|path| blob::opens(&path, file))
+    }
+
+    /// The sealed file of an attachment, as it lies there.
+    pub fn sealed_blob(&self, file: &FileRef) -> Result<File> {
+        let absent = || Error::damaged("附件文件缺失或损坏");
+        let path = blob::path(&self.shared.dir, &file.blob).ok_or_else(absent)?;
+        File::open(path).map_err(|e| absent().with_detail(e))
+    }
+
+    /// Takes the sealed file of an attachment over from a backup, as it is; whether it opens is the check's question.
+    pub fn adopt_blob(&self, file: &FileRef, sealed: &mut dyn std::io::Read) -> Result<()> {
+        blob::adopt(&self.shared.dir, file, sealed)
     }
 
     /// Checks everything there is; see [`Report`].
     pub fn check(&self) -> Result<Report> {
-        catch(|| check::run(&self.shared))
+        self.check_but(&|file| self.is_whole(file))
+    }
+
+    /// The same for a store whose attachments lie elsewhere: `whole` says which are there and whole.
+    pub fn check_but(&self, whole: &dyn Fn(&FileRef) -> bool) -> Result<Report> {
+        catch(|| check::run(&self.shared, whole))
     }
 
     /// Rebuilds the derived tables from records and journal.
@@ -402,6 +420,16 @@ pub fn refuse_occupied(dir: &Path) -> Result<()> {
 fn set_private(dir: &Path) -> Result<()> {
     use std::os::unix::fs::PermissionsExt;
     Ok(fs::set_permissions(dir, fs::Permissions::from_mode(0o700))?)
+}
+
+/// Whether a sealed file at this place opens to its end under the key of an attachment.
+pub fn opens(path: &Path, file: &FileRef) -> bool {
+    blob::opens(path, file)
+}
+
+/// Bytes of the sealed file of an attachment.
+pub fn sealed_bytes(file: &FileRef) -> u64 {
+    blob::sealed_bytes(file.size)
 }
 
 /// redb reports damage as errors and, on some files, as panics: both become [`ErrorKind::Damaged`].

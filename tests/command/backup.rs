@@ -304,6 +304,43 @@ fn cut_flipped_and_missing_files_are_damage() {
     room.good("backup restore --from t --dir n --identity a.key");
 }
 
+/// Two sets that were written before attachments went into the pool, the later one with a damaged attachment: they are
+/// listed, verified and restored as ever, and new sets come beside them.
+#[test]
+fn sets_of_the_first_format_are_good_for_ever() {
+    let room = Room::new();
+    std::fs::create_dir(room.at("t")).unwrap();
+    let first = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/command/first-sets");
+    for entry in std::fs::read_dir(first).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let to = if name.ends_with(".age") { format!("t/{name}") } else { name.to_owned() };
+        room.put(&to, std::fs::read(&path).unwrap());
+    }
+    let listed = room.good("backup list --to t --identity keeper.key");
+    assert_eq!(listed.lines().filter(|l| l.contains("完整") && l.contains("签名可信")).count(), 2, "{listed}");
+    assert_eq!(room.good("backup verify --to t").lines().filter(|l| l.contains("  完好  ")).count(), 2);
+    let verified = room.good("backup verify --to t --identity keeper.key");
+    let says = |set: &str, words: &str| verified.lines().any(|l| l.starts_with(set) && l.ends_with(words));
+    let sets = ["20261124T031436Z-s000000000004", "20261124T031437Z-s000000000005"];
+    assert!(says(sets[0], "记录 77 条，附件 2 个，签名属于本县"), "{verified}");
+    assert!(says(sets[1], "附件 1 个，签名属于本县，另有 1 个附件在备份前已经损坏（记录 77）"), "{verified}");
+    let ran = room.run("backup restore --from t --identity keeper.key --dir later");
+    assert!(ran.code == 0 && ran.err.contains("1 个附件在备份前已经损坏"), "{ran:?}");
+    room.good(&format!("backup restore --from t --set {} --identity keeper.key --dir n", sets[0]));
+    assert_eq!((room.records("n"), room.run("audit verify --dir n").code), (77, 0));
+    let recipients = ["x", "y"].map(|k| room.good(&format!("backup keygen --out {k}.key --dir n")).trim().to_owned());
+    let line = format!("backup run --dir n --to t --recipient {} --recipient {}", recipients[0], recipients[1]);
+    let ran = room.run(&line);
+    assert!(ran.code == 0 && ran.err.contains("附件 2 个（新存 2 个"), "{ran:?}");
+    assert!(room.run(&line).err.contains("附件 2 个（新存 0 个、0 字节）"));
+    assert_eq!(room.good("backup verify --to t").lines().filter(|l| l.contains("  完好  ")).count(), 4);
+    assert_eq!(room.run("backup verify --to t --identity x.key").code, 1, "the first two are not for this key");
+    let newest = room.good("backup list --to t").lines().next().unwrap()[..30].to_owned();
+    room.good(&format!("backup restore --from t --set {newest} --identity x.key --dir again"));
+    assert_eq!((room.records("again"), room.run("audit verify --dir again").code), (77, 0));
+}
+
 #[test]
 fn a_restore_overwrites_nothing() {
     let (room, _) = backed_up();

@@ -165,6 +165,12 @@ impl App {
         let snapshot = self.store.read()?;
         let state = State::decode(&snapshot.fact_text(fact::BACKUP_STATE)?);
         let mut alarms = Vec::new();
+        if let Some(resting) = self.resting()? {
+            let (have, need) = (resting.confirmed.len(), limits::RESTORE_CONFIRMED_BY);
+            alarms.push(format!(
+                "数据刚从备份恢复，现在只能查看。请三员中的 {need} 人在备份页确认恢复无误（已确认 {have} 人）。"
+            ));
+        }
         if snapshot.fact_text(fact::RECIPIENTS)?.is_empty() {
             alarms.push("还没有设置备份密钥，现在没有任何备份。".to_owned());
         }
@@ -187,6 +193,9 @@ impl App {
             alarms.extend(last.kept.clone());
         }
         alarms.extend(self.silence(schedule.as_ref())?);
+        if let Some(schedule) = &schedule {
+            alarms.extend(self.checks_overdue(&snapshot, Moment(schedule.since))?);
+        }
         Ok(alarms)
     }
 

@@ -174,6 +174,11 @@ impl Scratch {
         Err(last)
     }
 
+    /// The folder; what is put there goes with it.
+    pub(super) fn path(&self) -> &Path {
+        self.home.path()
+    }
+
     /// Loads a data file; the store is to be dropped before the scratch.
     pub(super) fn load(
         &self,

@@ -18,9 +18,11 @@
 
 mod archive;
 mod crypt;
+mod drill;
 mod fill;
 mod manifest;
 pub mod mount;
+mod numbers;
 mod pool;
 mod restore;
 pub mod retention;
@@ -34,11 +36,13 @@ use std::path::Path;
 use crate::base::{Error, ErrorKind, Result};
 use crate::store::Head;
 
-pub use crypt::{KeyFile, Signer, keygen, signer_of};
+pub use crypt::{KeyFile, Signer, key_print, keygen, signer_of};
+pub use drill::{Challenge, Trial, answer, answer_digest, challenge, drill};
 pub use manifest::{Content, Damaged, Manifest, Needs};
 pub use mount::Target;
+pub use numbers::{AskNumber, Skipped, typed_number};
 pub use restore::{
-    Details, Restored, SetInfo, Verified, Wish, damage_text, list, lost_text, rescued_text, restore, verify,
+    Details, Restored, Resting, SetInfo, Verified, Wish, damage_text, list, lost_text, rescued_text, restore, verify,
 };
 pub use run::run;
 pub use target::SetId;

@@ -12,9 +12,12 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::archive::{self, Place, Scratch, Source};
 use super::crypt::{KeyFile, Metered, Signer, Stamp};
 use super::manifest::{Damaged, Manifest};
+use super::numbers::{self, AskNumber, Skipped};
 use super::pool::{self, Listing, Pool, Reading};
 use super::target::{self, Part, Set};
 use super::{SetId, flawed, read_failed};
@@ -100,7 +103,7 @@ pub fn verify(target: &Path, set: Option<&str>, key: Option<&KeyFile>) -> Result
 }
 
 /// Where sets are verified.
-struct At<'a> {
+pub(super) struct At<'a> {
     pool: &'a Pool,
     reading: Reading<'a>,
     places: Vec<PathBuf>,
@@ -162,15 +165,15 @@ pub(super) fn read_list(part: &Part) -> Result<Listing> {
 }
 
 /// A set whose manifest was opened; its signature is right, by whomever.
-struct Opened {
-    manifest: Manifest,
-    signer: Signer,
+pub(super) struct Opened {
+    pub(super) manifest: Manifest,
+    pub(super) signer: Signer,
     /// What it needs of the pool, as the manifest has it; `None` where it carries its attachments itself.
     listing: Option<Listing>,
 }
 
 impl Opened {
-    fn new(set: &Set, key: &KeyFile) -> Result<Self> {
+    pub(super) fn new(set: &Set, key: &KeyFile) -> Result<Self> {
         let (data, part) = set.parts()?;
         part.intact()?;
         let (manifest, signer) = Manifest::open(part, key.identity())?;
@@ -181,7 +184,7 @@ impl Opened {
     }
 
     /// Reads the list of what is needed of the pool, which must be the one that was signed.
-    fn with_list(mut self, set: &Set) -> Result<Self> {
+    pub(super) fn with_list(mut self, set: &Set) -> Result<Self> {
         let Some(needs) = &self.manifest.pool else { return Ok(self) };
         let part = set.list()?.filter(|p| Some(&p.name) == needs.file.as_ref());
         let listing = match (part, &needs.file) {
@@ -196,12 +199,12 @@ impl Opened {
         Ok(self)
     }
 
-    fn source<'a>(&self, data: &'a Part, key: &'a KeyFile) -> Source<'a> {
+    pub(super) fn source<'a>(&self, data: &'a Part, key: &'a KeyFile) -> Source<'a> {
         Source { path: &data.path, identity: key.identity(), pooled: self.manifest.pool.is_some() }
     }
 
     /// Refuses a signer that neither the key file nor the person names.
-    fn believe(&self, key: &KeyFile, named: Option<&str>) -> Result<()> {
+    pub(super) fn believe(&self, key: &KeyFile, named: Option<&str>) -> Result<()> {
         let print = self.signer.fingerprint();
         if key.signer.is_none() && named.is_none() {
             return Err(Error::new(
@@ -225,7 +228,7 @@ impl Opened {
         ))
     }
 
-    fn check_stamp(&self, data: &Part, stamp: &Stamp) -> Result<()> {
+    pub(super) fn check_stamp(&self, data: &Part, stamp: &Stamp) -> Result<()> {
         let digest = hex::encode(stamp.sha256);
         let same = self.manifest.data_sha256 == digest && self.manifest.data_bytes == stamp.bytes;
         if same { Ok(()) } else { Err(flawed(&data.name, "与清单所记的不是同一个文件")) }
@@ -233,7 +236,7 @@ impl Opened {
 
     /// Checks a copy; its attachments lie in the copy, or in the pool `at`. Gives those that the set says are whole
     /// and that are not: they can only be lost in the pool.
-    fn confirm(&self, copy: &Store, at: Option<&At<'_>>) -> Result<Vec<Damaged>> {
+    pub(super) fn confirm(&self, copy: &Store, at: Option<&At<'_>>) -> Result<Vec<Damaged>> {
         let whole = |file: &FileRef| match (at, &self.listing) {
             (Some(at), Some(listing)) => in_pool(copy, at, listing, file),
             _ => copy.is_whole(file),
@@ -250,7 +253,7 @@ impl Opened {
     }
 
     /// Fetches what the copy's records name from the pool; what is not there or not what the list says stays out.
-    fn fetch(&self, copy: &Store, pool: &Pool) -> Result<()> {
+    pub(super) fn fetch(&self, copy: &Store, pool: &Pool) -> Result<()> {
         let Some(listing) = &self.listing else { return Ok(()) };
         if listing.count() > 0 && !pool.exists() {
             let message = "备份目录中没有附件池（pool 文件夹）。请把它连同备份文件一起放到同一个目录后重试。";
@@ -327,6 +330,10 @@ pub struct Wish<'a> {
     pub signer: Option<&'a str>,
     /// The new data folder, absent or empty.
     pub dir: &'a Path,
+    /// Last register numbers on paper, by counter.
+    pub numbers: &'a [(String, u64)],
+    /// Asks for those that are not named there.
+    pub ask: AskNumber<'a>,
     /// For the journal.
     pub doer: Doer,
 }
@@ -348,6 +355,31 @@ pub struct Restored {
     pub epoch: u64,
     /// Attachments that the pool has lost: the set says they were whole.
     pub lost: Vec<Damaged>,
+    /// Register numbers that nothing will have.
+    pub skipped: Vec<Skipped>,
+}
+
+/// What a restored store says of itself until it was confirmed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resting {
+    /// The set it came from.
+    pub set: String,
+    /// Register numbers that were skipped, in words.
+    pub skipped: Vec<String>,
+    /// Roles of those who confirmed it.
+    pub confirmed: Vec<String>,
+}
+
+impl Resting {
+    /// The stored form; `None` when nothing rests. What cannot be read rests all the same.
+    pub fn decode(text: &str) -> Option<Self> {
+        (!text.is_empty()).then(|| serde_json::from_str(text).unwrap_or_default())
+    }
+
+    /// For the store.
+    pub fn encode(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
 }
 
 /// Makes a new store from a set. Nothing is written before digest and signature are right; on any failure
@@ -373,14 +405,24 @@ pub fn restore(wish: &Wish<'_>, clock: Arc<dyn Clock>) -> Result<Restored> {
     opened.check_stamp(data, &stamp)?;
     opened.fetch(&copy, &Pool::of(wish.from))?;
     let lost = opened.confirm(&copy, None)?;
-    let note = opened.manifest.set.clone();
-    let epoch = store::raise_epoch(&copy, Act::new(wish.doer.clone(), act::RESTORE).note(note))?;
+    let skipped = numbers::plan(&copy.read()?, clock.now().year(), wish.numbers, wish.ask)?;
+    let epoch = raise_epoch(&copy, &opened.manifest.set, &skipped, &wish.doer)?;
     drop(copy);
     let head = reopened(&stage.at, epoch, clock)?;
     stage.finish()?;
     let (dir, key_file) = (stage.dir.clone(), stage.key_file.clone());
     let set = opened.manifest.set.clone();
-    Ok(Restored { set, dir, key_file, manifest: opened.manifest, head, epoch, lost })
+    Ok(Restored { set, dir, key_file, manifest: opened.manifest, head, epoch, lost, skipped })
+}
+
+/// The entry of the restore names the set and the void numbers; the store rests until it is confirmed.
+fn raise_epoch(copy: &Store, set: &str, skipped: &[Skipped], doer: &Doer) -> Result<u64> {
+    let words: Vec<String> = skipped.iter().map(ToString::to_string).collect();
+    let counters = skipped.iter().map(|s| (s.counter.clone(), s.to)).collect();
+    let void = if words.is_empty() { String::new() } else { format!(" 恢复空号 {}", words.join("、")) };
+    let resting = Resting { set: set.to_owned(), skipped: words, confirmed: Vec::new() };
+    let act = Act::new(doer.clone(), act::RESTORE).note(format!("{set}{void}"));
+    store::raise_epoch(copy, act, resting.encode(), counters)
 }
 
 /// Opens the store the way the next command will: by its slot file and key file.

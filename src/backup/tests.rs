@@ -76,7 +76,7 @@ impl County {
     }
 
     fn wish<'a>(&self, from: &'a Path, key: &'a KeyFile, dir: &'a Path) -> Wish<'a> {
-        Wish { from, set: None, key, signer: None, dir, doer: doer() }
+        Wish { from, set: None, key, signer: None, dir, numbers: &[], ask: &|_, _| Ok(None), doer: doer() }
     }
 
     /// Restores and checks that a refusal left nothing.

@@ -8,10 +8,11 @@ use std::time::Instant;
 use clap::{Args, Subcommand};
 
 use super::Secrets;
-use super::output::Out;
+use super::output::{self, Out};
 use crate::app::App;
 use crate::app::access::local_doer;
-use crate::backup::{self, Amount, KeyFile, Progress, Signer, Verified, Wish};
+use crate::app::checks::{self, Certificate};
+use crate::backup::{self, Amount, KeyFile, Progress, Signer, Trial, Verified, Wish};
 use crate::base::clock::SystemClock;
 use crate::base::{Clock, Error, Result};
 
@@ -27,6 +28,41 @@ pub(super) enum BackupCommand {
     Verify(TargetArgs),
     /// 恢复到新目录
     Restore(RestoreArgs),
+    /// 恢复演练：用保管人的密钥完整恢复一次到临时目录，核对后清除
+    Drill(DrillArgs),
+    /// 回答密钥核对题：用保管人的密钥解开，打印答案
+    Answer(AnswerArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DrillArgs {
+    /// 备份所在目录
+    #[arg(long, alias = "to")]
+    from: PathBuf,
+    /// 哪一份；默认最新的完整一份
+    #[arg(long)]
+    set: Option<String>,
+    /// 密钥文件
+    #[arg(long)]
+    identity: PathBuf,
+    /// 信任的签名公钥或其指纹；默认用密钥文件中的
+    #[arg(long)]
+    signer: Option<String>,
+    /// 数据目录：把演练结果登记到日志；在别的机器上演练时不写
+    #[arg(long)]
+    dir: Option<PathBuf>,
+    /// 在哪个目录里临时恢复；默认在备份目录旁边
+    #[arg(long)]
+    work: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct AnswerArgs {
+    /// 密钥文件
+    #[arg(long)]
+    identity: PathBuf,
+    /// 核对题的文件；不写时从标准输入读
+    file: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -79,6 +115,9 @@ pub(super) struct RestoreArgs {
     /// 恢复到哪个新目录，必须不存在或为空
     #[arg(long)]
     dir: PathBuf,
+    /// 纸质登记的最后一号，如 信访〔2026〕=127；不写时在终端询问，不知道时跳过 100 号
+    #[arg(long = "last")]
+    last: Vec<String>,
 }
 
 impl BackupCommand {
@@ -87,8 +126,15 @@ impl BackupCommand {
         match self {
             Self::Keygen(args) => args.dir.as_deref(),
             Self::Run(args) => Some(&args.dir),
-            Self::List(_) | Self::Verify(_) | Self::Restore(_) => None,
+            Self::Drill(args) => args.dir.as_deref(),
+            Self::List(_) | Self::Verify(_) | Self::Restore(_) | Self::Answer(_) => None,
         }
+    }
+
+    /// What is done where the command was typed, before the data folder is asked: keys never travel to the server.
+    pub(super) fn prepare(&self) -> Result<Option<String>> {
+        let Self::Drill(args) = self else { return Ok(None) };
+        serde_json::to_string(&drill(args)?).map(Some).map_err(Error::internal)
     }
 }
 
@@ -99,6 +145,12 @@ pub(super) fn without_store(command: BackupCommand, out: &mut dyn Out) -> Result
         BackupCommand::List(args) => list(&args, out),
         BackupCommand::Verify(args) => verify(&args, out),
         BackupCommand::Restore(args) => restore(&args, out),
+        BackupCommand::Drill(args) => {
+            show(&drill(&args)?, out);
+            out.err("没有用 --dir 指定数据目录，结果没有登记。请保存以上内容，或在服务器上再做一次。");
+            Ok(())
+        }
+        BackupCommand::Answer(args) => answer(&args, out),
         BackupCommand::Run(_) => Err(Error::usage("请用 --dir 指定数据目录。")),
     }
 }
@@ -119,6 +171,14 @@ pub(super) fn with_store(
             keygen(&path, Some(app.signer()?), out)
         }
         BackupCommand::Run(args) => run(&args, app, secret, out),
+        BackupCommand::Drill(_) => {
+            let done = secret.input.as_deref().and_then(|text| serde_json::from_str(text).ok());
+            let done: Certificate = done.ok_or_else(|| Error::internal("no drill was done"))?;
+            app.enter_drill(&done)?;
+            show(&done, out);
+            out.err("演练已登记。证书可以在浏览器的“备份”→“演练与核对”中打印。");
+            Ok(())
+        }
         other => without_store(other, out),
     }
 }
@@ -252,12 +312,15 @@ fn verify(args: &TargetArgs, out: &mut dyn Out) -> Result<()> {
 
 fn restore(args: &RestoreArgs, out: &mut dyn Out) -> Result<()> {
     let key = KeyFile::read(&args.identity)?;
+    let numbers = args.last.iter().map(|text| backup::typed_number(text)).collect::<Result<Vec<_>>>()?;
     let wish = Wish {
         from: &args.from,
         set: args.set.as_deref(),
         key: &key,
         signer: args.signer.as_deref(),
         dir: &args.dir,
+        numbers: &numbers,
+        ask: &output::ask_number,
         doer: local_doer(),
     };
     let restored = backup::restore(&wish, Arc::new(SystemClock))?;
@@ -268,6 +331,10 @@ fn restore(args: &RestoreArgs, out: &mut dyn Out) -> Result<()> {
         restored.key_file.display(),
         restored.epoch
     ));
+    for skipped in &restored.skipped {
+        out.err(&format!("空号：{skipped}。这些号可能在备份之后已用于纸质登记，不再发出。"));
+    }
+    out.err("恢复的数据现在只能查看：启动服务后，请三员中的两人登录，在“备份”页确认恢复无误。");
     if !restored.lost.is_empty() {
         let lost = backup::lost_text(&restored.lost);
         out.err(&format!("注意，{lost}，恢复后打不开。请从另一份拷贝的 pool 目录补回后重新恢复，或重新上传这些附件。"));
@@ -275,5 +342,37 @@ fn restore(args: &RestoreArgs, out: &mut dyn Out) -> Result<()> {
     if !restored.manifest.damaged.is_empty() {
         out.err(&format!("注意{}，恢复后仍然打不开。", backup::damage_text(&restored.manifest.damaged)));
     }
+    Ok(())
+}
+
+/// A whole restore into a throw-away folder.
+fn drill(args: &DrillArgs) -> Result<Certificate> {
+    let key = KeyFile::read(&args.identity)?;
+    let trial = Trial {
+        from: &args.from,
+        set: args.set.as_deref(),
+        key: &key,
+        signer: args.signer.as_deref(),
+        place: args.work.as_deref(),
+    };
+    checks::drill(&trial, &|| SystemClock.now())
+}
+
+fn show(certificate: &Certificate, out: &mut dyn Out) {
+    out.out("备份恢复演练证书");
+    for (label, text) in certificate.lines() {
+        out.out(&format!("{label}：{text}"));
+    }
+}
+
+fn answer(args: &AnswerArgs, out: &mut dyn Out) -> Result<()> {
+    let key = KeyFile::read(&args.identity)?;
+    let text = match &args.file {
+        Some(path) => std::fs::read_to_string(path)
+            .map_err(|e| Error::usage(format!("读不到核对题文件 {}。", path.display())).with_detail(e))?,
+        None => std::io::read_to_string(std::io::stdin())?,
+    };
+    out.out(&backup::answer(&key, &text)?);
+    out.err("请把这个答案交给系统管理员，填入“演练与核对”页。");
     Ok(())
 }

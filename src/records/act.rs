@@ -76,6 +76,16 @@ actions! {
     BACKUP_SCHEDULE = 56, "设置备份计划";
     /// Old sets were removed.
     BACKUP_RETIRED = 57, "清理旧备份";
+    /// A set was restored for trial by somebody with a key.
+    DRILL = 58, "恢复演练";
+    /// The holder of a backup key was asked for a sign.
+    KEY_ASKED = 59, "发出密钥核对题";
+    /// The holder gave it, or something else.
+    KEY_ANSWERED = 60, "核对备份密钥";
+    /// How often drills and keys are due was set.
+    CHECKS_SET = 61, "设置演练与核对周期";
+    /// An administrator confirmed that a restored store is right.
+    RESTORE_CONFIRMED = 62, "确认恢复";
 }
 
 /// The verb of a code.

@@ -83,6 +83,10 @@ pub mod fact {
     pub const BACKUP_STATE: &str = "backup_state";
     /// The sets this store wrote and verified.
     pub const BACKUP_SETS: &str = "backup_sets";
+    /// There while a restored store rests: who confirmed it so far.
+    pub const RESTORED: &str = "restored";
+    /// Drills and challenges, and how often they are due.
+    pub const BACKUP_CHECKS: &str = "backup_checks";
     /// Sealed: key of keyed hashes.
     pub const LOOKUP_KEY: &str = "secret.lookup";
     /// Sealed: key of names of attachments.

@@ -77,10 +77,13 @@ pub fn bare(app: &App, title: &str, content: Markup) -> Markup {
     layout::bare(title, &app.facts().county, style_href(), content)
 }
 
-/// What is wrong with the backups, for the three administrators.
+/// What is wrong with the backups, for the three administrators; that nobody can work yet, for everybody.
 fn strip(app: &App, live: &Live) -> Result<Markup> {
-    let alarms = if is_administrator(live) { app.backup_alarms()? } else { Vec::new() };
-    Ok(notice::strip(&alarms, ("打开备份页", "/backup")))
+    if is_administrator(live) {
+        return Ok(notice::strip(&app.backup_alarms()?, ("打开备份页", "/backup")));
+    }
+    let rests = app.resting()?.map(|_| "数据刚从备份恢复，现在只能查看。三员中的两人确认后才能办理业务。");
+    Ok(html! { @if let Some(text) = rests { (notice::notice(NoticeKind::Warn, text)) } })
 }
 
 fn is_administrator(live: &Live) -> bool {

@@ -3,6 +3,9 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
+use jiceng::app::App;
+use jiceng::base::Clock;
+use jiceng::base::clock::SystemClock;
 use jiceng::store::seal::sha256;
 use serde_json::Value;
 
@@ -362,6 +365,47 @@ fn a_restore_overwrites_nothing() {
     assert_eq!(room.records("empty"), 582);
 }
 
+/// Two of the three administrators confirm a restore, as they do in the page.
+fn confirm(room: &Room, dir: &str) {
+    let app = App::open(&room.at(dir), Arc::new(SystemClock)).unwrap();
+    for login in ["sysadmin", "auditor"] {
+        let actor = app.demo_actor(login).unwrap();
+        app.confirm_restore(&actor).unwrap();
+        assert!(app.confirm_restore(&actor).is_err(), "nobody confirms twice");
+    }
+    assert!(app.resting().unwrap().is_none());
+}
+
+#[test]
+fn register_numbers_go_on_behind_those_on_paper() {
+    let (room, _) = backed_up();
+    let year = SystemClock.now().year();
+    let counter = format!("信访〔{year}〕");
+    let last = App::open(&room.at("d"), Arc::new(SystemClock)).unwrap().counter(&counter).unwrap();
+    let line = |dir: &str, more: &str| format!("backup restore --from t --identity a.key --dir {dir} {more}");
+    for (text, code) in [("信访", 2), ("无此〔2026〕=1", 2), (&format!("{counter}={}", last + 20_000), 1)] {
+        let before = room.names(".");
+        room.fails(&line("n", &format!("--last {text}")), code);
+        assert_eq!(room.names("."), before, "{text}");
+    }
+    for (dir, more, to) in [
+        ("known", format!("--last 信访[{year}]={}", last + 7), last + 7),
+        ("less", format!("--last {counter}=1"), last),
+        ("unknown", String::new(), last + 100),
+    ] {
+        let ran = room.run(&line(dir, &more));
+        let void = format!("空号：{counter}{}-{to}号", last + 1);
+        assert!(ran.code == 0 && ran.err.contains(&void) == (to > last), "{dir}: {ran:?}");
+        assert!(ran.err.contains("现在只能查看"), "{ran:?}");
+        assert_eq!(room.run(&format!("audit verify --dir {dir}")).code, 0);
+        confirm(&room, dir);
+        room.put("p.jsonl", lines(&[petition("r1", 1)]));
+        room.good(&format!("import petitions p.jsonl --dir {dir}"));
+        let number = hits(&room, dir, DITCH)[0]["number"].as_str().unwrap().to_owned();
+        assert_eq!(number, format!("{counter}{}号", to + 1));
+    }
+}
+
 #[test]
 fn a_restored_county_opens_serves_and_goes_on_counting() {
     let (room, _) = backed_up();
@@ -379,8 +423,11 @@ fn a_restored_county_opens_serves_and_goes_on_counting() {
         let answer: Value = serde_json::from_str(&all("d")).unwrap();
         answer["hits"].as_array().unwrap().iter().map(|h| h["number"].as_str().unwrap().to_owned()).collect()
     };
-    let server = room.serve("n");
     room.put("p.jsonl", lines(&[petition("r1", 1), petition("r2", 2)]));
+    let refused = room.fails("import petitions p.jsonl --dir n", 1);
+    assert!(refused.all().contains("数据刚从备份恢复，现在只能查看"), "{refused:?}");
+    confirm(&room, "n");
+    let server = room.serve("n");
     room.good("import petitions p.jsonl --dir n");
     room.good("import petitions p.jsonl --dir d");
     let mut issued = numbers("n");

@@ -3,7 +3,8 @@
 use std::fs;
 
 use super::*;
-use crate::app::{access::local_doer, demo};
+use crate::app::{access::local_doer, checks, demo};
+use crate::backup::Trial;
 use crate::backup::retention::Known;
 use crate::backup::schedule::Typed;
 use crate::base::Seq;
@@ -313,4 +314,53 @@ fn a_full_target_is_told_and_earlier_sets_stay_as_they_are() {
         house.names("disk").into_iter().map(|n| (n.clone(), fs::read(house.at("disk").join(n)).unwrap()));
     assert_eq!(after.collect::<Vec<_>>(), before);
     assert_eq!((house.look(50), house.alarms()), (1, String::new()));
+}
+
+#[test]
+fn drills_and_keys_are_asked_for_when_they_are_due() {
+    let house = House::new();
+    let signer = house.app().signer().unwrap().fingerprint();
+    let keys = ["a", "b"].map(|k| backup::KeyFile::read(&house.at(k)).unwrap());
+    let fields = (petition::KIND.sample)(1);
+    let record = decide::create(&petition::KIND, fields, house.sysadmin().author(), house.app().now()).unwrap();
+    let entered = house.app().store.submit(move |txn| {
+        txn.act(Act::new(local_doer(), act::CREATE));
+        txn.create(record)
+    });
+    entered.unwrap();
+    let day = |n: i64| house.look(2 + 24 * n);
+    assert_eq!((day(0), day(182), house.alarms()), (1, 1, String::new()));
+    day(183);
+    let told = house.alarms();
+    assert!(told.contains("恢复演练已经到期（从未做过，应不超过 183 天）"), "{told}");
+    assert_eq!(told.matches("该核对了").count(), 2, "{told}");
+    let findings = house.app().doctor(false).unwrap();
+    assert!(findings.iter().any(|f| f.name == "备份" && f.text.contains("恢复演练已经到期")));
+    let target = house.at("t");
+    let trial = Trial { from: &target, set: None, key: &keys[0], signer: Some(&signer), place: None };
+    let done = checks::drill(&trial, &|| house.app().now()).unwrap();
+    assert_eq!((done.probes, done.records), (1, house.app().store.check().unwrap().records));
+    house.app().enter_drill(&done).unwrap();
+    let forged = checks::Certificate { head: "00".repeat(32), ..done };
+    assert!(house.app().enter_drill(&forged).is_err());
+    for key in &keys {
+        let sysadmin = house.sysadmin();
+        house.app().ask_key(&sysadmin, &key.recipient).unwrap();
+        let open = house.app().checks_page(&sysadmin).unwrap().checks.keys[&key.recipient].asked.clone().unwrap();
+        let answer = backup::answer(key, &open.text).unwrap();
+        assert!(!house.app().answer_key(&sysadmin, &key.recipient, "x").unwrap());
+        assert!(house.app().answer_key(&sysadmin, &key.recipient, &answer).unwrap());
+    }
+    assert_eq!(house.alarms(), "");
+    let auditor = house.app().demo_actor("auditor").unwrap();
+    assert!(house.app().set_checks(&auditor, "30", "60").is_err());
+    house.app().set_checks(&house.sysadmin(), "30", "60").unwrap();
+    assert_eq!((day(183 + 29), house.alarms()), (1, String::new()));
+    day(183 + 30);
+    assert!(house.alarms().contains("恢复演练已经到期（上一次在 ") && !house.alarms().contains("该核对了"));
+    // A clock ten years ahead makes everything due; put right, nothing more than before.
+    house.clock.set(Moment(MONDAY + 3_650 * 24 * HOUR));
+    assert!(house.alarms().contains("该核对了"));
+    house.clock.set(Moment(MONDAY + (183 + 20) * 24 * HOUR));
+    assert!(!house.alarms().contains("到期") && !house.alarms().contains("该核对了"), "{}", house.alarms());
 }

@@ -237,7 +237,7 @@ fn call(world: &mut World, rule: &Rule, seed: u64) -> Retired {
 #[test]
 fn random_histories_lose_nothing_that_must_stay() {
     let (mut retired, mut held, mut swept, mut calls) = (0, 0, 0, 0);
-    for seed in 0..500 * campaign() {
+    for seed in 0..200 * campaign() {
         let mut world = World::new(seed);
         for _ in 0..12 + world.draw.below(12) {
             (0..world.draw.below(2)).for_each(|_| world.event());
@@ -256,7 +256,7 @@ fn random_histories_lose_nothing_that_must_stay() {
         }
     }
     println!("{calls} calls, {retired} sets and {swept} attachments removed, {held} times held back");
-    let least = campaign() * 50;
+    let least = campaign() * 100;
     assert!(retired > least && held > least && swept > least, "{retired} {held} {swept}");
 }
 

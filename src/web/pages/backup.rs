@@ -57,6 +57,11 @@ pub fn cancel(call: &Call) -> Result<Reply> {
     answer(call, call.app.cancel_backup(&call.live()?.actor), "cancel")
 }
 
+/// Confirms that a restored store is right.
+pub fn confirm(call: &Call) -> Result<Reply> {
+    answer(call, call.app.confirm_restore(&call.live()?.actor), "confirmed")
+}
+
 fn answer(call: &Call, outcome: Result<()>, done: &str) -> Result<Reply> {
     match outcome {
         Ok(()) => Ok(Reply::Redirect(format!("/backup?done={done}"))),
@@ -74,6 +79,7 @@ fn page(call: &Call, problem: Option<&str>, problems: &Problems) -> Result<Marku
         "keys" => Some("备份密钥已设置。"),
         "schedule" => Some("备份计划已保存，备份目标已做标记。"),
         "run" if view.waits => Some("备份已经开始，可以离开本页。"),
+        "confirmed" => Some("您的确认已记录。"),
         "cancel" if view.waits => Some("正在取消备份。"),
         _ => None,
     };
@@ -85,11 +91,15 @@ fn page(call: &Call, problem: Option<&str>, problems: &Problems) -> Result<Marku
         notice: problem
             .map(|p| (NoticeKind::Bad, p.to_owned()))
             .or_else(|| said.map(|s| (NoticeKind::Ok, s.to_owned()))),
-        actions: Some(html! { a.btn href="/backup/keys" { (Icon::Key.svg()) "密钥保管单" } }),
+        actions: Some(html! {
+            a.btn href="/backup/checks" { (Icon::Check.svg()) "演练与核对" }
+            a.btn href="/backup/keys" { (Icon::Key.svg()) "密钥保管单" }
+        }),
         refresh: running.then_some(REFRESH_S),
         ..Outline::default()
     };
     view::framed(&call.app, live, outline, html! {
+        (resting(call)?)
         (state(call, &view)?)
         (schedule(call, &view, problems)?)
         (sets(&view))
@@ -99,6 +109,30 @@ fn page(call: &Call, problem: Option<&str>, problems: &Problems) -> Result<Marku
                 ul.lines { @for r in &view.recipients { li { span.mono.grow { (r) } } } }
             } @else if view.may_change { (recipients_form(call)?) }
             @else { (layout::empty(Icon::Key, "还没有设置备份密钥，请系统管理员设置。", html! {})) }
+        }
+    })
+}
+
+/// A restored store that nobody may work in yet: what is to be looked at, and the way to say that it is right.
+fn resting(call: &Call) -> Result<Markup> {
+    let Some(resting) = call.app.resting()? else { return Ok(html! {}) };
+    let skipped = if resting.skipped.is_empty() { "没有".to_owned() } else { resting.skipped.join("、") };
+    let items = [
+        ("恢复自", html! { span.mono { (resting.set) } }),
+        ("空号", html! { (skipped) }),
+        ("已确认", html! { (resting.confirmed.len()) " 人，须三员中的 " (limits::RESTORE_CONFIRMED_BY) " 人" }),
+    ];
+    Ok(html! {
+        section.section {
+            h2 { "恢复确认" }
+            p.help {
+                "数据刚从备份恢复，现在只能查看。请核对最近的信访件、编号和账户，与纸质登记一致后确认；空号不再使用，                 备份之后的登记须重新录入。"
+            }
+            (layout::props(&items))
+            form method="post" action="/backup/confirm" {
+                (view::hidden(call.live()?))
+                div.form-bar { button.btn.btn-primary type="submit" { (Icon::Check.svg()) "确认恢复无误" } }
+            }
         }
     })
 }

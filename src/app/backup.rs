@@ -54,6 +54,8 @@ pub struct Shown {
     pub name: String,
     /// When it was made, in Beijing time.
     pub created: String,
+    /// Entries of the journal in it.
+    pub seq: u64,
     /// Bytes of its files.
     pub bytes: u64,
     /// Both files lie in the target.
@@ -82,14 +84,7 @@ impl From<Error> for ScheduleError {
 impl App {
     /// A set is loaded once into a throw-away store beside the data: that must not fill the disk under the clerks.
     pub(super) fn has_room(&self) -> Result<()> {
-        let bytes = |dir: &Path| -> u64 {
-            let files = std::fs::read_dir(dir).into_iter().flatten().flatten();
-            files.filter_map(|f| f.metadata().ok()).filter(|m| m.is_file()).map(|m| m.len()).sum()
-        };
-        let blobs = self.dir().join("blobs");
-        let folders = std::fs::read_dir(&blobs).into_iter().flatten().flatten().map(|f| f.path());
-        let database = std::fs::metadata(self.dir().join(DATABASE_FILE)).map_or(0, |m| m.len());
-        let needed = (database + folders.map(|f| bytes(&f)).sum::<u64>()) / 5 * 6;
+        let needed = std::fs::metadata(self.dir().join(DATABASE_FILE)).map_or(0, |m| m.len()) / 5 * 6;
         let free = fs4::available_space(self.dir())?;
         if free > needed + limits::SPACE_RESERVE_BYTES {
             return Ok(());
@@ -149,7 +144,8 @@ impl App {
         let folder = folder.map_err(|e| ScheduleError::Problems(vec![("target", e.public().to_owned())]))?;
         schedule.target = folder.to_string_lossy().into_owned();
         let actor = actor.clone();
-        let note = format!("{} 保留{}套 {}", schedule.words(), schedule.keep, schedule.target);
+        let kept = schedule.kept.words().trim_start_matches("最近").replace(' ', "");
+        let note = format!("{} 保留{kept} {}", schedule.words(), schedule.target);
         Ok(self.store.submit(move |txn| {
             if !super::record::live(txn, &actor)?.is("sysadmin") {
                 return Err(Error::denied());
@@ -165,6 +161,12 @@ impl App {
         let snapshot = self.store.read()?;
         let state = State::decode(&snapshot.fact_text(fact::BACKUP_STATE)?);
         let mut alarms = Vec::new();
+        if let Some(resting) = self.resting()? {
+            let (have, need) = (resting.confirmed.len(), limits::RESTORE_CONFIRMED_BY);
+            alarms.push(format!(
+                "数据刚从备份恢复，现在只能查看。请三员中的 {need} 人在备份页确认恢复无误（已确认 {have} 人）。"
+            ));
+        }
         if snapshot.fact_text(fact::RECIPIENTS)?.is_empty() {
             alarms.push("还没有设置备份密钥，现在没有任何备份。".to_owned());
         }
@@ -187,6 +189,9 @@ impl App {
             alarms.extend(last.kept.clone());
         }
         alarms.extend(self.silence(schedule.as_ref())?);
+        if let Some(schedule) = &schedule {
+            alarms.extend(self.checks_overdue(&snapshot, Moment(schedule.since))?);
+        }
         Ok(alarms)
     }
 
@@ -257,12 +262,14 @@ fn shown(lying: Vec<SetInfo>, known: Vec<Known>) -> Vec<Shown> {
     let here = lying.into_iter().map(|set| {
         let name = set.id.to_string();
         let known = known.remove(&name).filter(|_| set.complete);
-        Shown { created: set.id.created(), bytes: set.bytes, complete: set.complete, here: true, known, name }
+        let seq = set.id.seq().0;
+        Shown { created: set.id.created(), seq, bytes: set.bytes, complete: set.complete, here: true, known, name }
     });
     let mut all: Vec<Shown> = here.collect();
     all.extend(known.into_values().map(|k| Shown {
         name: k.set.clone(),
         created: Moment(k.at).to_string(),
+        seq: k.seq,
         bytes: k.bytes,
         complete: false,
         here: false,

@@ -153,7 +153,7 @@ impl App {
             record.fields.insert(account::tag::CREDENTIAL, Value::Text(credential));
             record.fields.insert(account::tag::MUST_CHANGE, Value::Flag(must_change));
             txn.act(Act::new(actor.doer(), act::PASSWORD));
-            txn.update(record)
+            txn.update_at_rest(record)
         })?;
         if must_change {
             self.end_sessions(id);

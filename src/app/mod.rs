@@ -8,6 +8,7 @@ mod articles;
 pub mod audit;
 pub mod backup;
 pub mod change;
+pub mod checks;
 pub mod choice;
 pub mod demo;
 pub mod doctor;
@@ -93,6 +94,12 @@ impl App {
     /// The data folder.
     pub fn dir(&self) -> &Path {
         self.store.dir()
+    }
+
+    /// The last number a counter gave.
+    pub fn counter(&self, name: &str) -> Result<u64> {
+        let counters = self.store.read()?.counters()?;
+        Ok(counters.into_iter().find(|(n, _)| n == name).map_or(0, |(_, last)| last))
     }
 
     /// The present moment.

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use super::App;
 use super::access::local_doer;
 use super::runner::Order;
-use crate::backup::retention::{self, Known, Rule};
+use crate::backup::retention::{self, Known, Retired, Rule};
 use crate::backup::schedule::{By, Ended, State};
 use crate::backup::{self, Done};
 use crate::base::{Moment, Result, Seq};
@@ -71,15 +71,19 @@ impl App {
     pub(super) fn retire(&self, order: &Order, folder: &Path) -> Result<()> {
         let known = Known::decode(&self.store.read()?.fact_text(fact::BACKUP_SETS)?);
         let (now, epoch) = (self.now(), self.facts().epoch);
-        let rule = Rule { keep: order.schedule.keep as usize, epoch, now, last_entry: order.last_entry };
-        let (removed, kept) = match retention::retire(folder, &known, &rule) {
-            Ok(retired) => (retired.removed, retired.kept),
-            Err(e) => (Vec::new(), Some(format!("旧备份没有清理：{}", e.public()))),
-        };
-        if removed.is_empty() && kept.is_none() {
+        let rule = Rule { keep: order.schedule.kept, epoch, now, last_entry: order.last_entry };
+        let retired = retention::retire(folder, &known, &rule).unwrap_or_else(|e| Retired {
+            kept: Some(format!("旧备份没有清理：{}", e.public())),
+            ..Retired::default()
+        });
+        let Retired { removed, swept, kept } = retired;
+        if removed.is_empty() && swept == 0 && kept.is_none() {
             return Ok(());
         }
-        let act = Act::new(order.doer.clone(), act::BACKUP_RETIRED).note(format!("sets {}", removed.len()));
+        let act = Act::new(order.doer.clone(), act::BACKUP_RETIRED).note(match swept {
+            0 => format!("sets {}", removed.len()),
+            n => format!("sets {} files {n}", removed.len()),
+        });
         let act = if kept.is_some() { act.refused() } else { act };
         self.store.submit(move |txn| {
             let mut known = sets_in(txn)?;
@@ -118,9 +122,10 @@ pub(super) fn begin(txn: &mut Txn<'_>, doer: Doer, (due, by): (Option<Moment>, B
 
 fn ended(at: Moment, by: By, outcome: &Result<Done>) -> Ended {
     let done = outcome.as_ref().ok();
-    let damage = done.filter(|d| !d.damaged.is_empty()).map(|d| {
-        let text = backup::damage_text(&d.damaged);
-        text.trim_start_matches("，另").to_owned()
+    let damage = done.filter(|d| !d.damaged.is_empty() || !d.rescued.is_empty()).map(|d| {
+        let lost = backup::damage_text(&d.damaged);
+        let words = [lost.trim_start_matches("，另").to_owned(), backup::rescued_text(&d.rescued)];
+        words.into_iter().filter(|w| !w.is_empty()).collect::<Vec<_>>().join("，")
     });
     let error = outcome.as_ref().err().map(|e| e.public().to_owned());
     Ended { at: at.0, by, set: done.map(|d| d.set.clone()), error, damage, kept: None }

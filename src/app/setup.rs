@@ -249,7 +249,8 @@ mod tests {
         let token = new_setup_token(&store).unwrap();
         let app = App::with_store(store.clone()).unwrap();
         assert!(app.setup_token_is_good(&token).unwrap());
-        crate::store::raise_epoch(&store, Act::new(local_doer(), act::RESTORE)).unwrap();
+        let act = Act::new(local_doer(), act::RESTORE);
+        crate::store::raise_epoch(&store, act, String::new(), Vec::new()).unwrap();
         assert!(!app.setup_token_is_good(&token).unwrap());
         drop((app, store));
         let app = App::open(&at, clock).unwrap();

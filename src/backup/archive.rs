@@ -24,10 +24,13 @@ use crate::store::seal::Secret;
 use crate::store::{self, ArchiveRow, Snapshot, Store, fact};
 
 const MAGIC: &[u8; 8] = b"jicengBK";
-const VERSION: u32 = 1;
+/// The stream of sets whose attachments lie in the pool.
+const VERSION: u32 = 2;
+/// The stream that carries attachments itself; written no more.
+const WITH_PIECES: u32 = 1;
 /// Rows that the loader needs before the others: store id, generation keys.
 const RING_ROWS: u8 = 0;
-/// Attachments: the only table whose keys repeat, a piece at a time.
+/// Attachments, in streams that carry them: the only table whose keys repeat, a piece at a time.
 const PIECE_ROWS: u8 = 6;
 const TRAILER: u8 = 0xFF;
 const STORE_KEY: &[u8] = b"store";
@@ -80,10 +83,19 @@ pub(super) struct Place<'a> {
     pub(super) key_file: &'a Path,
 }
 
+/// A data file to be read, and who reads it.
+pub(super) struct Source<'a> {
+    /// Where it lies.
+    pub(super) path: &'a Path,
+    /// Who opens it.
+    pub(super) identity: &'a Identity,
+    /// Its attachments lie in the pool.
+    pub(super) pooled: bool,
+}
+
 /// Makes a store from an encrypted data file, with the stamp of what was read on the way.
 pub(super) fn load(
-    path: &Path,
-    identity: &Identity,
+    Source { path, identity, pooled }: &Source<'_>,
     place: &Place<'_>,
     clock: Arc<dyn Clock>,
     word: Word<'_>,
@@ -93,8 +105,9 @@ pub(super) fn load(
     let metered = Shared(Rc::new(RefCell::new(Metered::new(file))));
     let plain = crypt::decrypt(BufReader::with_capacity(BUFFER, metered.clone()), identity, &name)?;
     let unpacked = zstd::Decoder::new(plain).map_err(Error::internal)?;
-    let mut rows =
-        RowReader::start(BufReader::with_capacity(BUFFER, unpacked)).map_err(|e| read_failed(&name, e))?;
+    let version = if *pooled { VERSION } else { WITH_PIECES };
+    let mut rows = RowReader::start(BufReader::with_capacity(BUFFER, unpacked), version)
+        .map_err(|e| read_failed(&name, e))?;
     let ring = rows.ring().map_err(|e| read_failed(&name, e))?;
     let mut pace = Pace::new(word);
     let mut told = rows.map(|row| {
@@ -161,17 +174,21 @@ impl Scratch {
         Err(last)
     }
 
+    /// The folder; what is put there goes with it.
+    pub(super) fn path(&self) -> &Path {
+        self.home.path()
+    }
+
     /// Loads a data file; the store is to be dropped before the scratch.
     pub(super) fn load(
         &self,
-        path: &Path,
-        identity: &Identity,
+        source: &Source<'_>,
         word: Word<'_>,
     ) -> Result<(Store, Stamp)> {
         let key_file = self.keys.as_ref().unwrap_or(&self.home).path().join("key");
         let dir = self.home.path().join("store");
         let clock = Arc::new(crate::base::clock::ManualClock::default());
-        let loaded = load(path, identity, &Place { dir: &dir, key_file: &key_file }, clock, word);
+        let loaded = load(source, &Place { dir: &dir, key_file: &key_file }, clock, word);
         // The open store holds its keys in memory. A file that could not be removed goes with its folder.
         let _gone = fs::remove_file(&key_file);
         loaded
@@ -207,9 +224,13 @@ struct RowWriter<W: Write> {
 
 impl<W: Write> RowWriter<W> {
     fn start(out: W) -> io::Result<Self> {
+        Self::start_as(out, VERSION)
+    }
+
+    fn start_as(out: W, version: u32) -> io::Result<Self> {
         let mut writer = Self { out, digest: digest::Context::new(&digest::SHA256), count: 0 };
         writer.raw(MAGIC)?;
-        writer.raw(&VERSION.to_be_bytes())?;
+        writer.raw(&version.to_be_bytes())?;
         Ok(writer)
     }
 
@@ -254,20 +275,22 @@ struct RowReader<R: Read> {
     count: u64,
     held: Option<ArchiveRow>,
     last: (u8, Vec<u8>),
+    /// The stream carries attachments.
+    pieces: bool,
     done: bool,
 }
 
 impl<R: Read> RowReader<R> {
-    fn start(input: R) -> io::Result<Self> {
+    fn start(input: R, version: u32) -> io::Result<Self> {
         let digest = digest::Context::new(&digest::SHA256);
-        let last = (RING_ROWS, Vec::new());
-        let mut reader = Self { input, digest, count: 0, held: None, last, done: false };
+        let (last, pieces) = ((RING_ROWS, Vec::new()), version == WITH_PIECES);
+        let mut reader = Self { input, digest, count: 0, held: None, last, pieces, done: false };
         let head: [u8; 12] = reader.fixed()?;
         if head[..8] != *MAGIC {
             return Err(bad("not a backup stream"));
         }
-        if head[8..] != VERSION.to_be_bytes() {
-            return Err(bad("unknown version of the stream"));
+        if head[8..] != version.to_be_bytes() {
+            return Err(bad("another version of the stream"));
         }
         Ok(reader)
     }
@@ -339,7 +362,7 @@ impl<R: Read> RowReader<R> {
             Ordering::Less => false,
         };
         self.last = (table, key.to_vec());
-        if right { Ok(()) } else { Err(bad("rows out of order")) }
+        if right && (table != PIECE_ROWS || self.pieces) { Ok(()) } else { Err(bad("rows out of order")) }
     }
 
     fn fixed<const N: usize>(&mut self) -> io::Result<[u8; N]> {
@@ -395,13 +418,21 @@ mod tests {
     ];
 
     fn stream(rows: &[(u8, &[u8], &[u8])]) -> Vec<u8> {
-        let mut writer = RowWriter::start(Vec::new()).unwrap();
+        stream_of(WITH_PIECES, rows)
+    }
+
+    fn stream_of(version: u32, rows: &[(u8, &[u8], &[u8])]) -> Vec<u8> {
+        let mut writer = RowWriter::start_as(Vec::new(), version).unwrap();
         rows.iter().for_each(|(t, k, v)| writer.put(*t, k, v).unwrap());
         writer.finish().unwrap()
     }
 
     fn read(bytes: &[u8]) -> io::Result<usize> {
-        let mut reader = RowReader::start(bytes)?;
+        read_as(WITH_PIECES, bytes)
+    }
+
+    fn read_as(version: u32, bytes: &[u8]) -> io::Result<usize> {
+        let mut reader = RowReader::start(bytes, version)?;
         let ring = reader.ring()?;
         Ok(1 + ring.generations.len() + reader.collect::<io::Result<Vec<_>>>()?.len())
     }
@@ -417,6 +448,14 @@ mod tests {
             assert!(read(&flipped).is_err(), "byte {at}");
         }
         assert!(read(&[&whole[..], b"x"].concat()).is_err());
+    }
+
+    #[test]
+    fn only_streams_of_the_first_form_carry_attachments() {
+        assert_eq!(read_as(VERSION, &stream_of(VERSION, &ROWS[..4])).unwrap(), 4);
+        assert!(read_as(VERSION, &stream_of(VERSION, ROWS)).is_err());
+        assert!(read_as(VERSION, &stream(&ROWS[..4])).is_err());
+        assert!(read_as(WITH_PIECES, &stream_of(VERSION, &ROWS[..4])).is_err());
     }
 
     #[test]

@@ -199,6 +199,12 @@ pub fn seal_to(to: &str, plain: &[u8]) -> Result<Vec<u8>> {
     Ok(sealed)
 }
 
+/// What people compare of a recipient: the first 16 hex digits of SHA-256 of the text `age1…`, in groups of four.
+pub fn key_print(recipient: &str) -> String {
+    let hex = hex::encode(&seal::sha256(&[recipient.as_bytes()])[..8]);
+    [&hex[..4], &hex[4..8], &hex[8..12], &hex[12..]].join("-")
+}
+
 /// Who can open what a run writes.
 pub(super) struct Readers {
     recipients: Vec<Recipient>,

@@ -17,12 +17,15 @@ use super::crypt::{self, Readers, Signer};
 use super::target::Part;
 use super::{flawed, read_failed, write_failed};
 use crate::base::{Error, ErrorKind, RecordId, Result, limits};
+use crate::records::FileRef;
 use crate::store::{Snapshot, Store, fact};
 
 /// The form of sets in which everything is whole.
 const WHOLE: u32 = 1;
 /// The form of sets that state damaged attachments.
 const WITH_DAMAGE: u32 = 2;
+/// The form of sets whose attachments lie in the pool, damaged ones or not.
+const POOLED: u32 = 3;
 const DOMAIN: &[u8] = b"jiceng-manifest-1";
 /// Bytes of a manifest at most.
 const MANIFEST_BYTES: u64 = 1 << 20;
@@ -63,6 +66,9 @@ pub struct Manifest {
     /// Attachments that were damaged in the store already.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub damaged: Vec<Damaged>,
+    /// What it needs of the pool; `None` in sets that carry their attachments themselves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pool: Option<Needs>,
     /// Name of the data file.
     pub data_file: String,
     /// Its SHA-256, hex.
@@ -75,6 +81,19 @@ pub struct Manifest {
     pub previous: Option<String>,
     /// Version of the program that wrote it.
     pub program: String,
+}
+
+/// What a set needs of the pool of its target.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Needs {
+    /// Name of the file that lists it; `None` where nothing is needed.
+    pub file: Option<String>,
+    /// SHA-256 of the list, hex.
+    pub root: String,
+    /// Attachments.
+    pub count: u64,
+    /// Bytes of their sealed files.
+    pub bytes: u64,
 }
 
 /// An attachment that did not open in the store itself when the set was written.
@@ -118,9 +137,9 @@ impl Content {
     }
 
     /// Checks a store made from a backup: everything in it but attachments is whole, and it is this content.
-    /// What the attachments are like is for the caller to judge.
-    pub(super) fn confirm(&self, store: &Store) -> Result<Found> {
-        let report = store.check()?;
+    /// Which attachments are whole is told by `whole`; what they are like is for the caller to judge.
+    pub(super) fn confirm(&self, store: &Store, whole: &dyn Fn(&FileRef) -> bool) -> Result<Found> {
+        let report = store.check_but(whole)?;
         if let Some(problem) = report.problems.first().filter(|_| report.faults > 0) {
             let count = report.faults;
             return Err(unequal(&format!("核对时发现 {count} 处问题，第一处：{problem}")));
@@ -146,9 +165,16 @@ pub(super) fn unequal(what: &str) -> Error {
 }
 
 impl Manifest {
-    /// The form for a set with these damaged attachments, for [`Manifest::format`].
-    pub(super) fn form(damaged: &[Damaged]) -> u32 {
-        if damaged.is_empty() { WHOLE } else { WITH_DAMAGE }
+    /// The form of every set that is written today, for [`Manifest::format`].
+    pub(super) const FORMAT: u32 = POOLED;
+
+    /// The form that fits what a manifest says.
+    fn form(&self) -> u32 {
+        match (&self.pool, self.damaged.is_empty()) {
+            (Some(_), _) => POOLED,
+            (None, true) => WHOLE,
+            (None, false) => WITH_DAMAGE,
+        }
     }
 
     /// Signed by the county of the snapshot and encrypted.
@@ -190,13 +216,16 @@ impl Manifest {
             return Err("清单的签名不对，内容可能被改动");
         }
         let manifest: Self = serde_json::from_str(&envelope.manifest).map_err(|_| "清单内容不可识别")?;
-        if ![WHOLE, WITH_DAMAGE].contains(&manifest.format) {
+        if ![WHOLE, WITH_DAMAGE, POOLED].contains(&manifest.format) {
             return Err("清单的格式版本本程序不认识，请用新版程序打开");
         }
         let rising = manifest.damaged.windows(2).all(|w| w[0] < w[1]);
-        let fits = manifest.format == Self::form(&manifest.damaged);
+        let fits = manifest.format == manifest.form();
         if !rising || !fits || manifest.damaged.len() > limits::DAMAGED_FILES {
-            return Err("清单中的损坏附件一栏不可识别");
+            return Err("清单中的附件一栏不可识别");
+        }
+        if manifest.pool.as_ref().is_some_and(|p| p.file.is_some() != (p.count > 0)) {
+            return Err("清单中的附件一栏不可识别");
         }
         Ok((manifest, signer))
     }

@@ -2,21 +2,27 @@
 //! ([`restore`]).
 //!
 //! Order of trust: the digest in a name (rot), decryption (for us), the signature by a believed signer (from
-//! the county), the data's digest in the signed manifest, and at last the loaded store, checked and
-//! compared. A restore writes into a sibling of the new folder and renames it at the end; any failure before
-//! that leaves nothing behind.
+//! the county), the digests of data and list in the signed manifest, those of attachments in the list, and at last
+//! the loaded store, checked and compared. Attachments that the pool lost keep nothing else out; they are told. A
+//! restore writes into a sibling of the new folder and renames it at the end; any failure before that leaves nothing
+//! behind.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::archive::{self, Place, Scratch};
-use super::crypt::{KeyFile, Signer, Stamp};
+use serde::{Deserialize, Serialize};
+
+use super::archive::{self, Place, Scratch, Source};
+use super::crypt::{KeyFile, Metered, Signer, Stamp};
 use super::manifest::{Damaged, Manifest};
+use super::numbers::{self, AskNumber, Skipped};
+use super::pool::{self, Listing, Pool, Reading};
 use super::target::{self, Part, Set};
-use super::{SetId, flawed};
-use crate::base::{Clock, Error, ErrorKind, Result};
-use crate::records::act;
+use super::{SetId, flawed, read_failed};
+use crate::base::{Clock, Error, ErrorKind, Result, limits};
+use crate::records::{FileRef, act};
 use crate::store::{self, Act, Doer, Head, Store, seal};
 
 /// A set as a list shows it.
@@ -90,16 +96,25 @@ pub fn verify(target: &Path, set: Option<&str>, key: Option<&KeyFile>) -> Result
     }
     let parent = target.canonicalize()?.parent().map(Path::to_owned);
     let places: Vec<PathBuf> = parent.into_iter().chain([std::env::temp_dir()]).collect();
-    let one = |set: &Set| Verified { set: set.id.clone(), outcome: verify_one(set, key, &places) };
+    let pool = Pool::of(target);
+    let at = At { pool: &pool, reading: Reading::of(&pool), places };
+    let one = |set: &Set| Verified { set: set.id.clone(), outcome: verify_one(set, key, &at) };
     Ok(chosen.iter().map(one).collect())
 }
 
-fn verify_one(set: &Set, key: Option<&KeyFile>, places: &[PathBuf]) -> Result<String> {
+/// Where sets are verified.
+pub(super) struct At<'a> {
+    pool: &'a Pool,
+    reading: Reading<'a>,
+    places: Vec<PathBuf>,
+}
+
+fn verify_one(set: &Set, key: Option<&KeyFile>, at: &At<'_>) -> Result<String> {
     let (data, manifest) = set.parts()?;
     manifest.intact()?;
     let stamp = data.intact()?;
     let Some(key) = key else {
-        return Ok("文件完整（没有密钥，未核对签名和内容）".to_owned());
+        return verify_files(set, at);
     };
     let opened = Opened::new(set, key)?;
     let known = match key.signer {
@@ -111,35 +126,85 @@ fn verify_one(set: &Set, key: Option<&KeyFile>, places: &[PathBuf]) -> Result<St
             format!("签名指纹 {}（密钥文件没有记录本县签名公钥，请人工核对）", opened.signer.fingerprint())
         }
     };
+    let opened = opened.with_list(set)?;
     opened.check_stamp(data, &stamp)?;
-    let scratch = Scratch::within(places)?;
-    let (copy, stamp) = scratch.load(&data.path, key.identity(), &|_| Ok(()))?;
+    let scratch = Scratch::within(&at.places)?;
+    let (copy, stamp) = scratch.load(&opened.source(data, key), &|_| Ok(()))?;
     opened.check_stamp(data, &stamp)?;
-    opened.confirm(&copy)?;
+    let lost = opened.confirm(&copy, Some(at))?;
+    if !lost.is_empty() {
+        return Err(pool::lacking(lost.len(), &records_of(&lost)));
+    }
     let (records, files) = (opened.manifest.content.records, opened.manifest.files);
     let lost = damage_text(&opened.manifest.damaged);
     Ok(format!("可以恢复：记录 {records} 条，附件 {files} 个，{known}{lost}"))
 }
 
+/// What can be said of a set without a key: its files, and those in the pool that it lists, are what their names say.
+fn verify_files(set: &Set, at: &At<'_>) -> Result<String> {
+    let mut bad = Vec::new();
+    for (name, member) in set.list()?.map(read_list).transpose()?.unwrap_or_default().iter() {
+        if !at.reading.is_intact(name, member) {
+            bad.push(super::file_name(&at.pool.path(name, member)));
+        }
+    }
+    match bad.first() {
+        None => Ok("文件完整（没有密钥，未核对签名和内容）".to_owned()),
+        Some(first) => Err(pool::lacking(bad.len(), &format!("第一个：{first}"))),
+    }
+}
+
+/// The list of a set, which is what its name says.
+pub(super) fn read_list(part: &Part) -> Result<Listing> {
+    part.intact()?;
+    if part.bytes() > limits::POOL_LIST_BYTES {
+        return Err(flawed(&part.name, "清单过长"));
+    }
+    let text = fs::read_to_string(&part.path).map_err(|e| read_failed(&part.name, e))?;
+    Listing::decode(&text).ok_or_else(|| flawed(&part.name, "清单内容不可识别"))
+}
+
 /// A set whose manifest was opened; its signature is right, by whomever.
-struct Opened {
-    manifest: Manifest,
-    signer: Signer,
+pub(super) struct Opened {
+    pub(super) manifest: Manifest,
+    pub(super) signer: Signer,
+    /// What it needs of the pool, as the manifest has it; `None` where it carries its attachments itself.
+    listing: Option<Listing>,
 }
 
 impl Opened {
-    fn new(set: &Set, key: &KeyFile) -> Result<Self> {
+    pub(super) fn new(set: &Set, key: &KeyFile) -> Result<Self> {
         let (data, part) = set.parts()?;
         part.intact()?;
         let (manifest, signer) = Manifest::open(part, key.identity())?;
         if manifest.set != set.id.to_string() || manifest.data_file != data.name {
             return Err(flawed(&part.name, "清单说的是另一套备份，文件可能被改名或调换"));
         }
-        Ok(Self { manifest, signer })
+        Ok(Self { manifest, signer, listing: None })
+    }
+
+    /// Reads the list of what is needed of the pool, which must be the one that was signed.
+    pub(super) fn with_list(mut self, set: &Set) -> Result<Self> {
+        let Some(needs) = &self.manifest.pool else { return Ok(self) };
+        let part = set.list()?.filter(|p| Some(&p.name) == needs.file.as_ref());
+        let listing = match (part, &needs.file) {
+            (Some(part), _) => read_list(part)?,
+            (None, None) => Listing::default(),
+            (None, Some(name)) => return Err(flawed(name, "文件缺失")),
+        };
+        if (listing.root(), listing.count(), listing.bytes()) != (needs.root.clone(), needs.count, needs.bytes) {
+            return Err(flawed(&set.id.to_string(), "附件清单与签名清单所记的不是同一份"));
+        }
+        self.listing = Some(listing);
+        Ok(self)
+    }
+
+    pub(super) fn source<'a>(&self, data: &'a Part, key: &'a KeyFile) -> Source<'a> {
+        Source { path: &data.path, identity: key.identity(), pooled: self.manifest.pool.is_some() }
     }
 
     /// Refuses a signer that neither the key file nor the person names.
-    fn believe(&self, key: &KeyFile, named: Option<&str>) -> Result<()> {
+    pub(super) fn believe(&self, key: &KeyFile, named: Option<&str>) -> Result<()> {
         let print = self.signer.fingerprint();
         if key.signer.is_none() && named.is_none() {
             return Err(Error::new(
@@ -163,33 +228,94 @@ impl Opened {
         ))
     }
 
-    fn check_stamp(&self, data: &Part, stamp: &Stamp) -> Result<()> {
+    pub(super) fn check_stamp(&self, data: &Part, stamp: &Stamp) -> Result<()> {
         let digest = hex::encode(stamp.sha256);
         let same = self.manifest.data_sha256 == digest && self.manifest.data_bytes == stamp.bytes;
         if same { Ok(()) } else { Err(flawed(&data.name, "与清单所记的不是同一个文件")) }
     }
 
-    fn confirm(&self, copy: &Store) -> Result<()> {
-        let found = self.manifest.content.confirm(copy)?;
-        if (found.files, &found.damaged) == (self.manifest.files, &self.manifest.damaged) {
-            return Ok(());
+    /// Checks a copy; its attachments lie in the copy, or in the pool `at`. Gives those that the set says are whole
+    /// and that are not: they can only be lost in the pool.
+    pub(super) fn confirm(&self, copy: &Store, at: Option<&At<'_>>) -> Result<Vec<Damaged>> {
+        let whole = |file: &FileRef| match (at, &self.listing) {
+            (Some(at), Some(listing)) => in_pool(copy, at, listing, file),
+            _ => copy.is_whole(file),
+        };
+        let found = self.manifest.content.confirm(copy, &whole)?;
+        let stated: BTreeSet<&Damaged> = self.manifest.damaged.iter().collect();
+        let lost: Vec<Damaged> = found.damaged.iter().filter(|d| !stated.contains(d)).cloned().collect();
+        let counted = found.files + lost.len() as u64 == self.manifest.files;
+        let all = found.damaged.len() == stated.len() + lost.len();
+        if counted && all && (lost.is_empty() || self.listing.is_some()) {
+            return Ok(lost);
         }
         Err(flawed(&self.manifest.data_file, "附件与清单不符"))
     }
+
+    /// Fetches what the copy's records name from the pool; what is not there or not what the list says stays out.
+    pub(super) fn fetch(&self, copy: &Store, pool: &Pool) -> Result<()> {
+        let Some(listing) = &self.listing else { return Ok(()) };
+        if listing.count() > 0 && !pool.exists() {
+            let message = "备份目录中没有附件池（pool 文件夹）。请把它连同备份文件一起放到同一个目录后重试。";
+            return Err(Error::invalid(message));
+        }
+        let mut done = BTreeSet::new();
+        for (_, file) in copy.read()?.named_files()? {
+            let name = pool::name_of(copy, &file);
+            let Some(member) = listing.get(&name).filter(|_| done.insert(file.blob.clone())) else { continue };
+            if pool.intact(&name, member).is_err() {
+                continue;
+            }
+            let source = File::open(pool.path(&name, member)).map_err(|e| read_failed(&name, e))?;
+            let mut source = Metered::new(source);
+            copy.adopt_blob(&file, &mut source)?;
+            let stamp = source.stamp();
+            if (hex::encode(stamp.sha256), stamp.bytes) != (member.sha256.clone(), member.bytes) {
+                copy.discard_blob(&file)?;
+            }
+        }
+        Ok(())
+    }
 }
 
-/// What people are told of damaged attachments, with a comma before it; nothing where there are none.
-pub fn damage_text(damaged: &[Damaged]) -> String {
+/// An attachment is listed, what is listed is there, and it opens.
+fn in_pool(copy: &Store, at: &At<'_>, listing: &Listing, file: &FileRef) -> bool {
+    let name = pool::name_of(copy, file);
+    listing.get(&name).is_some_and(|member| {
+        at.reading.is_intact(&name, member) && store::opens(&at.pool.path(&name, member), file)
+    })
+}
+
+/// Which records attachments belong to, for people.
+pub(super) fn records_of(damaged: &[Damaged]) -> String {
     const NAMED: usize = 10;
-    if damaged.is_empty() {
-        return String::new();
-    }
     let mut records: Vec<u64> = damaged.iter().map(|d| d.record).collect();
     records.dedup();
     let more = if records.len() > NAMED { "等" } else { "" };
     let records: Vec<String> = records.iter().take(NAMED).map(u64::to_string).collect();
-    let count = damaged.len();
-    format!("，另有 {count} 个附件在备份前已经损坏（记录 {}{more}）", records.join("、"))
+    format!("记录 {}{more}", records.join("、"))
+}
+
+/// What people are told of damaged attachments, with a comma before it; nothing where there are none.
+pub fn damage_text(damaged: &[Damaged]) -> String {
+    if damaged.is_empty() {
+        return String::new();
+    }
+    format!("，另有 {} 个附件在备份前已经损坏（{}）", damaged.len(), records_of(damaged))
+}
+
+/// What people are told of attachments that the pool has lost.
+pub fn lost_text(lost: &[Damaged]) -> String {
+    format!("备份目录的附件池中有 {} 个附件缺失或损坏（{}）", lost.len(), records_of(lost))
+}
+
+/// What people are told of attachments that only the pool has whole; nothing where there are none.
+pub fn rescued_text(rescued: &[Damaged]) -> String {
+    if rescued.is_empty() {
+        return String::new();
+    }
+    let (count, records) = (rescued.len(), records_of(rescued));
+    format!("有 {count} 个附件缺失或损坏（{records}），备份中有完好的副本")
 }
 
 /// What is to be restored, and by whom.
@@ -204,6 +330,10 @@ pub struct Wish<'a> {
     pub signer: Option<&'a str>,
     /// The new data folder, absent or empty.
     pub dir: &'a Path,
+    /// Last register numbers on paper, by counter.
+    pub numbers: &'a [(String, u64)],
+    /// Asks for those that are not named there.
+    pub ask: AskNumber<'a>,
     /// For the journal.
     pub doer: Doer,
 }
@@ -223,6 +353,33 @@ pub struct Restored {
     pub head: Head,
     /// The new epoch.
     pub epoch: u64,
+    /// Attachments that the pool has lost: the set says they were whole.
+    pub lost: Vec<Damaged>,
+    /// Register numbers that nothing will have.
+    pub skipped: Vec<Skipped>,
+}
+
+/// What a restored store says of itself until it was confirmed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resting {
+    /// The set it came from.
+    pub set: String,
+    /// Register numbers that were skipped, in words.
+    pub skipped: Vec<String>,
+    /// Roles of those who confirmed it.
+    pub confirmed: Vec<String>,
+}
+
+impl Resting {
+    /// The stored form; `None` when nothing rests. What cannot be read rests all the same.
+    pub fn decode(text: &str) -> Option<Self> {
+        (!text.is_empty()).then(|| serde_json::from_str(text).unwrap_or_default())
+    }
+
+    /// For the store.
+    pub fn encode(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
 }
 
 /// Makes a new store from a set. Nothing is written before digest and signature are right; on any failure
@@ -237,22 +394,35 @@ pub fn restore(wish: &Wish<'_>, clock: Arc<dyn Clock>) -> Result<Restored> {
     let set = target::choose(&sets, wish.set)?;
     let opened = Opened::new(set, wish.key)?;
     opened.believe(wish.key, wish.signer)?;
+    let opened = opened.with_list(set)?;
     let (data, _) = set.parts()?;
     let stamp = data.intact()?;
     opened.check_stamp(data, &stamp)?;
 
     let mut stage = Stage::create(dir)?;
     let place = Place { dir: &stage.at, key_file: &stage.key_file };
-    let (copy, stamp) = archive::load(&data.path, wish.key.identity(), &place, Arc::clone(&clock), &|_| Ok(()))?;
+    let (copy, stamp) = archive::load(&opened.source(data, wish.key), &place, Arc::clone(&clock), &|_| Ok(()))?;
     opened.check_stamp(data, &stamp)?;
-    opened.confirm(&copy)?;
-    let note = opened.manifest.set.clone();
-    let epoch = store::raise_epoch(&copy, Act::new(wish.doer.clone(), act::RESTORE).note(note))?;
+    opened.fetch(&copy, &Pool::of(wish.from))?;
+    let lost = opened.confirm(&copy, None)?;
+    let skipped = numbers::plan(&copy.read()?, clock.now().year(), wish.numbers, wish.ask)?;
+    let epoch = raise_epoch(&copy, &opened.manifest.set, &skipped, &wish.doer)?;
     drop(copy);
     let head = reopened(&stage.at, epoch, clock)?;
     stage.finish()?;
     let (dir, key_file) = (stage.dir.clone(), stage.key_file.clone());
-    Ok(Restored { set: opened.manifest.set.clone(), dir, key_file, manifest: opened.manifest, head, epoch })
+    let set = opened.manifest.set.clone();
+    Ok(Restored { set, dir, key_file, manifest: opened.manifest, head, epoch, lost, skipped })
+}
+
+/// The entry of the restore names the set and the void numbers; the store rests until it is confirmed.
+fn raise_epoch(copy: &Store, set: &str, skipped: &[Skipped], doer: &Doer) -> Result<u64> {
+    let words: Vec<String> = skipped.iter().map(ToString::to_string).collect();
+    let counters = skipped.iter().map(|s| (s.counter.clone(), s.to)).collect();
+    let void = if words.is_empty() { String::new() } else { format!(" 恢复空号 {}", words.join("、")) };
+    let resting = Resting { set: set.to_owned(), skipped: words, confirmed: Vec::new() };
+    let act = Act::new(doer.clone(), act::RESTORE).note(format!("{set}{void}"));
+    store::raise_epoch(copy, act, resting.encode(), counters)
 }
 
 /// Opens the store the way the next command will: by its slot file and key file.

@@ -1,8 +1,9 @@
 //! The sets this store wrote (`data-format/store.md`, fact `backup_sets`), and which of them may go.
 //!
 //! What must hold, whatever lies in the target and whatever the clock says: only files of known sets are removed, by
-//! their exact names; never the newest three whole sets nor the newest three without damage; nothing while the clock
-//! is suspect, and nothing while one of those newest is rotten. Order is that of the journal, never that of time.
+//! their exact names, and members of the pool that no set needs; never the newest three whole sets nor the newest three
+//! without damage; nothing while the clock is suspect, and nothing while one of those newest is rotten or lacks
+//! something of the pool. Order is that of the journal, never that of time.
 
 use std::collections::HashSet;
 use std::fs::{self, File};
@@ -11,9 +12,13 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::Done;
-use super::schedule::By;
+use super::pool::{Member, Pool};
+use super::restore::read_list;
+use super::schedule::{By, Keep};
 use super::target::{self, Set};
 use crate::base::{Moment, Result, limits};
+
+const DAY_MS: i64 = 24 * 3_600_000;
 
 /// A set this store wrote and verified.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,7 +39,7 @@ pub struct Known {
     pub at: i64,
     /// Who asked for it.
     pub by: By,
-    /// Bytes of both files.
+    /// Bytes of its files.
     pub bytes: u64,
     /// Records in it.
     pub records: u64,
@@ -42,6 +47,9 @@ pub struct Known {
     pub files: u64,
     /// Attachments that were damaged in the store.
     pub damaged: u64,
+    /// Name of its list of attachments; `None` where it needs none of the pool.
+    #[serde(default)]
+    pub list_file: Option<String>,
 }
 
 impl Known {
@@ -60,6 +68,7 @@ impl Known {
             records: done.records,
             files: done.files,
             damaged: done.damaged.len() as u64,
+            list_file: done.list_file.clone(),
         }
     }
 
@@ -78,8 +87,8 @@ impl Known {
 /// What may stay and what time it is.
 #[derive(Clone, Copy, Debug)]
 pub struct Rule {
-    /// Verified sets that stay; fewer than three count as three.
-    pub keep: usize,
+    /// Verified sets that stay.
+    pub keep: Keep,
     /// The present epoch of the store.
     pub epoch: u64,
     /// Now.
@@ -93,11 +102,13 @@ pub struct Rule {
 pub struct Retired {
     /// Names of sets.
     pub removed: Vec<String>,
+    /// Attachments of the pool that no set needs any more.
+    pub swept: u64,
     /// Why sets stay that should have gone, for people.
     pub kept: Option<String>,
 }
 
-/// Removes known sets beyond what is to stay from a target.
+/// Removes known sets beyond what is to stay from a target, then what no set needs of its pool.
 pub fn retire(target: &Path, known: &[Known], rule: &Rule) -> Result<Retired> {
     let sets = target::sets(target)?;
     let place = target.to_string_lossy();
@@ -105,20 +116,16 @@ pub fn retire(target: &Path, known: &[Known], rule: &Rule) -> Result<Retired> {
     let mut here: Vec<(&Known, Option<&Set>)> = here.map(|k| (k, whole(&sets, k))).collect();
     here.sort_by_key(|(k, _)| std::cmp::Reverse(k.seq));
     let whole: Vec<(&Known, &Set)> = here.iter().filter_map(|(k, set)| Some((*k, (*set)?))).collect();
-    let keep = rule.keep.max(limits::SETS_KEPT_MIN);
-    let Some(oldest) = whole.get(keep - 1).map(|(k, _)| k.seq) else { return Ok(Retired::default()) };
     let newest = whole.iter().take(limits::SETS_KEPT_MIN);
     let sound = whole.iter().filter(|(k, _)| k.damaged == 0).take(limits::SETS_KEPT_MIN);
     let safe: Vec<&(&Known, &Set)> = newest.chain(sound).collect();
-    let safe_names: HashSet<&str> = safe.iter().map(|(k, _)| k.set.as_str()).collect();
-    let going =
-        here.iter().map(|(k, _)| *k).filter(|k| k.seq < oldest && !safe_names.contains(k.set.as_str()));
-    let going: Vec<&Known> = going.filter(|k| files_of(k).iter().any(|f| target.join(f).is_file())).collect();
-    if going.is_empty() {
+    let going = going(&here, &whole, &safe, rule.keep);
+    let going: Vec<&Known> = going.into_iter().filter(|k| lies(target, k)).collect();
+    if going.is_empty() && needless(target, known, &[])?.is_empty() {
         return Ok(Retired::default());
     }
-    if let Some(kept) = suspect(&sets, rule).or_else(|| rotten(&safe)) {
-        return Ok(Retired { removed: Vec::new(), kept: Some(kept) });
+    if let Some(kept) = suspect(&sets, rule).or_else(|| rotten(target, &safe)) {
+        return Ok(Retired { kept: Some(kept), ..Retired::default() });
     }
     for known in &going {
         for name in files_of(known) {
@@ -126,19 +133,93 @@ pub fn retire(target: &Path, known: &[Known], rule: &Rule) -> Result<Retired> {
         }
     }
     File::open(target)?.sync_all()?;
-    Ok(Retired { removed: going.iter().map(|k| k.set.clone()).collect(), kept: None })
+    let removed: Vec<String> = going.iter().map(|k| k.set.clone()).collect();
+    let swept = sweep(target, known, &removed)?;
+    Ok(Retired { removed, swept, kept: None })
 }
 
-/// Both files of a known set lie there under exactly their names, and nothing else claims them.
+/// Known sets that go: older than the newest that stay, none of the safe ones, not the last of a day, week or month
+/// that stays.
+fn going<'a>(
+    here: &[(&'a Known, Option<&Set>)],
+    whole: &[(&Known, &Set)],
+    safe: &[&(&Known, &Set)],
+    keep: Keep,
+) -> Vec<&'a Known> {
+    let newest = (keep.newest as usize).max(limits::SETS_KEPT_MIN);
+    let Some(oldest) = whole.get(newest - 1).map(|(k, _)| k.seq) else { return Vec::new() };
+    let mut staying: HashSet<&str> = safe.iter().map(|(k, _)| k.set.as_str()).collect();
+    let day = |at: Moment| at.midnight().0;
+    let week = |at: Moment| at.midnight().0 - i64::from(at.weekday() - 1) * DAY_MS;
+    let month = |at: Moment| i64::from(at.day().number() / 100);
+    staying.extend(last_of_each(whole, keep.daily, day));
+    staying.extend(last_of_each(whole, keep.weekly, week));
+    staying.extend(last_of_each(whole, keep.monthly, month));
+    let here = here.iter().map(|(k, _)| *k);
+    here.filter(|k| k.seq < oldest && !staying.contains(k.set.as_str())).collect()
+}
+
+/// The newest set of each of the latest `count` spans. Sets come in the order of the journal; a span ends where the
+/// next set belongs to another one, so a clock that jumps makes more spans and never fewer sets.
+fn last_of_each<'a>(whole: &[(&'a Known, &Set)], count: u32, span: impl Fn(Moment) -> i64) -> Vec<&'a str> {
+    let mut last = None;
+    let ends = whole.iter().filter(|(k, _)| last.replace(span(Moment(k.at))) != Some(span(Moment(k.at))));
+    ends.take(count as usize).map(|(k, _)| k.set.as_str()).collect()
+}
+
+/// All files of a known set lie there under exactly their names, and nothing else claims them.
 fn whole<'a>(sets: &'a [Set], known: &Known) -> Option<&'a Set> {
     let set = sets.iter().find(|s| s.id.to_string() == known.set)?;
     let (data, manifest) = set.parts().ok()?;
-    (data.name == known.data_file && manifest.name == known.manifest_file).then_some(set)
+    let list = set.list().ok()?.map(|l| &l.name);
+    let same = data.name == known.data_file && manifest.name == known.manifest_file;
+    (same && list == known.list_file.as_ref()).then_some(set)
 }
 
-/// In the order they go: without a manifest a set is no backup, and nobody takes it for one.
-fn files_of(known: &Known) -> [&str; 2] {
-    [&known.manifest_file, &known.data_file]
+/// In the order they go: without a manifest a set is no backup, and nobody takes it for one; what it needed of the
+/// pool stays as long as it is listed.
+fn files_of(known: &Known) -> impl Iterator<Item = &str> {
+    [&known.manifest_file, &known.data_file].into_iter().chain(&known.list_file).map(String::as_str)
+}
+
+fn lies(target: &Path, known: &Known) -> bool {
+    files_of(known).any(|f| target.join(f).is_file())
+}
+
+/// Members of the pool that no set in the target needs, leaving out sets that are `gone`. None at all where a set does
+/// not say what it needs: its list is lost, it does not fit its name, or nobody knows whether it ever had one.
+fn needless(target: &Path, known: &[Known], gone: &[String]) -> Result<Vec<(String, Member)>> {
+    let mut lying = Pool::of(target).lying()?;
+    if lying.is_empty() {
+        return Ok(Vec::new());
+    }
+    for set in target::sets(target)? {
+        match set.list() {
+            Ok(Some(list)) => {
+                let Ok(listing) = read_list(list) else { return Ok(Vec::new()) };
+                for (name, member) in listing.iter() {
+                    lying.entry(name.clone()).or_default().retain(|m| m.sha256 != member.sha256);
+                }
+            }
+            Ok(None) if gone.contains(&set.id.to_string()) || carries_its_own(&set, known) => {}
+            _ => return Ok(Vec::new()),
+        }
+    }
+    Ok(lying.into_iter().flat_map(|(name, all)| all.into_iter().map(move |m| (name.clone(), m))).collect())
+}
+
+/// A set that needs nothing of the pool: it is known without a list, or no backup at all.
+fn carries_its_own(set: &Set, known: &[Known]) -> bool {
+    let named = |k: &Known| k.list_file.is_none() && whole(std::slice::from_ref(set), k).is_some();
+    !set.has_manifest() || known.iter().any(named)
+}
+
+/// Removes what no set needs, unless a run is under way in the target.
+fn sweep(target: &Path, known: &[Known], gone: &[String]) -> Result<u64> {
+    let Some(_lock) = target::lock(target)? else { return Ok(0) };
+    let needless = needless(target, known, gone)?;
+    Pool::of(target).remove(&needless)?;
+    Ok(needless.len() as u64)
 }
 
 fn suspect(sets: &[Set], rule: &Rule) -> Option<String> {
@@ -161,14 +242,28 @@ fn suspect(sets: &[Set], rule: &Rule) -> Option<String> {
     })
 }
 
-fn rotten(safe: &[&(&Known, &Set)]) -> Option<String> {
+/// Why the sets that stay in any case are not what they were; `None` when they are.
+fn rotten(target: &Path, safe: &[&(&Known, &Set)]) -> Option<String> {
+    let lying = Pool::of(target).lying().unwrap_or_default();
     let mut seen = HashSet::new();
     let once = safe.iter().filter(|(k, _)| seen.insert(k.set.as_str()));
-    let bad = once.map(|(_, set)| set).find(|set| {
-        let intact = set.parts().and_then(|(d, m)| d.intact().and_then(|_| m.intact()));
-        intact.is_err()
-    })?;
-    Some(format!("备份 {} 的文件已经损坏，旧备份一套也没有清理。请检查备份盘，并保留旧备份。", bad.id))
+    for (_, set) in once {
+        let id = &set.id;
+        if set.parts().and_then(|(d, m)| d.intact().and_then(|_| m.intact())).is_err() {
+            return Some(format!("备份 {id} 的文件已经损坏，旧备份一套也没有清理。请检查备份盘，并保留旧备份。"));
+        }
+        let Ok(listing) = set.list().and_then(|l| l.map(read_list).transpose()) else {
+            return Some(format!("备份 {id} 的附件清单已经损坏，旧备份一套也没有清理。请检查备份盘。"));
+        };
+        let there = |(name, m): &(&String, &Member)| lying.get(*name).is_some_and(|all| all.contains(m));
+        let lost = listing.unwrap_or_default().iter().filter(|m| !there(m)).count();
+        if lost > 0 {
+            return Some(format!(
+                "备份 {id} 的附件池中有 {lost} 个附件缺失或长度不对，旧备份一套也没有清理。请检查备份盘。"
+            ));
+        }
+    }
+    None
 }
 
 /// Removes a plain file; what is something else under this name is not ours.
@@ -180,230 +275,4 @@ fn remove(path: &Path) -> Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::{BTreeMap, BTreeSet};
-    use std::path::PathBuf;
-
-    use super::*;
-    use crate::store::seal::sha256;
-
-    const START: i64 = 1_790_000_000_000;
-    const HOUR: i64 = 3_600_000;
-
-    struct Draw(u64);
-
-    impl Draw {
-        fn below(&mut self, bound: u64) -> u64 {
-            self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            (self.0 >> 33) % bound
-        }
-    }
-
-    /// A target and what a store knows of it.
-    struct World {
-        home: tempfile::TempDir,
-        known: Vec<Known>,
-        seq: u64,
-        now: i64,
-        draw: Draw,
-    }
-
-    impl World {
-        fn new(seed: u64) -> Self {
-            // In memory where there is such a place: thousands of syncs would wear a disk for nothing.
-            let home = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
-            Self { home, known: Vec::new(), seq: 10, now: START, draw: Draw(seed) }
-        }
-
-        fn path(&self) -> PathBuf {
-            self.home.path().to_owned()
-        }
-
-        /// Writes the two files of a set, as a run would, and gives what the ledger would say of it.
-        fn set(&mut self, epoch: u64) -> Known {
-            self.seq += 1 + self.draw.below(5);
-            let set = format!("{}-s{:012}", Moment(self.now).compact_utc(), self.seq);
-            let mut name = |kind: &str| {
-                let bytes = self.draw.below(u64::MAX).to_be_bytes();
-                let name = format!("{set}.{}.{kind}.age", hex::encode(&sha256(&[&bytes])[..16]));
-                fs::write(self.home.path().join(&name), bytes).unwrap();
-                name
-            };
-            let (data_file, manifest_file) = (name("data"), name("manifest"));
-            Known {
-                set,
-                target: self.home.path().to_string_lossy().into_owned(),
-                data_file,
-                manifest_file,
-                seq: self.seq,
-                epoch,
-                at: self.now,
-                by: By::Schedule,
-                bytes: 16,
-                records: 1,
-                files: 0,
-                damaged: u64::from(self.draw.below(4) == 0),
-            }
-        }
-
-        fn verified(&mut self) {
-            let set = self.set(1);
-            self.known.push(set);
-        }
-
-        /// Something happens that is not a run of ours.
-        fn event(&mut self) {
-            match self.draw.below(9) {
-                0 => drop(self.set(1)),
-                1 => {
-                    let other = self.set(2);
-                    self.known.push(other);
-                }
-                2 => {
-                    let elsewhere = Known { target: "/mnt/other".into(), ..self.set(1) };
-                    self.known.push(elsewhere);
-                }
-                3 => self.now += i64::try_from(self.draw.below(9_000)).unwrap() * HOUR,
-                4 => self.now -= i64::try_from(self.draw.below(9_000)).unwrap() * HOUR,
-                5 => {
-                    let junk = ["notes.txt", "x.data.age", "20261123T170102Z-s000000000123.00ff.tmp.age"];
-                    let name = junk[usize::try_from(self.draw.below(3)).unwrap()];
-                    fs::write(self.home.path().join(name), "somebody's").unwrap();
-                }
-                n => {
-                    let names: Vec<PathBuf> = listing(self.home.path()).into_keys().collect();
-                    let Some(path) = names.get(usize::try_from(self.draw.below(40)).unwrap()) else { return };
-                    match n {
-                        6 => fs::remove_file(path).unwrap(),
-                        7 => fs::write(path, "rotten").unwrap(),
-                        _ => {
-                            // A second file that claims the same place in a set.
-                            let name = path.file_name().unwrap().to_str().unwrap().to_owned();
-                            let words: Vec<&str> = name.split('.').collect();
-                            if words.len() == 4 {
-                                let twin = format!("{}.{}.{}.age", words[0], "ab".repeat(16), words[2]);
-                                fs::write(self.home.path().join(twin), "twin").unwrap();
-                            }
-                        }
-                    }
-                }
-            }
-        }
-    }
-
-    fn listing(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
-        let paths = fs::read_dir(dir).unwrap().map(|e| e.unwrap().path());
-        paths.map(|p| (p.clone(), fs::read(&p).unwrap())).collect()
-    }
-
-    /// The newest three verified sets of which both files are there alone, and the newest three without damage: in
-    /// terms of names only, so that it does not lean on what is tested.
-    fn sacred(before: &BTreeMap<PathBuf, Vec<u8>>, known: &[Known], dir: &Path) -> BTreeSet<PathBuf> {
-        let names: Vec<&str> = before.keys().map(|p| p.file_name().unwrap().to_str().unwrap()).collect();
-        let one = |k: &Known, kind: &str| {
-            let end = format!(".{kind}.age");
-            names.iter().filter(|n| n.starts_with(&format!("{}.", k.set)) && n.ends_with(&end)).count() == 1
-        };
-        let has = |name: &String| before.contains_key(&dir.join(name));
-        let here = known.iter().filter(|k| k.target == dir.to_string_lossy() && k.epoch == 1);
-        let mut here: Vec<&Known> = here
-            .filter(|k| has(&k.data_file) && has(&k.manifest_file) && one(k, "data") && one(k, "manifest"))
-            .collect();
-        here.sort_by_key(|k| std::cmp::Reverse(k.seq));
-        let sound = here.iter().filter(|k| k.damaged == 0).take(3);
-        let all = here.iter().take(3).chain(sound);
-        all.flat_map(|k| [dir.join(&k.data_file), dir.join(&k.manifest_file)]).collect()
-    }
-
-    #[test]
-    fn two_thousand_histories_lose_nothing_that_must_stay() {
-        let (mut retired, mut held, mut calls) = (0, 0, 0);
-        for seed in 0..2_000 {
-            let mut world = World::new(seed);
-            for _ in 0..12 + world.draw.below(12) {
-                (0..world.draw.below(2)).for_each(|_| world.event());
-                world.now += HOUR;
-                let last_entry = Moment(world.now - HOUR + i64::from(world.draw.below(30) == 0) * 2 * HOUR);
-                world.verified();
-                let dir = world.path();
-                let before = listing(&dir);
-                let keep = usize::try_from(world.draw.below(6)).unwrap();
-                let rule = Rule { keep, epoch: 1, now: Moment(world.now), last_entry };
-                let done = retire(&dir, &world.known, &rule).unwrap();
-                let after = listing(&dir);
-                calls += 1;
-                retired += done.removed.len();
-                held += usize::from(done.kept.is_some());
-                let gone: Vec<&PathBuf> = before.keys().filter(|p| !after.contains_key(*p)).collect();
-                assert!(after.iter().all(|(p, bytes)| before.get(p) == Some(bytes)), "{seed}: changed");
-                let sacred = sacred(&before, &world.known, &dir);
-                for path in &gone {
-                    let name = path.file_name().unwrap().to_str().unwrap();
-                    let known = world.known.iter().find(|k| files_of(k).contains(&name));
-                    assert!(known.is_some_and(|k| k.epoch == 1), "{seed}: {name} was not ours");
-                    assert!(!sacred.contains(*path), "{seed}: {name} had to stay");
-                    assert!(done.removed.contains(&known.unwrap().set), "{seed}: {name} is not told");
-                }
-                let latest = before.keys().filter_map(|p| p.file_name()?.to_str()?.split_once("-s"));
-                let of_a_set =
-                    |rest: &str| [".data.age", ".manifest.age"].iter().any(|end| rest.ends_with(end));
-                let ahead = latest.filter(|(_, rest)| of_a_set(rest)).map(|(t, _)| t).max();
-                let ahead = ahead.is_some_and(|t| t > Moment(world.now).compact_utc().as_str());
-                assert!(
-                    gone.is_empty() || (!ahead && rule.now >= last_entry),
-                    "{seed}: under a suspect clock"
-                );
-                world.known.retain(|k| !done.removed.contains(&k.set));
-            }
-        }
-        println!("{calls} calls, {retired} sets removed, {held} times held back");
-        assert!(retired > 2_000 && held > 500, "{retired} {held}");
-    }
-
-    #[test]
-    fn what_is_left_is_what_was_asked_for() {
-        for keep in [0, 3, 5, 9] {
-            let mut world = World::new(7);
-            for _ in 0..20 {
-                world.now += HOUR;
-                world.verified();
-                world.known.iter_mut().for_each(|k| k.damaged = 0);
-                let rule = Rule { keep, epoch: 1, now: Moment(world.now), last_entry: Moment(world.now) };
-                let done = retire(&world.path(), &world.known, &rule).unwrap();
-                assert_eq!(done.kept, None);
-                world.known.retain(|k| !done.removed.contains(&k.set));
-            }
-            assert_eq!(listing(&world.path()).len(), 2 * keep.max(3));
-            assert_eq!(Known::decode(&Known::encode(&world.known)), world.known);
-        }
-    }
-
-    #[test]
-    fn sets_without_damage_outlive_those_with_it() {
-        let mut world = World::new(3);
-        for n in 0..12 {
-            world.now += HOUR;
-            world.verified();
-            world.known[n].damaged = u64::from(n > 3);
-        }
-        let rule = Rule { keep: 3, epoch: 1, now: Moment(world.now), last_entry: Moment(world.now) };
-        let done = retire(&world.path(), &world.known, &rule).unwrap();
-        let removed: Vec<String> =
-            [8, 7, 6, 5, 4, 0].iter().map(|n: &usize| world.known[*n].set.clone()).collect();
-        assert_eq!(done.removed, removed);
-    }
-
-    #[test]
-    fn what_a_crash_left_of_a_removed_set_goes_the_next_time() {
-        let mut world = World::new(5);
-        for _ in 0..6 {
-            world.now += HOUR;
-            world.verified();
-        }
-        fs::remove_file(world.path().join(&world.known[0].manifest_file)).unwrap();
-        let rule = Rule { keep: 5, epoch: 1, now: Moment(world.now), last_entry: Moment(world.now) };
-        let done = retire(&world.path(), &world.known, &rule).unwrap();
-        assert_eq!(done.removed, [world.known[0].set.clone()]);
-        assert_eq!(listing(&world.path()).len(), 10);
-    }
-}
+mod tests;

@@ -1,21 +1,25 @@
 //! One run: a snapshot written, read back from the disk, loaded, compared, and only then signed.
 //!
-//! What must hold: writers go on meanwhile; whatever fails, in whatever step, nothing of the set stays. An attachment
-//! that is rotten in the store itself is stated, not taken for a fault of the set.
+//! What must hold: writers go on meanwhile; whatever fails, in whatever step, nothing of the set stays but attachments
+//! that came into the pool: the next run finds them there. An attachment that is rotten in the store itself is stated,
+//! not taken for a fault of the set.
 
 use std::fs;
 use std::io::Write;
 use std::path::Path;
 
-use super::archive::{self, Scratch};
+use super::archive::{self, Scratch, Source};
 use super::crypt::{Metered, Readers, Stamp};
-use super::manifest::{self, Content, Damaged, Found, Manifest};
+use super::fill::{self, Filled};
+use super::manifest::{self, Content, Damaged, Found, Manifest, Needs};
 use super::mount::{self, Target};
-use super::target::{self, Folder, SetId};
+use super::pool::{self, Listing, Pool};
+use super::target::{self, Draft, Folder, SetId};
 use super::{Amount, Done, Progress, Watch, file_name, flawed, read_failed, write_failed};
 use crate::base::{Error, ErrorKind, RecordId, Result, limits};
+use crate::records::FileRef;
 use crate::store::fault::{Bug, planted};
-use crate::store::{Snapshot, Store};
+use crate::store::{self, Head, Snapshot, Store};
 
 /// Where temporary files of an open store lie; emptied whenever it is opened.
 const STAGING: &str = "tmp";
@@ -48,23 +52,27 @@ impl Run<'_> {
         let previous = target::sets(self.folder.path())?.into_iter().find(target::Set::complete);
         let now = self.store.now();
         let id = self.folder.new_id(now, head.seq)?;
+        let pool = Pool::of(self.folder.path());
+        let filled = fill::fill(self.store, &self.snapshot, &pool, self.progress)?;
         let of = self.snapshot.dump_bytes()?;
         let (mut data, file) = self.folder.draft(&id)?;
         let word = |so_far| (self.progress)(Progress::Writing(Amount { of, ..so_far }));
         let stamp = archive::write(&self.snapshot, file, &self.readers, &word)?;
         let content = Content::of(&self.snapshot)?;
-        let Found { files, damaged } = self.read_back((data.path(), &stamp), &content, of)?;
+        let Found { files, damaged } = self.read_back((data.path(), &stamp), &content, (of, &filled.listing))?;
         let late = planted(Bug::ManifestFirst);
         let data_file = if late { target::data_name(&id, &stamp) } else { data.place_data(&id, &stamp)? };
+        let (list, needs) = self.place_list(&id, &filled.listing)?;
         (self.progress)(Progress::Signing)?;
         let manifest = Manifest {
-            format: Manifest::form(&damaged),
+            format: Manifest::FORMAT,
             set: id.to_string(),
             county: self.store.facts().county.clone(),
             created: now.0,
             content,
             files,
             damaged,
+            pool: Some(needs),
             data_file,
             data_sha256: hex::encode(stamp.sha256),
             data_bytes: stamp.bytes,
@@ -77,32 +85,56 @@ impl Run<'_> {
             data.place_data(&id, &stamp)?;
         }
         data.keep();
-        Ok(Done {
-            set: manifest.set,
-            head,
-            records: manifest.content.records,
-            files,
-            damaged: manifest.damaged,
-            bytes: stamp.bytes + manifest_bytes,
-            data_file: manifest.data_file,
-            manifest_file,
-            recipients: manifest.recipients,
-        })
+        let list_bytes = list.map_or(0, |(draft, bytes)| {
+            draft.keep();
+            bytes
+        });
+        filled.read_on(&pool)?;
+        Ok(done((head, manifest), (manifest_file, stamp.bytes + list_bytes + manifest_bytes), filled))
+    }
+
+    /// Writes what the set needs of the pool, where it needs anything.
+    fn place_list(&self, id: &SetId, listing: &Listing) -> Result<(Option<(Draft<'_>, u64)>, Needs)> {
+        let (root, count, bytes) = (listing.root(), listing.count(), listing.bytes());
+        if count == 0 {
+            return Ok((None, Needs { file: None, root, count, bytes }));
+        }
+        let (mut draft, file) = self.folder.draft(id)?;
+        let mut file = Metered::new(file);
+        file.write_all(listing.encode().as_bytes()).map_err(write_failed)?;
+        let stamp = file.stamp();
+        file.into_inner().sync_all().map_err(write_failed)?;
+        if target::stamp(draft.path())? != stamp {
+            return Err(flawed(&file_name(draft.path()), "写入后读回的内容不同，备份盘可能有故障"));
+        }
+        let file = Some(draft.place_list(id, &stamp)?);
+        Ok((Some((draft, stamp.bytes)), Needs { file, root, count, bytes }))
     }
 
     /// Reads the written file from the disk with this run's own key, loads it and compares.
-    fn read_back(&self, (path, written): (&Path, &Stamp), content: &Content, of: u64) -> Result<Found> {
+    fn read_back(
+        &self,
+        (path, written): (&Path, &Stamp),
+        content: &Content,
+        (of, listing): (u64, &Listing),
+    ) -> Result<Found> {
         self.readers.check_header(path)?;
         let staging = self.store.dir().join(STAGING);
         fs::create_dir_all(&staging)?;
         let scratch = Scratch::within(&[staging])?;
         let word = |so_far| (self.progress)(Progress::Verifying(Amount { of, ..so_far }));
-        let (copy, read) = scratch.load(path, self.readers.own(), &word)?;
+        let source = Source { path, identity: self.readers.own(), pooled: true };
+        let (copy, read) = scratch.load(&source, &word)?;
         if read != *written {
             return Err(flawed(&file_name(path), "写入后读回的内容不同，备份盘可能有故障"));
         }
         (self.progress)(Progress::Checking)?;
-        let found = content.confirm(&copy).map_err(|e| self.or_own_fault(e))?;
+        // What is listed was looked at when it was listed; here it is what the copy's own records ask for.
+        let listed = |file: &FileRef| {
+            let member = listing.get(&pool::name_of(&copy, file));
+            member.is_some_and(|m| m.bytes == store::sealed_bytes(file))
+        };
+        let found = content.confirm(&copy, &listed).map_err(|e| self.or_own_fault(e))?;
         self.own_damage(&found.damaged)?;
         Ok(found)
     }
@@ -125,10 +157,12 @@ impl Run<'_> {
         if count > limits::DAMAGED_FILES {
             return Err(Error::damaged(format!("{count} 个附件缺失或损坏，数据盘可能有故障，没有写出备份")));
         }
-        for Damaged { record, blob } in damaged {
-            let named = self.snapshot.get(RecordId(*record), true)?;
-            let mut files = named.iter().flat_map(|r| r.fields.all_files());
-            if files.any(|f| f.blob == *blob && self.store.is_whole(&f)) {
+        if damaged.is_empty() {
+            return Ok(());
+        }
+        for (RecordId(record), file) in self.snapshot.named_files()? {
+            let stated = damaged.iter().any(|d| d.record == record && d.blob == file.blob);
+            if stated && self.store.is_whole(&file) {
                 let what = format!("记录 {record} 的一个附件在本机完好，写出后却打不开");
                 return Err(manifest::unequal(&what));
             }
@@ -152,5 +186,24 @@ impl Run<'_> {
         let name = draft.place_manifest(id, &stamp)?;
         draft.keep();
         Ok((name, stamp.bytes))
+    }
+}
+
+fn done((head, manifest): (Head, Manifest), (manifest_file, bytes): (String, u64), filled: Filled) -> Done {
+    Done {
+        set: manifest.set,
+        head,
+        records: manifest.content.records,
+        files: manifest.files,
+        damaged: manifest.damaged,
+        rescued: filled.rescued,
+        bytes,
+        added: filled.added,
+        added_bytes: filled.added_bytes,
+        mended: filled.mended,
+        data_file: manifest.data_file,
+        manifest_file,
+        list_file: manifest.pool.and_then(|p| p.file),
+        recipients: manifest.recipients,
     }
 }

@@ -11,7 +11,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::{Moment, limits};
 
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
+/// Schedules of this form keep the newest sets and nothing else.
+const NEWEST_ONLY: u32 = 1;
 const MINUTE_MS: i64 = 60_000;
 const DAY_MS: i64 = 24 * 60 * MINUTE_MS;
 /// A mark further ahead than this was made under a wrong clock, and does not hold back what is due now.
@@ -64,13 +66,40 @@ pub struct Schedule {
     /// The folder sets are written to.
     pub target: String,
     /// Verified sets that stay.
-    pub keep: u32,
+    #[serde(flatten)]
+    pub kept: Keep,
     /// Hours without a verified set after which the administrators are told.
     pub alarm_hours: u32,
     /// When it was set, milliseconds since 1970 UTC: what was due before is not made up for.
     pub since: i64,
     /// The epoch of the store it was set in. After a restore somebody has to look at it again.
     pub epoch: u64,
+}
+
+/// Which verified sets stay. A set can stay for more than one reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Keep {
+    /// The newest so many; fewer than three count as three.
+    #[serde(rename = "keep")]
+    pub newest: u32,
+    /// The last one of each of the latest so many days.
+    #[serde(default)]
+    pub daily: u32,
+    /// The same of weeks, from Monday.
+    #[serde(default)]
+    pub weekly: u32,
+    /// The same of months.
+    #[serde(default)]
+    pub monthly: u32,
+}
+
+impl Keep {
+    /// In words: `最近 7 套，每天 14 套，每周 8 套，每月 12 套`.
+    pub fn words(&self) -> String {
+        let spans = [("每天", self.daily), ("每周", self.weekly), ("每月", self.monthly)];
+        let spans = spans.iter().filter(|(_, n)| *n > 0).map(|(span, n)| format!("，{span} {n} 套"));
+        format!("最近 {} 套{}", self.newest, spans.collect::<String>())
+    }
 }
 
 /// A schedule as it is typed.
@@ -84,6 +113,12 @@ pub struct Typed {
     pub target: String,
     /// A number.
     pub keep: String,
+    /// Numbers, or nothing for 0.
+    pub daily: String,
+    /// The same.
+    pub weekly: String,
+    /// The same.
+    pub monthly: String,
     /// A number.
     pub alarm_hours: String,
 }
@@ -123,10 +158,14 @@ impl Typed {
             })
         };
         let keep = number("keep", &self.keep, limits::SETS_KEPT_MIN, limits::SETS_KEPT_MAX, "保留套数");
+        let some = |text: &str| if text.trim().is_empty() { "0".to_owned() } else { text.to_owned() };
+        let daily = number("daily", &some(&self.daily), 0, limits::SETS_KEPT_MAX, "每天保留");
+        let weekly = number("weekly", &some(&self.weekly), 0, limits::SETS_KEPT_MAX, "每周保留");
+        let monthly = number("monthly", &some(&self.monthly), 0, limits::SETS_KEPT_MAX, "每月保留");
         let alarm_hours = number("alarm", &self.alarm_hours, 1, limits::ALARM_HOURS_MAX, "提醒时限（小时）");
         let target = target.to_owned();
-        let schedule =
-            Schedule { format: FORMAT, days, times, target, keep, alarm_hours, since: since.0, epoch };
+        let (since, kept) = (since.0, Keep { newest: keep, daily, weekly, monthly });
+        let schedule = Schedule { format: FORMAT, days, times, target, kept, alarm_hours, since, epoch };
         if problems.is_empty() { Ok(schedule) } else { Err(problems) }
     }
 }
@@ -134,7 +173,7 @@ impl Typed {
 impl Schedule {
     /// The stored form; `None` for one that this program does not know, which is as good as none.
     pub fn decode(text: &str) -> Option<Self> {
-        serde_json::from_str(text).ok().filter(|s: &Self| s.format == FORMAT)
+        serde_json::from_str(text).ok().filter(|s: &Self| [NEWEST_ONLY, FORMAT].contains(&s.format))
     }
 
     /// For the store.
@@ -298,7 +337,9 @@ mod tests {
             times: "02:00".into(),
             target: "/mnt/backup".into(),
             keep: "7".into(),
+            weekly: "8".into(),
             alarm_hours: "26".into(),
+            ..Typed::default()
         }
     }
 
@@ -325,7 +366,12 @@ mod tests {
         let schedule = good.read(Moment(5), 3).unwrap();
         assert_eq!(schedule.words(), "周一、周四 02:30、14:00");
         assert_eq!(Schedule::decode(&schedule.encode()), Some(schedule));
-        assert_eq!(Schedule::decode(&daily().encode().replace("\"format\":1", "\"format\":2")), None);
+        assert_eq!(Schedule::decode(&daily().encode().replace("\"format\":2", "\"format\":3")), None);
+        assert_eq!(daily().kept.words(), "最近 7 套，每周 8 套");
+        // What was set before there were days, weeks and months goes on as it was.
+        let old = r#"{"format":1,"days":[1],"times":["02:00"],"target":"/mnt/backup","keep":7,"alarm_hours":26,
+            "since":5,"epoch":1}"#;
+        assert_eq!(Schedule::decode(old).unwrap().kept, Keep { newest: 7, ..Keep::default() });
         assert_eq!(daily().words(), "每天 02:00");
         let bad = Typed {
             days: vec!["0".into(), "8".into()],
@@ -333,6 +379,7 @@ mod tests {
             target: "backup".into(),
             keep: "2".into(),
             alarm_hours: "x".into(),
+            ..Typed::default()
         };
         let named: Vec<&str> = bad.read(Moment(0), 1).unwrap_err().iter().map(|p| p.0).collect();
         assert_eq!(named, ["days", "times", "target", "keep", "alarm"]);

@@ -1,8 +1,9 @@
 //! The folder backups are written to, and the names in it (`data-format/backup.md`).
 //!
-//! What must hold: every file of a set ends in `.age`; a file gets its final name only when it is whole
-//! and synced; whatever a failed run wrote is gone; only our own leftovers are ever removed. Names carry a
-//! digest of their file, so rot and cuts are found without a key — not forgery, which is the manifest's part.
+//! What must hold: every file of a set but its list of attachments ends in `.age`; a file gets its final name only
+//! when it is whole and synced; whatever a failed run wrote of a set is gone; only our own leftovers are ever removed.
+//! Names carry a digest of their file, so rot and cuts are found without a key — not forgery, which is the manifest's
+//! part.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,12 +13,16 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use super::crypt::{Metered, Stamp};
+use super::pool::Pool;
 use super::{file_name, flawed, read_failed, write_failed};
 use crate::base::{Error, ErrorKind, Moment, Result, Seq};
 use crate::store::{durable, seal};
 
 const DATA: &str = "data";
 const MANIFEST: &str = "manifest";
+const LIST: &str = "pool";
+/// The kinds of files, with the ends of their names.
+const KINDS: [(&str, &str); 3] = [(DATA, "age"), (MANIFEST, "age"), (LIST, "txt")];
 const DRAFT_END: &str = ".tmp.age";
 /// Hex digits of the digest in a name.
 const DIGEST_DIGITS: usize = 32;
@@ -112,6 +117,7 @@ pub(super) struct Set {
     pub(super) id: SetId,
     data: Vec<Part>,
     manifest: Vec<Part>,
+    list: Vec<Part>,
 }
 
 impl Set {
@@ -128,14 +134,28 @@ impl Set {
         }
     }
 
-    /// It has a manifest and data, once each.
+    /// What it needs of the pool, where there is such a list; refuses several.
+    pub(super) fn list(&self) -> Result<Option<&Part>> {
+        match &self.list[..] {
+            [] => Ok(None),
+            [list] => Ok(Some(list)),
+            _ => Err(flawed(&self.id.to_string(), "同名的文件有多份，不知道哪一份是原件")),
+        }
+    }
+
+    /// It has a manifest and data, once each, and no two lists.
     pub(super) fn complete(&self) -> bool {
-        self.parts().is_ok()
+        self.parts().is_ok() && self.list().is_ok()
+    }
+
+    /// Something in it has the name of a manifest.
+    pub(super) fn has_manifest(&self) -> bool {
+        !self.manifest.is_empty()
     }
 
     /// Bytes of its files.
     pub(super) fn bytes(&self) -> u64 {
-        self.data.iter().chain(&self.manifest).map(Part::bytes).sum()
+        self.data.iter().chain(&self.manifest).chain(&self.list).map(Part::bytes).sum()
     }
 }
 
@@ -149,9 +169,13 @@ pub(super) fn sets(folder: &Path) -> Result<Vec<Set>> {
     for entry in entries {
         let path = entry?.path();
         let Some((id, kind, part)) = part_of(&path).filter(|_| path.is_file()) else { continue };
-        let fresh = || Set { id: id.clone(), data: Vec::new(), manifest: Vec::new() };
+        let fresh = || Set { id: id.clone(), data: Vec::new(), manifest: Vec::new(), list: Vec::new() };
         let set = sets.entry(id.clone()).or_insert_with(fresh);
-        if kind == DATA { set.data.push(part) } else { set.manifest.push(part) }
+        match kind {
+            DATA => set.data.push(part),
+            MANIFEST => set.manifest.push(part),
+            _ => set.list.push(part),
+        }
     }
     Ok(sets.into_values().rev().collect())
 }
@@ -173,16 +197,15 @@ pub(super) fn choose<'a>(sets: &'a [Set], id: Option<&str>) -> Result<&'a Set> {
 fn part_of(path: &Path) -> Option<(SetId, &'static str, Part)> {
     let name = path.file_name()?.to_str()?;
     let mut words = name.split('.');
-    let (id, digest, kind) = (words.next()?, words.next()?, words.next()?);
-    (words.next() == Some("age") && words.next().is_none()).then_some(())?;
-    let kind = [DATA, MANIFEST].into_iter().find(|k| *k == kind)?;
+    let (id, digest, kind, end) = (words.next()?, words.next()?, words.next()?, words.next()?);
+    let (kind, _) = KINDS.into_iter().find(|k| *k == (kind, end) && words.next().is_none())?;
     let hex = digest.len() == DIGEST_DIGITS && digest.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
     let part = Part { name: name.to_owned(), path: path.to_owned(), digest: digest.to_owned() };
     hex.then_some((id.parse().ok()?, kind, part))
 }
 
 /// Length and digest of a file.
-fn stamp(path: &Path) -> Result<Stamp> {
+pub(super) fn stamp(path: &Path) -> Result<Stamp> {
     let name = file_name(path);
     let mut metered = File::open(path).map(Metered::new).map_err(|e| read_failed(&name, e))?;
     io::copy(&mut metered, &mut io::sink()).map_err(|e| read_failed(&name, e))?;
@@ -193,7 +216,7 @@ fn stamp(path: &Path) -> Result<Stamp> {
 pub(super) struct Folder {
     path: PathBuf,
     created: bool,
-    handle: File,
+    _lock: File,
 }
 
 impl Folder {
@@ -208,12 +231,11 @@ impl Folder {
         if created {
             make_private(&path).map_err(write_failed)?;
         }
-        let handle = File::open(&path).map_err(write_failed)?;
-        let folder = Self { path, created, handle };
-        if let Err(fs4::TryLockError::WouldBlock) = fs4::FileExt::try_lock(&folder.handle) {
+        let Some(lock) = lock(&path).map_err(write_failed)? else {
             let message = "另一次备份正在写入这个目录。请等它结束后再试。";
             return Err(Error::new(ErrorKind::Busy, message));
-        }
+        };
+        let folder = Self { path, created, _lock: lock };
         folder.clear_leftovers()?;
         Ok(folder)
     }
@@ -241,6 +263,7 @@ impl Folder {
     }
 
     fn clear_leftovers(&self) -> Result<()> {
+        Pool::of(&self.path).clear_leftovers()?;
         for entry in fs::read_dir(&self.path)? {
             let path = entry?.path();
             let ours = file_name(&path);
@@ -260,6 +283,13 @@ impl Drop for Folder {
             let _kept = fs::remove_dir(&self.path);
         }
     }
+}
+
+/// The folder, with the lock of whoever writes to it; `None` while another one does.
+pub(super) fn lock(folder: &Path) -> io::Result<Option<File>> {
+    let handle = File::open(folder)?;
+    let busy = matches!(fs4::FileExt::try_lock(&handle), Err(fs4::TryLockError::WouldBlock));
+    Ok((!busy).then_some(handle))
 }
 
 /// The path of something that may not exist yet, below a folder that must.
@@ -308,6 +338,11 @@ impl Draft<'_> {
         self.place(id, stamp, DATA)
     }
 
+    /// The list of attachments gets its final name.
+    pub(super) fn place_list(&mut self, id: &SetId, stamp: &Stamp) -> Result<String> {
+        self.place(id, stamp, LIST)
+    }
+
     /// The manifest gets its final name: from now on the set is a backup.
     pub(super) fn place_manifest(&mut self, id: &SetId, stamp: &Stamp) -> Result<String> {
         self.place(id, stamp, MANIFEST)
@@ -330,7 +365,8 @@ impl Draft<'_> {
 
 fn name_of(id: &SetId, stamp: &Stamp, kind: &str) -> String {
     let digest = hex::encode(&stamp.sha256[..DIGEST_DIGITS / 2]);
-    format!("{id}.{digest}.{kind}.age")
+    let end = KINDS.iter().find(|k| k.0 == kind).map_or("age", |k| k.1);
+    format!("{id}.{digest}.{kind}.{end}")
 }
 
 /// The final name of a data file.

@@ -209,6 +209,26 @@ pub const SCHEDULE_LOOK_S: u64 = 60;
 pub const BACKUP_GIVE_UP_S: u64 = 10;
 /// Damaged attachments that a backup set states; beyond that the disk is at fault, and no set is written.
 pub const DAMAGED_FILES: usize = 1_000;
+/// Register numbers of a counter that a restore skips when nobody knows the last one on paper.
+pub const NUMBERS_SKIPPED: u64 = 100;
+/// The same at most; more is taken for a slip of the pen.
+pub const NUMBERS_SKIPPED_MAX: u64 = 10_000;
+/// Administrators who have to confirm a restore.
+pub const RESTORE_CONFIRMED_BY: usize = 2;
+/// Days between two drills, and between two challenges of a backup key, when nothing else was set: half a year.
+pub const CHECK_DAYS: u32 = 183;
+/// The same at most.
+pub const CHECK_DAYS_MAX: u32 = 400;
+/// Certificates of drills that the store remembers.
+pub const DRILLS_KEPT: usize = 20;
+/// Rows that the search self-test of a drill looks among.
+pub const DRILL_ROWS: u64 = 300;
+/// Rows it looks for.
+pub const DRILL_PROBES: usize = 30;
+/// Runs of a backup over which every attachment in the pool of its target is read again.
+pub const POOL_ROUNDS: usize = 30;
+/// Bytes of the list of attachments that a set needs.
+pub const POOL_LIST_BYTES: u64 = 1 << 30;
 /// Bytes of one value in an archive; larger is refused as damage.
 pub const ARCHIVE_VALUE_BYTES: u64 = 1 << 30;
 /// Compression level of archives.

@@ -1,15 +1,18 @@
 //! `backup`: keys, sets, checks, restore.
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 use clap::{Args, Subcommand};
 
 use super::Secrets;
-use super::output::Out;
+use super::output::{self, Out};
 use crate::app::App;
 use crate::app::access::local_doer;
-use crate::backup::{self, KeyFile, Progress, Signer, Verified, Wish};
+use crate::app::checks::{self, Certificate};
+use crate::backup::{self, Amount, KeyFile, Progress, Signer, Trial, Verified, Wish};
 use crate::base::clock::SystemClock;
 use crate::base::{Clock, Error, Result};
 
@@ -25,6 +28,41 @@ pub(super) enum BackupCommand {
     Verify(TargetArgs),
     /// 恢复到新目录
     Restore(RestoreArgs),
+    /// 恢复演练：用保管人的密钥完整恢复一次到临时目录，核对后清除
+    Drill(DrillArgs),
+    /// 回答密钥核对题：用保管人的密钥解开，打印答案
+    Answer(AnswerArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DrillArgs {
+    /// 备份所在目录
+    #[arg(long, alias = "to")]
+    from: PathBuf,
+    /// 哪一份；默认最新的完整一份
+    #[arg(long)]
+    set: Option<String>,
+    /// 密钥文件
+    #[arg(long)]
+    identity: PathBuf,
+    /// 信任的签名公钥或其指纹；默认用密钥文件中的
+    #[arg(long)]
+    signer: Option<String>,
+    /// 数据目录：把演练结果登记到日志；在别的机器上演练时不写
+    #[arg(long)]
+    dir: Option<PathBuf>,
+    /// 在哪个目录里临时恢复；默认在备份目录旁边
+    #[arg(long)]
+    work: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct AnswerArgs {
+    /// 密钥文件
+    #[arg(long)]
+    identity: PathBuf,
+    /// 核对题的文件；不写时从标准输入读
+    file: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -77,6 +115,9 @@ pub(super) struct RestoreArgs {
     /// 恢复到哪个新目录，必须不存在或为空
     #[arg(long)]
     dir: PathBuf,
+    /// 纸质登记的最后一号，如 信访〔2026〕=127；不写时在终端询问，不知道时跳过 100 号
+    #[arg(long = "last")]
+    last: Vec<String>,
 }
 
 impl BackupCommand {
@@ -85,8 +126,15 @@ impl BackupCommand {
         match self {
             Self::Keygen(args) => args.dir.as_deref(),
             Self::Run(args) => Some(&args.dir),
-            Self::List(_) | Self::Verify(_) | Self::Restore(_) => None,
+            Self::Drill(args) => args.dir.as_deref(),
+            Self::List(_) | Self::Verify(_) | Self::Restore(_) | Self::Answer(_) => None,
         }
+    }
+
+    /// What is done where the command was typed, before the data folder is asked: keys never travel to the server.
+    pub(super) fn prepare(&self) -> Result<Option<String>> {
+        let Self::Drill(args) = self else { return Ok(None) };
+        serde_json::to_string(&drill(args)?).map(Some).map_err(Error::internal)
     }
 }
 
@@ -97,6 +145,12 @@ pub(super) fn without_store(command: BackupCommand, out: &mut dyn Out) -> Result
         BackupCommand::List(args) => list(&args, out),
         BackupCommand::Verify(args) => verify(&args, out),
         BackupCommand::Restore(args) => restore(&args, out),
+        BackupCommand::Drill(args) => {
+            show(&drill(&args)?, out);
+            out.err("没有用 --dir 指定数据目录，结果没有登记。请保存以上内容，或在服务器上再做一次。");
+            Ok(())
+        }
+        BackupCommand::Answer(args) => answer(&args, out),
         BackupCommand::Run(_) => Err(Error::usage("请用 --dir 指定数据目录。")),
     }
 }
@@ -117,6 +171,14 @@ pub(super) fn with_store(
             keygen(&path, Some(app.signer()?), out)
         }
         BackupCommand::Run(args) => run(&args, app, secret, out),
+        BackupCommand::Drill(_) => {
+            let done = secret.input.as_deref().and_then(|text| serde_json::from_str(text).ok());
+            let done: Certificate = done.ok_or_else(|| Error::internal("no drill was done"))?;
+            app.enter_drill(&done)?;
+            show(&done, out);
+            out.err("演练已登记。证书可以在浏览器的“备份”→“演练与核对”中打印。");
+            Ok(())
+        }
         other => without_store(other, out),
     }
 }
@@ -134,27 +196,20 @@ fn keygen(path: &Path, signer: Option<Signer>, out: &mut dyn Out) -> Result<()> 
 
 fn run(args: &RunArgs, app: &Arc<App>, secret: &Secrets, out: &mut dyn Out) -> Result<()> {
     let said = std::cell::RefCell::new(out);
-    let told = std::cell::Cell::new((std::mem::discriminant(&Progress::Signing), 0));
+    let teller = Teller::default();
     let progress = |p: Progress| {
-        let (line, twentieth) = match p {
-            Progress::Writing(a) => (format!("已写出 {} 行，{} MB", a.rows, a.bytes >> 20), a.bytes * 20 / a.of.max(1)),
-            Progress::Verifying(a) => (format!("恢复核验 {} 行", a.rows), a.bytes * 20 / a.of.max(1)),
-            Progress::Checking => ("正在核对内容".to_owned(), 0),
-            Progress::Signing => ("正在签名".to_owned(), 0),
-        };
-        let now = (std::mem::discriminant(&p), twentieth);
-        if told.replace(now) != now {
-            said.borrow_mut().err(&line);
-        }
+        teller.line(p).iter().for_each(|line| said.borrow_mut().err(line));
         Ok(())
     };
     let done = app.backup(&secret.path(&args.to), &args.recipients, &progress)?;
     let mut out = said.borrow_mut();
     out.out(&done.set);
     out.err(&format!(
-        "备份完成并已恢复核验：记录 {} 条，附件 {} 个，{} 字节；日志 {} 条，链头 {}",
+        "备份完成并已恢复核验：记录 {} 条，附件 {} 个（新存 {} 个、{} 字节），{} 字节；日志 {} 条，链头 {}",
         done.records,
         done.files,
+        done.added,
+        done.added_bytes,
         done.bytes,
         done.head.seq,
         hex::encode(done.head.hash)
@@ -163,7 +218,54 @@ fn run(args: &RunArgs, app: &Arc<App>, secret: &Secrets, out: &mut dyn Out) -> R
         let lost = backup::damage_text(&done.damaged);
         out.err(&format!("注意{lost}：是本机的附件坏了，不是备份的问题。请运行 jiceng doctor，并从较早的备份取回。"));
     }
+    if !done.rescued.is_empty() {
+        let lost = backup::rescued_text(&done.rescued);
+        out.err(&format!("注意，本机{lost}。请把备份恢复到另一个目录，取回这些附件后重新上传。"));
+    }
+    if done.mended > 0 {
+        out.err(&format!("注意，备份目标中有 {} 个附件已经损坏，已用本机完好的重新写出。请检查备份盘。", done.mended));
+    }
     Ok(())
+}
+
+/// Says how far a run is: once for each twentieth of a step, with its rate and what is left.
+#[derive(Default)]
+struct Teller {
+    told: Cell<(&'static str, u64)>,
+    begun: Cell<Option<Instant>>,
+}
+
+impl Teller {
+    fn line(&self, progress: Progress) -> Option<String> {
+        let (label, amount) = match progress {
+            Progress::Pooling(a) => ("附件", Some(a)),
+            Progress::Writing(a) => ("已写出", Some(a)),
+            Progress::Verifying(a) => ("恢复核验", Some(a)),
+            Progress::Checking => ("正在核对内容", None),
+            Progress::Signing => ("正在签名", None),
+        };
+        let twentieth = amount.map_or(0, |a| a.bytes * 20 / a.of.max(1));
+        let (before, last) = self.told.replace((label, twentieth));
+        if before != label {
+            self.begun.set(Some(Instant::now()));
+        }
+        let seconds = self.begun.get().map_or(0.0, |begun| begun.elapsed().as_secs_f64());
+        let line = amount.map_or(label.to_owned(), |a| {
+            let unit = if label == "附件" { "个" } else { "行" };
+            format!("{label} {} {unit}，{} MB{}", a.rows, a.bytes >> 20, pace(a, seconds))
+        });
+        ((before, last) != (label, twentieth)).then_some(line)
+    }
+}
+
+/// Rate and time left, once there is something to reckon with.
+fn pace(a: Amount, seconds: f64) -> String {
+    if seconds < 1.0 || a.bytes == 0 {
+        return String::new();
+    }
+    #[expect(clippy::cast_precision_loss, reason = "an estimate for people")]
+    let (done, all) = (a.bytes as f64, a.of.max(a.bytes) as f64);
+    format!("，每秒 {:.1} MB，约剩 {:.0} 秒", done / seconds / f64::from(1 << 20), (all - done) * seconds / done)
 }
 
 fn list(args: &TargetArgs, out: &mut dyn Out) -> Result<()> {
@@ -210,12 +312,15 @@ fn verify(args: &TargetArgs, out: &mut dyn Out) -> Result<()> {
 
 fn restore(args: &RestoreArgs, out: &mut dyn Out) -> Result<()> {
     let key = KeyFile::read(&args.identity)?;
+    let numbers = args.last.iter().map(|text| backup::typed_number(text)).collect::<Result<Vec<_>>>()?;
     let wish = Wish {
         from: &args.from,
         set: args.set.as_deref(),
         key: &key,
         signer: args.signer.as_deref(),
         dir: &args.dir,
+        numbers: &numbers,
+        ask: &output::ask_number,
         doer: local_doer(),
     };
     let restored = backup::restore(&wish, Arc::new(SystemClock))?;
@@ -226,8 +331,48 @@ fn restore(args: &RestoreArgs, out: &mut dyn Out) -> Result<()> {
         restored.key_file.display(),
         restored.epoch
     ));
+    for skipped in &restored.skipped {
+        out.err(&format!("空号：{skipped}。这些号可能在备份之后已用于纸质登记，不再发出。"));
+    }
+    out.err("恢复的数据现在只能查看：启动服务后，请三员中的两人登录，在“备份”页确认恢复无误。");
+    if !restored.lost.is_empty() {
+        let lost = backup::lost_text(&restored.lost);
+        out.err(&format!("注意，{lost}，恢复后打不开。请从另一份拷贝的 pool 目录补回后重新恢复，或重新上传这些附件。"));
+    }
     if !restored.manifest.damaged.is_empty() {
         out.err(&format!("注意{}，恢复后仍然打不开。", backup::damage_text(&restored.manifest.damaged)));
     }
+    Ok(())
+}
+
+/// A whole restore into a throw-away folder.
+fn drill(args: &DrillArgs) -> Result<Certificate> {
+    let key = KeyFile::read(&args.identity)?;
+    let trial = Trial {
+        from: &args.from,
+        set: args.set.as_deref(),
+        key: &key,
+        signer: args.signer.as_deref(),
+        place: args.work.as_deref(),
+    };
+    checks::drill(&trial, &|| SystemClock.now())
+}
+
+fn show(certificate: &Certificate, out: &mut dyn Out) {
+    out.out("备份恢复演练证书");
+    for (label, text) in certificate.lines() {
+        out.out(&format!("{label}：{text}"));
+    }
+}
+
+fn answer(args: &AnswerArgs, out: &mut dyn Out) -> Result<()> {
+    let key = KeyFile::read(&args.identity)?;
+    let text = match &args.file {
+        Some(path) => std::fs::read_to_string(path)
+            .map_err(|e| Error::usage(format!("读不到核对题文件 {}。", path.display())).with_detail(e))?,
+        None => std::io::read_to_string(std::io::stdin())?,
+    };
+    out.out(&backup::answer(&key, &text)?);
+    out.err("请把这个答案交给系统管理员，填入“演练与核对”页。");
     Ok(())
 }

@@ -145,7 +145,10 @@ impl Secrets {
             _ => (None, false),
         };
         let password = login.map(output::ask_password).transpose()?;
-        let input = input.then(|| std::io::read_to_string(std::io::stdin())).transpose()?;
+        let input = match command {
+            Command::Backup(command) => command.prepare()?,
+            _ => input.then(|| std::io::read_to_string(std::io::stdin())).transpose()?,
+        };
         Self::with(password, input)
     }
 

@@ -64,3 +64,22 @@ fn line(absent: &str) -> Result<String> {
     let words = line.trim_end_matches(['\r', '\n']);
     if words.is_empty() { Err(Error::usage(absent)) } else { Ok(words.to_owned()) }
 }
+
+/// Asks for the last register number on paper; `None` where nobody sits at a terminal, or nobody knows.
+pub(super) fn ask_number(counter: &str, last: u64) -> Result<Option<u64>> {
+    if !std::io::stdin().is_terminal() {
+        return Ok(None);
+    }
+    loop {
+        eprint!("{counter}在备份中到 {last} 号。纸质登记的最后一号是（不知道请直接回车，将跳过一段）：");
+        let mut line = String::new();
+        std::io::stdin().read_line(&mut line)?;
+        match line.trim().trim_end_matches('号') {
+            "" => return Ok(None),
+            text => match text.parse() {
+                Ok(number) => return Ok(Some(number)),
+                Err(_) => eprintln!("请只输入数字。"),
+            },
+        }
+    }
+}

@@ -90,6 +90,16 @@ actions! {
     KEY_ROTATED = 64, "完成轮换密钥";
     /// The store was unlocked by somebody, not by what lay there.
     UNLOCKED = 65, "解锁";
+    /// A set was restored for trial by somebody with a key.
+    DRILL = 70, "恢复演练";
+    /// The holder of a backup key was asked for a sign.
+    KEY_ASKED = 71, "发出密钥核对题";
+    /// The holder gave it, or something else.
+    KEY_ANSWERED = 72, "核对备份密钥";
+    /// How often drills and keys are due was set.
+    CHECKS_SET = 73, "设置演练与核对周期";
+    /// An administrator confirmed that a restored store is right.
+    RESTORE_CONFIRMED = 74, "确认恢复";
     /// Everything there is was read and compared; refused when something was wrong.
     SCRUB = 80, "数据自检";
 }

@@ -2,7 +2,6 @@
 //! Derived tables are not in it: they are rebuilt.
 
 use std::fs::{self, File};
-use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -11,10 +10,12 @@ use redb::{Database, ReadableTable, WriteTransaction};
 use super::ring::Ring;
 use super::seal::Secret;
 use super::tables::{COUNTERS, JOURNAL, META, RECORD_KEYS, RECORDS};
-use super::{Snapshot, Store, blob, damage, fact, set_private, upgrade};
+use super::{Snapshot, Store, blob, damage, fact, kept, set_private, upgrade};
 use crate::base::{Clock, Error, RecordId, Result};
+use crate::records::FileRef;
 
-/// One row of an archive: which table, key, value. Blobs are rows too, a piece at a time.
+/// One row of an archive: which table, key, value. In archives of the first form attachments are rows too, a piece at
+/// a time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ArchiveRow {
     /// 1 meta, 2 counters, 3 records, 4 record keys, 5 journal, 6 a piece of an attachment.
@@ -32,10 +33,9 @@ const KEY_ROWS: u8 = 4;
 const JOURNAL_ROWS: u8 = 5;
 const BLOB_ROWS: u8 = 6;
 const ROWS_A_COMMIT: usize = 20_000;
-const BLOB_PIECE: usize = 1 << 20;
 
 impl Snapshot {
-    /// Feeds every row of the snapshot to `sink`, then every attachment there is.
+    /// Feeds every row of the snapshot to `sink`. Attachments are no rows: see [`Snapshot::named_files`].
     pub fn dump(&self, sink: &mut dyn FnMut(ArchiveRow) -> Result<()>) -> Result<()> {
         let meta = self.txn.open_table(META).map_err(damage)?;
         for row in meta.iter().map_err(damage)? {
@@ -56,28 +56,23 @@ impl Snapshot {
                 sink(ArchiveRow { table: number, key, value: value.value().to_vec() })?;
             }
         }
-        self.dump_blobs(sink)
+        Ok(())
     }
 
-    /// Attachments that came after the snapshot was taken may be in it too; nothing names them, so they do no harm.
-    ///
-    /// One that cannot be read any more ends where reading failed: a rotten file must not keep everything else out
-    /// of a set. Whether a record misses it is found by the check of the set.
-    fn dump_blobs(&self, sink: &mut dyn FnMut(ArchiveRow) -> Result<()>) -> Result<()> {
-        for name in blob::all(&self.shared.dir)? {
-            let Some(mut file) = blob::path(&self.shared.dir, &name).and_then(|p| File::open(p).ok()) else {
-                continue;
-            };
-            loop {
-                let mut piece = Vec::with_capacity(BLOB_PIECE);
-                let read = Read::by_ref(&mut file).take(BLOB_PIECE as u64).read_to_end(&mut piece);
-                if read.is_err() || piece.is_empty() {
-                    break;
-                }
-                sink(ArchiveRow { table: BLOB_ROWS, key: name.clone().into_bytes(), value: piece })?;
-            }
+    /// Attachments that records name, each with its record, in order of ids; then those of drafts, under id 0. What
+    /// does not open is left out here and found by the check.
+    pub fn named_files(&self) -> Result<Vec<(RecordId, FileRef)>> {
+        let mut named = Vec::new();
+        for id in self.all_ids()? {
+            let Ok(Some(record)) = self.get_any(id, true) else { continue };
+            named.extend(kept::files(&record.fields).into_iter().map(|f| (id, f)));
         }
-        Ok(())
+        for prefix in kept::PREFIXES {
+            let drafts = self.kept_below(prefix).unwrap_or_default();
+            let files = drafts.iter().flat_map(|(_, fields)| kept::files(fields));
+            named.extend(files.map(|f| (RecordId(0), f)));
+        }
+        Ok(named)
     }
 
     /// Bytes of keys and values that [`Snapshot::dump`] will feed, near enough to say how long it takes.
@@ -87,9 +82,7 @@ impl Snapshot {
             let rows = self.txn.open_table(table).map_err(damage)?;
             bytes += redb::ReadableTableMetadata::stats(&rows).map_err(damage)?.stored_bytes();
         }
-        let blobs = blob::all(&self.shared.dir)?;
-        let paths = blobs.iter().filter_map(|name| blob::path(&self.shared.dir, name));
-        Ok(bytes + paths.filter_map(|p| fs::metadata(p).ok()).map(|m| m.len()).sum::<u64>())
+        Ok(bytes)
     }
 
     /// A digest over the current value of every record: two stores with the same root hold the same records.
@@ -212,13 +205,16 @@ impl Blobs<'_> {
 }
 
 /// Raises the epoch of a store that was just loaded; the caller opens it anew. A set-up link that was out when the
-/// backup was made opens nothing here.
-pub fn raise_epoch(store: &Store, act: super::Act) -> Result<u64> {
+/// backup was made opens nothing here; counters go on after these numbers; the store rests, as `resting` says, until
+/// somebody confirms it.
+pub fn raise_epoch(store: &Store, act: super::Act, resting: String, counters: Vec<(String, u64)>) -> Result<u64> {
     store.submit(move |txn| {
         let text = txn.fact(fact::EPOCH)?.unwrap_or_default();
         let epoch: u64 = String::from_utf8_lossy(&text).parse().map_err(|_| Error::damaged("纪元"))?;
         txn.set_fact(fact::EPOCH, (epoch + 1).to_string());
         txn.set_fact(fact::SETUP, "");
+        txn.set_fact(fact::RESTORED, resting);
+        counters.iter().try_for_each(|(counter, to)| txn.skip_numbers(counter, *to))?;
         txn.act(act);
         Ok(epoch + 1)
     })

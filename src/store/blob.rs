@@ -122,8 +122,13 @@ pub struct BlobReader {
 impl BlobReader {
     pub(super) fn open(root: &Path, file: &FileRef) -> Result<Self> {
         let damaged = || Error::damaged("附件文件缺失或损坏");
-        let mut handle = File::open(path(root, &file.blob).ok_or_else(damaged)?)
-            .map_err(|e| damaged().with_detail(e))?;
+        Self::open_at(&path(root, &file.blob).ok_or_else(damaged)?, file)
+    }
+
+    /// Opens a sealed file wherever it lies.
+    pub(super) fn open_at(path: &Path, file: &FileRef) -> Result<Self> {
+        let damaged = || Error::damaged("附件文件缺失或损坏");
+        let mut handle = File::open(path).map_err(|e| damaged().with_detail(e))?;
         let mut magic = [0; 8];
         handle.read_exact(&mut magic).map_err(|_| damaged())?;
         let left = handle.metadata()?.len() - magic.len() as u64;
@@ -164,6 +169,44 @@ impl Read for BlobReader {
         }
         Ok(n)
     }
+}
+
+/// A sealed file at this place opens to its end under the key of an attachment, and has the length its record says.
+pub(super) fn opens(path: &Path, file: &FileRef) -> bool {
+    let size = BlobReader::open_at(path, file).and_then(|mut reader| {
+        let mut size = 0;
+        while let Some(chunk) = reader.next_chunk()? {
+            size += chunk.len() as u64;
+        }
+        Ok(size)
+    });
+    size.is_ok_and(|size| size == file.size)
+}
+
+/// Bytes of the sealed file of an attachment of `size` bytes.
+pub(super) fn sealed_bytes(size: u64) -> u64 {
+    let chunks = size.div_ceil(limits::CHUNK_BYTES as u64).max(1);
+    MAGIC.len() as u64 + size + chunks * CHUNK_OVERHEAD as u64
+}
+
+/// Takes a sealed file over as it is, durable under its name; what lay there is replaced.
+pub(super) fn adopt(root: &Path, file: &FileRef, sealed: &mut dyn Read) -> Result<()> {
+    let place = path(root, &file.blob).ok_or_else(|| Error::damaged("备份中的附件名"))?;
+    let staging = root.join(STAGING);
+    fs::create_dir_all(&staging)?;
+    let temp = staging.join(hex::encode(seal::random::<12>()?));
+    let mut out = File::options().write(true).create_new(true).open(&temp)?;
+    let copied = std::io::copy(sealed, &mut out).and_then(|_| out.sync_all());
+    let placed = copied.and_then(|()| {
+        let folder = place.parent().unwrap_or(root);
+        fs::create_dir_all(folder)?;
+        fs::rename(&temp, &place)?;
+        File::open(folder)?.sync_all()
+    });
+    placed.map_err(|e| {
+        let _gone = fs::remove_file(&temp);
+        e.into()
+    })
 }
 
 /// Removes a file that no record names.

@@ -2,7 +2,6 @@
 //! attachments are whole, that derived tables are what records and journal give.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::path::Path;
 
 use redb::ReadableTable;
 
@@ -56,8 +55,13 @@ impl Report {
 
 type Newest = HashMap<u64, (u32, [u8; 32])>;
 
-/// Runs all checks on one snapshot; an error of `tick` breaks it off.
-pub(super) fn run(shared: &Shared, tick: &dyn Fn() -> Result<()>) -> Result<Report> {
+/// Runs all checks on one snapshot; `whole` says whether an attachment is there and whole, an error of `tick` breaks it
+/// off.
+pub(super) fn run(
+    shared: &Shared,
+    whole: &dyn Fn(&FileRef) -> bool,
+    tick: &dyn Fn() -> Result<()>,
+) -> Result<Report> {
     let mut report = Report::default();
     // Listed before the snapshot: what is uploaded meanwhile may be named after it.
     let stored = blob::all(&shared.dir)?;
@@ -67,7 +71,7 @@ pub(super) fn run(shared: &Shared, tick: &dyn Fn() -> Result<()>) -> Result<Repo
     let named = values((&txn, &generations), shared, (&newest, &mut expected), (&mut report, tick))?;
     derived(&txn, &expected, &mut report)?;
     let kept = kept(&txn, shared, &mut report)?;
-    files(shared, &named, &kept, (&mut report, tick))?;
+    files(whole, &named, &kept, (&mut report, tick))?;
     let known: HashSet<&str> = named.iter().map(|(_, f)| f).chain(&kept).map(|f| f.blob.as_str()).collect();
     report.orphans = stored.into_iter().filter(|b| !known.contains(b.as_str())).collect();
     history((&txn, &generations), (&mut report, tick))?;
@@ -334,12 +338,11 @@ fn kept(txn: &redb::ReadTransaction, shared: &Shared, report: &mut Report) -> Re
 
 /// Attachments that records name are counted, those of drafts only read.
 fn files(
-    shared: &Shared,
+    whole: &dyn Fn(&FileRef) -> bool,
     named: &[(RecordId, FileRef)],
     kept: &[FileRef],
     (report, tick): Watched<'_>,
 ) -> Result<()> {
-    let whole = |file: &FileRef| whole(&shared.dir, file);
     for (id, file) in named {
         tick()?;
         if whole(file) {
@@ -350,16 +353,4 @@ fn files(
     }
     kept.iter().filter(|f| !whole(f)).for_each(|_| report.problem("一份草稿的附件缺失或损坏"));
     Ok(())
-}
-
-/// An attachment is there, opens to its end, and has the length that its record says.
-pub(super) fn whole(dir: &Path, file: &FileRef) -> bool {
-    let size = blob::BlobReader::open(dir, file).and_then(|mut reader| {
-        let mut size = 0;
-        while let Some(chunk) = reader.next_chunk()? {
-            size += chunk.len() as u64;
-        }
-        Ok(size)
-    });
-    size.is_ok_and(|size| size == file.size)
 }

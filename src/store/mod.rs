@@ -34,6 +34,7 @@ use std::sync::{Arc, Mutex};
 use redb::{Database, ReadableDatabase};
 
 use crate::base::{Clock, Error, Moment, Result, limits};
+use crate::records::FileRef;
 
 pub use archive::{ArchiveRow, load, raise_epoch};
 pub use blob::{BlobReader, BlobWriter};
@@ -93,6 +94,10 @@ pub mod fact {
     pub const BACKUP_SETS: &str = "backup_sets";
     /// What the last scrub saw.
     pub const SCRUB: &str = "scrub";
+    /// There while a restored store rests: who confirmed it so far.
+    pub const RESTORED: &str = "restored";
+    /// Drills and challenges, and how often they are due.
+    pub const BACKUP_CHECKS: &str = "backup_checks";
     /// Sealed: key of keyed hashes.
     pub const LOOKUP_KEY: &str = "secret.lookup";
     /// Sealed: key of names of attachments.
@@ -317,18 +322,30 @@ impl Store {
     }
 
     /// Opens an attachment.
-    pub fn read_blob(&self, file: &crate::records::FileRef) -> Result<BlobReader> {
+    pub fn read_blob(&self, file: &FileRef) -> Result<BlobReader> {
         BlobReader::open(&self.shared.dir, file)
     }
 
     /// Removes an attachment that was staged and that no record came to name.
-    pub fn discard_blob(&self, file: &crate::records::FileRef) -> Result<()> {
+    pub fn discard_blob(&self, file: &FileRef) -> Result<()> {
         blob::discard(&self.shared.dir, file)
     }
 
     /// Whether an attachment is there and opens to its end.
-    pub fn is_whole(&self, file: &crate::records::FileRef) -> bool {
-        check::whole(&self.shared.dir, file)
+    pub fn is_whole(&self, file: &FileRef) -> bool {
+        blob::path(&self.shared.dir, &file.blob).is_some_and(|path| blob::opens(&path, file))
+    }
+
+    /// The sealed file of an attachment, as it lies there.
+    pub fn sealed_blob(&self, file: &FileRef) -> Result<File> {
+        let absent = || Error::damaged("附件文件缺失或损坏");
+        let path = blob::path(&self.shared.dir, &file.blob).ok_or_else(absent)?;
+        File::open(path).map_err(|e| absent().with_detail(e))
+    }
+
+    /// Takes the sealed file of an attachment over from a backup, as it is; whether it opens is the check's question.
+    pub fn adopt_blob(&self, file: &FileRef, sealed: &mut dyn std::io::Read) -> Result<()> {
+        blob::adopt(&self.shared.dir, file, sealed)
     }
 
     /// Checks everything there is; see [`Report`].
@@ -338,7 +355,12 @@ impl Store {
 
     /// The same; calls `tick` after each thing it read, whose error breaks it off.
     pub fn check_watched(&self, tick: &dyn Fn() -> Result<()>) -> Result<Report> {
-        catch(|| check::run(&self.shared, tick))
+        catch(|| check::run(&self.shared, &|file| self.is_whole(file), tick))
+    }
+
+    /// The same for a store whose attachments lie elsewhere: `whole` says which are there and whole.
+    pub fn check_but(&self, whole: &dyn Fn(&FileRef) -> bool) -> Result<Report> {
+        catch(|| check::run(&self.shared, whole, &|| Ok(())))
     }
 
     /// Removes sealed files that were last written before a moment; the caller says that nothing names them.
@@ -422,7 +444,17 @@ fn set_private(dir: &Path) -> Result<()> {
     Ok(fs::set_permissions(dir, fs::Permissions::from_mode(0o700))?)
 }
 
-/// redb reports damage as errors and, on some files, as panics: both become `Damaged`.
+/// Whether a sealed file at this place opens to its end under the key of an attachment.
+pub fn opens(path: &Path, file: &FileRef) -> bool {
+    blob::opens(path, file)
+}
+
+/// Bytes of the sealed file of an attachment.
+pub fn sealed_bytes(file: &FileRef) -> u64 {
+    blob::sealed_bytes(file.size)
+}
+
+/// redb reports damage as errors and, on some files, as panics: both become [`ErrorKind::Damaged`].
 fn catch<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(work))
         .unwrap_or_else(|_| Err(Error::damaged("数据库文件 store.redb 无法读取")))

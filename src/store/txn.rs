@@ -179,6 +179,7 @@ impl<'a> Txn<'a> {
 
     /// Stores a decided new record: gives it an id and, where its kind has one, a register number.
     pub fn create(&mut self, mut record: Record) -> Result<RecordId> {
+        self.must_not_rest()?;
         let kind = kind_of(&record)?;
         record.id = RecordId(self.next_id);
         if let Some((tag, prefix)) = kind.number {
@@ -196,6 +197,12 @@ impl<'a> Txn<'a> {
 
     /// Stores a decided next version of a record; refuses when somebody else was faster.
     pub fn update(&mut self, after: Record) -> Result<()> {
+        self.must_not_rest()?;
+        self.update_at_rest(after)
+    }
+
+    /// The same for what goes on while a restored store rests: passwords, and imports that are given up.
+    pub fn update_at_rest(&mut self, after: Record) -> Result<()> {
         let before = self.get(after.id)?.ok_or_else(Error::denied)?;
         if before.version + 1 != after.version {
             return Err(Error::new(ErrorKind::Stale, "这条记录刚被别人修改过，请核对后重新提交。"));
@@ -206,6 +213,23 @@ impl<'a> Txn<'a> {
         let wrapped = self.base.record_key(after.id.0)?;
         let key = self.generations.open(after.id.0, &wrapped)?;
         self.put(kind_of(&after)?, Some(&before), after, &key, None)
+    }
+
+    /// A restored store takes no records until it was confirmed.
+    fn must_not_rest(&self) -> Result<()> {
+        if self.fact(fact::RESTORED)?.is_none_or(|v| v.is_empty()) {
+            return Ok(());
+        }
+        Err(Error::invalid(
+            "数据刚从备份恢复，现在只能查看，没有保存。须由三员中的两人在“备份”页确认恢复无误后才能办理业务，请联系系统管理员。",
+        ))
+    }
+
+    /// A counter goes on after `to`; never back.
+    pub fn skip_numbers(&mut self, counter: &str, to: u64) -> Result<()> {
+        let last = self.base.counter(counter.as_bytes())?;
+        self.counters.insert(counter.as_bytes().to_vec(), last.max(to));
+        Ok(())
     }
 
     /// The next number of a counter; never given twice, whatever happens to the record.

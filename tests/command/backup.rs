@@ -3,6 +3,9 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
+use jiceng::app::App;
+use jiceng::base::Clock;
+use jiceng::base::clock::SystemClock;
 use jiceng::store::seal::sha256;
 use serde_json::Value;
 
@@ -304,6 +307,43 @@ fn cut_flipped_and_missing_files_are_damage() {
     room.good("backup restore --from t --dir n --identity a.key");
 }
 
+/// Two sets that were written before attachments went into the pool, the later one with a damaged attachment: they are
+/// listed, verified and restored as ever, and new sets come beside them.
+#[test]
+fn sets_of_the_first_format_are_good_for_ever() {
+    let room = Room::new();
+    std::fs::create_dir(room.at("t")).unwrap();
+    let first = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/command/first-sets");
+    for entry in std::fs::read_dir(first).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let to = if name.ends_with(".age") { format!("t/{name}") } else { name.to_owned() };
+        room.put(&to, std::fs::read(&path).unwrap());
+    }
+    let listed = room.good("backup list --to t --identity keeper.key");
+    assert_eq!(listed.lines().filter(|l| l.contains("完整") && l.contains("签名可信")).count(), 2, "{listed}");
+    assert_eq!(room.good("backup verify --to t").lines().filter(|l| l.contains("  完好  ")).count(), 2);
+    let verified = room.good("backup verify --to t --identity keeper.key");
+    let says = |set: &str, words: &str| verified.lines().any(|l| l.starts_with(set) && l.ends_with(words));
+    let sets = ["20261124T031436Z-s000000000004", "20261124T031437Z-s000000000005"];
+    assert!(says(sets[0], "记录 77 条，附件 2 个，签名属于本县"), "{verified}");
+    assert!(says(sets[1], "附件 1 个，签名属于本县，另有 1 个附件在备份前已经损坏（记录 77）"), "{verified}");
+    let ran = room.run("backup restore --from t --identity keeper.key --dir later");
+    assert!(ran.code == 0 && ran.err.contains("1 个附件在备份前已经损坏"), "{ran:?}");
+    room.good(&format!("backup restore --from t --set {} --identity keeper.key --dir n", sets[0]));
+    assert_eq!((room.records("n"), room.run("audit verify --dir n").code), (77, 0));
+    let recipients = ["x", "y"].map(|k| room.good(&format!("backup keygen --out {k}.key --dir n")).trim().to_owned());
+    let line = format!("backup run --dir n --to t --recipient {} --recipient {}", recipients[0], recipients[1]);
+    let ran = room.run(&line);
+    assert!(ran.code == 0 && ran.err.contains("附件 2 个（新存 2 个"), "{ran:?}");
+    assert!(room.run(&line).err.contains("附件 2 个（新存 0 个、0 字节）"));
+    assert_eq!(room.good("backup verify --to t").lines().filter(|l| l.contains("  完好  ")).count(), 4);
+    assert_eq!(room.run("backup verify --to t --identity x.key").code, 1, "the first two are not for this key");
+    let newest = room.good("backup list --to t").lines().next().unwrap()[..30].to_owned();
+    room.good(&format!("backup restore --from t --set {newest} --identity x.key --dir again"));
+    assert_eq!((room.records("again"), room.run("audit verify --dir again").code), (77, 0));
+}
+
 #[test]
 fn a_restore_overwrites_nothing() {
     let (room, _) = backed_up();
@@ -325,6 +365,47 @@ fn a_restore_overwrites_nothing() {
     assert_eq!(room.records("empty"), 582);
 }
 
+/// Two of the three administrators confirm a restore, as they do in the page.
+fn confirm(room: &Room, dir: &str) {
+    let app = App::open(&room.at(dir), Arc::new(SystemClock)).unwrap();
+    for login in ["sysadmin", "auditor"] {
+        let actor = app.demo_actor(login).unwrap();
+        app.confirm_restore(&actor).unwrap();
+        assert!(app.confirm_restore(&actor).is_err(), "nobody confirms twice");
+    }
+    assert!(app.resting().unwrap().is_none());
+}
+
+#[test]
+fn register_numbers_go_on_behind_those_on_paper() {
+    let (room, _) = backed_up();
+    let year = SystemClock.now().year();
+    let counter = format!("信访〔{year}〕");
+    let last = App::open(&room.at("d"), Arc::new(SystemClock)).unwrap().counter(&counter).unwrap();
+    let line = |dir: &str, more: &str| format!("backup restore --from t --identity a.key --dir {dir} {more}");
+    for (text, code) in [("信访", 2), ("无此〔2026〕=1", 2), (&format!("{counter}={}", last + 20_000), 1)] {
+        let before = room.names(".");
+        room.fails(&line("n", &format!("--last {text}")), code);
+        assert_eq!(room.names("."), before, "{text}");
+    }
+    for (dir, more, to) in [
+        ("known", format!("--last 信访[{year}]={}", last + 7), last + 7),
+        ("less", format!("--last {counter}=1"), last),
+        ("unknown", String::new(), last + 100),
+    ] {
+        let ran = room.run(&line(dir, &more));
+        let void = format!("空号：{counter}{}-{to}号", last + 1);
+        assert!(ran.code == 0 && ran.err.contains(&void) == (to > last), "{dir}: {ran:?}");
+        assert!(ran.err.contains("现在只能查看"), "{ran:?}");
+        assert_eq!(room.run(&format!("audit verify --dir {dir}")).code, 0);
+        confirm(&room, dir);
+        room.put("p.jsonl", lines(&[petition("r1", 1)]));
+        room.good(&format!("import petitions p.jsonl --dir {dir}"));
+        let number = hits(&room, dir, DITCH)[0]["number"].as_str().unwrap().to_owned();
+        assert_eq!(number, format!("{counter}{}号", to + 1));
+    }
+}
+
 #[test]
 fn a_restored_county_opens_serves_and_goes_on_counting() {
     let (room, _) = backed_up();
@@ -342,8 +423,11 @@ fn a_restored_county_opens_serves_and_goes_on_counting() {
         let answer: Value = serde_json::from_str(&all("d")).unwrap();
         answer["hits"].as_array().unwrap().iter().map(|h| h["number"].as_str().unwrap().to_owned()).collect()
     };
-    let server = room.serve("n");
     room.put("p.jsonl", lines(&[petition("r1", 1), petition("r2", 2)]));
+    let refused = room.fails("import petitions p.jsonl --dir n", 1);
+    assert!(refused.all().contains("数据刚从备份恢复，现在只能查看"), "{refused:?}");
+    confirm(&room, "n");
+    let server = room.serve("n");
     room.good("import petitions p.jsonl --dir n");
     room.good("import petitions p.jsonl --dir d");
     let mut issued = numbers("n");

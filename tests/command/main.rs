@@ -13,6 +13,7 @@
 
 mod backup;
 mod damage;
+mod drills;
 mod import;
 mod keys;
 mod ledger;

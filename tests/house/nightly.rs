@@ -253,3 +253,107 @@ fn the_key_sheet_names_every_key_and_no_secret() {
     }
     assert!(sheet.text().matches("class=\"blank\"").count() >= 2 * 4 + 20);
 }
+
+#[test]
+fn drills_and_keys_are_shown_printed_and_answered() {
+    let (county, target) = prepared();
+    let sysadmin = county.sysadmin();
+    sysadmin.get("/backup").expect(200);
+    sysadmin.post_form("/backup/run", &[]).expect(303);
+    when_done(&sysadmin);
+    let page = sysadmin.get("/backup/checks").expect(200);
+    assert!(page.says("还没有做过恢复演练") && page.text().matches("没有核对过").count() == 2, "{}", page.text());
+    let key = |name: &str| format!("{}.{name}.key", county.dir().display());
+    let signed = county.cli(&["backup", "keygen", "--out", &key("c")]);
+    let print = String::from_utf8_lossy(&signed.stderr).trim().rsplit('：').next().unwrap().to_owned();
+    let drill = ["backup", "drill", "--from", &target, "--identity", &key("a"), "--signer", &print];
+    let done = county.cli(&drill);
+    assert!(done.status.success(), "{done:?}");
+    let said = String::from_utf8_lossy(&done.stdout).into_owned();
+    let page = county.auditor().get("/backup/checks").expect(200);
+    let address = page.text().split("href=\"/backup/drills/").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    let sheet = county.secadmin().get(&format!("/backup/drills/{address}")).expect(200);
+    for line in said.lines().skip(1).filter(|l| !l.starts_with("演练完成时间")) {
+        let text = line.split_once('：').unwrap().1;
+        assert!(sheet.says(text), "{text}: {}", sheet.text());
+    }
+    // A challenge is answered by the holder of its key and by nobody else.
+    let public = |name: &str| {
+        let text = fs::read_to_string(key(name)).unwrap();
+        text.lines().find_map(|l| l.strip_prefix("# recipient: ")).unwrap().to_owned()
+    };
+    let recipient = public("a");
+    sysadmin.get("/backup/checks").expect(200);
+    let early = [("recipient", recipient.as_str()), ("answer", "x")];
+    assert!(sysadmin.post_form("/backup/checks/answer", &early).expect(422).says("没有待回答的核对题"));
+    sysadmin.post_form("/backup/checks/ask", &[("recipient", &recipient)]).expect(303);
+    let page = sysadmin.get("/backup/checks").expect(200).text();
+    let text = page.split("<pre class=\"mono\">").nth(1).unwrap().split("</pre>").next().unwrap();
+    let file = key("challenge");
+    fs::write(&file, text).unwrap();
+    let answered = county.cli_alone(&["backup", "answer", "--identity", &key("b"), &file]);
+    assert!(!answered.status.success() && answered.stdout.is_empty(), "{answered:?}");
+    let wrong = [("recipient", recipient.as_str()), ("answer", "0000-0000-0000-0000-0000")];
+    let page = sysadmin.post_form("/backup/checks/answer", &wrong).expect(422);
+    assert!(page.says("答案不对") && page.says("上次答错"), "{}", page.text());
+    let answered = county.cli_alone(&["backup", "answer", "--identity", &key("a"), &file]);
+    let answer = String::from_utf8_lossy(&answered.stdout).trim().to_uppercase().replace('-', " ");
+    let right = [("recipient", recipient.as_str()), ("answer", answer.as_str())];
+    sysadmin.post_form("/backup/checks/answer", &right).expect(303);
+    let page = sysadmin.get("/backup/checks").expect(200);
+    assert!(page.says("可以使用") && !page.says("上次答错") && !page.text().contains("<pre"), "{}", page.text());
+    assert!(sysadmin.post_form("/backup/checks/answer", &right).expect(422).says("没有待回答的核对题"));
+    let other = [("recipient", "age1nobody")];
+    assert!(sysadmin.post_form("/backup/checks/ask", &other).expect(422).says("没有这把备份密钥"));
+    assert!(sysadmin.post_form("/backup/checks", &[("drill", "0"), ("key", "183")]).expect(422).says("周期没有保存"));
+    sysadmin.post_form("/backup/checks", &[("drill", "90"), ("key", "100")]).expect(303);
+    assert!(county.auditor().get("/backup/checks").says("每 90 天至少一次"));
+    let audit = county.auditor().get("/audit");
+    for words in ["恢复演练", "发出密钥核对题", "核对备份密钥", "设置演练与核对周期", "90 天、100 天"] {
+        assert!(audit.says(words), "{words}: {}", audit.text());
+    }
+}
+
+#[test]
+fn a_restored_county_is_looked_at_until_two_of_the_three_confirm() {
+    let (county, target) = prepared();
+    let clerk = county.clerk("石鼓岭镇纪委");
+    let path = clerk.register(&[]);
+    let sysadmin = county.sysadmin();
+    sysadmin.get("/backup").expect(200);
+    sysadmin.post_form("/backup/run", &[]).expect(303);
+    when_done(&sysadmin);
+    let signed = county.cli(&["backup", "keygen", "--out", &format!("{}.c.key", county.dir().display())]);
+    let print = String::from_utf8_lossy(&signed.stderr).trim().rsplit('：').next().unwrap().to_owned();
+    county.kill_9();
+    // A restored county makes a certificate of its own; the browsers of this test know the old one only.
+    let tls = PathBuf::from(format!("{}.tls", county.dir().display()));
+    fs::rename(county.dir().join("tls"), &tls).unwrap();
+    fs::remove_dir_all(county.dir()).unwrap();
+    let key = format!("{}.a.key", county.dir().display());
+    let line = ["backup", "restore", "--from", &target, "--identity", &key, "--signer", &print];
+    let restored = county.cli(&line);
+    assert!(restored.status.success(), "{restored:?}");
+    fs::rename(tls, county.dir().join("tls")).unwrap();
+    county.restart();
+    let clerk = county.clerk("石鼓岭镇纪委");
+    assert!(clerk.get(&path).expect(200).says("只能查看"), "reading goes on, and everybody is told");
+    let form = |clerk: &Person| clerk.form("/petition/new").fill(super::county::PETITION);
+    let refused = clerk.submit(&form(&clerk));
+    assert!(refused.status != 303 && refused.says("须由三员中的两人"), "{} {}", refused.status, refused.text());
+    assert!(!clerk.get("/backup").says("确认恢复无误"));
+    let [one, two] = [county.secadmin(), county.auditor()];
+    let page = one.get("/backup").expect(200);
+    assert!(page.says("确认恢复无误") && page.says("空号") && page.says("已确认 0 人"), "{}", page.text());
+    one.post_form("/backup/confirm", &[]).expect(303);
+    one.get("/backup").expect(200);
+    assert!(one.post_form("/backup/confirm", &[]).expect(422).says("您已经确认过"));
+    assert!(!clerk.submit(&form(&clerk)).says("已登记"));
+    two.get("/backup").expect(200);
+    two.post_form("/backup/confirm", &[]).expect(303);
+    assert!(!two.get("/backup").says("确认恢复无误") && !clerk.get("/").says("只能查看"));
+    clerk.submit(&form(&clerk)).expect(303);
+    let audit = county.auditor().get("/audit");
+    assert!(audit.says("确认恢复") && audit.says("恢复空号"), "{}", audit.text());
+    county.is_sound();
+}

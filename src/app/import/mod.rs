@@ -200,7 +200,7 @@ impl App {
             let before = txn.get(id)?.ok_or_else(|| Error::internal("the batch is gone"))?;
             let fields = before.fields.iter().chain(counts.iter()).collect();
             txn.act(Act::new(doer, act::IMPORT).note(batch::KIND.flow.label(state)));
-            txn.update(Record { version: before.version + 1, state, updated: txn.now(), fields, ..before })
+            txn.update_at_rest(Record { version: before.version + 1, state, updated: txn.now(), fields, ..before })
         })
     }
 

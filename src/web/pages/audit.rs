@@ -65,8 +65,12 @@ fn note(text: &str) -> String {
         "taken" => "编号已被使用".to_owned(),
         "stored" => "加密保存".to_owned(),
         "memory" => "仅在内存，未写入磁盘".to_owned(),
+        _ if name == "days" => count.replace(' ', " 天、") + " 天",
         "cancelled" => "已取消".to_owned(),
-        _ if name == "sets" => format!("{count} 套"),
+        _ if name == "sets" => match count.split_once(" files ") {
+            Some((sets, files)) => format!("{sets} 套，附件 {files} 个"),
+            None => format!("{count} 套"),
+        },
         _ => moves.find(|m| m.name == text).map_or(text, |m| m.label).to_owned(),
     }
 }

@@ -18,6 +18,8 @@ use crate::web::view::{self, Outline};
 const REFRESH_S: u32 = 3;
 /// Sets shown at most.
 const SETS_SHOWN: usize = 60;
+/// Steps of a run that take their time: attachments, writing, reading back.
+const STEPS: u64 = 3;
 const DAYS: [&str; 7] = ["周一", "周二", "周三", "周四", "周五", "周六", "周日"];
 
 /// A problem beside a field.
@@ -55,6 +57,11 @@ pub fn cancel(call: &Call) -> Result<Reply> {
     answer(call, call.app.cancel_backup(&call.live()?.actor), "cancel")
 }
 
+/// Confirms that a restored store is right.
+pub fn confirm(call: &Call) -> Result<Reply> {
+    answer(call, call.app.confirm_restore(&call.live()?.actor), "confirmed")
+}
+
 fn answer(call: &Call, outcome: Result<()>, done: &str) -> Result<Reply> {
     match outcome {
         Ok(()) => Ok(Reply::Redirect(format!("/backup?done={done}"))),
@@ -73,6 +80,7 @@ fn page(call: &Call, problem: Option<&str>, problems: &Problems) -> Result<Marku
         "schedule" => Some("备份计划已保存，备份目标已做标记。"),
         "run" if view.waits => Some("备份已经开始，可以离开本页。"),
         "scrub" if call.app.scrub_progress().is_some() => Some("数据自检已经开始，可以离开本页。"),
+        "confirmed" => Some("您的确认已记录。"),
         "cancel" if view.waits => Some("正在取消备份。"),
         _ => None,
     };
@@ -84,11 +92,15 @@ fn page(call: &Call, problem: Option<&str>, problems: &Problems) -> Result<Marku
         notice: problem
             .map(|p| (NoticeKind::Bad, p.to_owned()))
             .or_else(|| said.map(|s| (NoticeKind::Ok, s.to_owned()))),
-        actions: Some(html! { a.btn href="/backup/keys" { (Icon::Key.svg()) "密钥保管单" } }),
+        actions: Some(html! {
+            a.btn href="/backup/checks" { (Icon::Check.svg()) "演练与核对" }
+            a.btn href="/backup/keys" { (Icon::Key.svg()) "密钥保管单" }
+        }),
         refresh: running.then_some(REFRESH_S),
         ..Outline::default()
     };
     view::framed(&call.app, live, outline, html! {
+        (resting(call)?)
         (state(call, &view)?)
         (schedule(call, &view, problems)?)
         (sets(&view))
@@ -99,6 +111,30 @@ fn page(call: &Call, problem: Option<&str>, problems: &Problems) -> Result<Marku
                 ul.lines { @for r in &view.recipients { li { span.mono.grow { (r) } } } }
             } @else if view.may_change { (recipients_form(call)?) }
             @else { (layout::empty(Icon::Key, "还没有设置备份密钥，请系统管理员设置。", html! {})) }
+        }
+    })
+}
+
+/// A restored store that nobody may work in yet: what is to be looked at, and the way to say that it is right.
+fn resting(call: &Call) -> Result<Markup> {
+    let Some(resting) = call.app.resting()? else { return Ok(html! {}) };
+    let skipped = if resting.skipped.is_empty() { "没有".to_owned() } else { resting.skipped.join("、") };
+    let items = [
+        ("恢复自", html! { span.mono { (resting.set) } }),
+        ("空号", html! { (skipped) }),
+        ("已确认", html! { (resting.confirmed.len()) " 人，须三员中的 " (limits::RESTORE_CONFIRMED_BY) " 人" }),
+    ];
+    Ok(html! {
+        section.section {
+            h2 { "恢复确认" }
+            p.help {
+                "数据刚从备份恢复，现在只能查看。请核对最近的信访件、编号和账户，与纸质登记一致后确认；空号不再使用，                 备份之后的登记须重新录入。"
+            }
+            (layout::props(&items))
+            form method="post" action="/backup/confirm" {
+                (view::hidden(call.live()?))
+                div.form-bar { button.btn.btn-primary type="submit" { (Icon::Check.svg()) "确认恢复无误" } }
+            }
         }
     })
 }
@@ -147,25 +183,25 @@ fn buttons(call: &Call, view: &BackupPage) -> Result<Markup> {
     })
 }
 
-/// How far a run is: writing is the first half of the bar, reading back the second.
+/// How far the step is that a run is at, its rate and what is left of it.
 fn progress(job: &Job, now: Moment) -> Markup {
-    let (label, amount, half) = match job.progress {
-        None => ("正在准备", None, 0),
-        Some(Progress::Writing(a)) => ("正在写出", Some(a), 0),
-        Some(Progress::Verifying(a)) => ("正在恢复核验", Some(a), 1),
-        Some(Progress::Checking) => ("正在核对内容", None, 2),
-        Some(Progress::Signing) => ("正在签名", None, 2),
+    let (label, step, unit, amount) = match job.progress {
+        None => ("正在准备", 0, "", None),
+        Some(Progress::Pooling(a)) => ("正在存附件", 0, "个", Some(a)),
+        Some(Progress::Writing(a)) => ("正在写出", 1, "行", Some(a)),
+        Some(Progress::Verifying(a)) => ("正在恢复核验", 2, "行", Some(a)),
+        Some(Progress::Checking) => ("正在核对内容", STEPS, "", None),
+        Some(Progress::Signing) => ("正在签名", STEPS, "", None),
     };
-    let Some(a) = amount else { return layout::progress(label, half, 2, "") };
+    let Some(a) = amount else { return layout::progress(label, step, STEPS, "") };
     let all = a.of.max(a.bytes).max(1);
-    let done = half * all + a.bytes;
-    let seconds = u64::try_from(now.seconds_since(job.begun)).unwrap_or(0);
-    let mut rate = format!("{} 行，{}", layout::grouped(a.rows), view::size(a.bytes));
-    if seconds > 0 && done > 0 {
-        let left = (2 * all - done) * seconds / done;
-        rate.push_str(&format!("，每秒 {}，约剩 {}", view::size(done / seconds), duration(left)));
+    let seconds = u64::try_from(now.seconds_since(job.step)).unwrap_or(0);
+    let mut rate = format!("{} {unit}，{}", layout::grouped(a.rows), view::size(a.bytes));
+    if seconds > 0 && a.bytes > 0 {
+        let left = (all - a.bytes) * seconds / a.bytes;
+        rate.push_str(&format!("，每秒 {}，本步约剩 {}", view::size(a.bytes / seconds), duration(left)));
     }
-    layout::progress(label, done, 2 * all, &rate)
+    layout::progress(label, step * all + a.bytes, STEPS * all, &rate)
 }
 
 fn duration(seconds: u64) -> String {
@@ -180,7 +216,7 @@ fn schedule(call: &Call, view: &BackupPage, problems: &Problems) -> Result<Marku
     let words = |s: &Schedule| [
         ("时间", html! { (s.words()) }),
         ("目标", html! { span.mono { (s.target) } }),
-        ("保留", html! { "最近 " (s.keep) " 套已验证的备份" }),
+        ("保留", html! { (s.kept.words()) }),
         ("提醒", html! { (s.alarm_hours) " 小时没有成功的备份时提醒" }),
     ];
     Ok(html! {
@@ -210,7 +246,10 @@ fn schedule_form(call: &Call, view: &BackupPage, problems: &Problems) -> Result<
             days: s.days.iter().map(u8::to_string).collect(),
             times: s.times.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
             target: s.target.clone(),
-            keep: s.keep.to_string(),
+            keep: s.kept.newest.to_string(),
+            daily: s.kept.daily.to_string(),
+            weekly: s.kept.weekly.to_string(),
+            monthly: s.kept.monthly.to_string(),
             alarm_hours: s.alarm_hours.to_string(),
         }
     } else {
@@ -218,13 +257,17 @@ fn schedule_form(call: &Call, view: &BackupPage, problems: &Problems) -> Result<
             days: (1..=7).map(|d| d.to_string()).collect(),
             times: "02:00".into(),
             keep: "7".into(),
+            daily: "14".into(),
+            weekly: "8".into(),
+            monthly: "12".into(),
             alarm_hours: limits::ALARM_HOURS.to_string(),
             ..Typed::default()
         }
     };
     let roots: Vec<String> = view.roots.iter().map(|r| r.display().to_string()).collect();
     let target = format!("必须在 {} 之下；换盘后请重新保存，系统会在盘上写一个标记文件。", roots.join("、"));
-    let keep = format!("{} 至 {} 套；只清理更早的已验证备份。", limits::SETS_KEPT_MIN, limits::SETS_KEPT_MAX);
+    let keep = format!("{} 至 {}；只清理更早的已验证备份。", limits::SETS_KEPT_MIN, limits::SETS_KEPT_MAX);
+    let span = |span: &str| format!("另外保留最近这么多{span}的最后一套；0 为不另外保留。");
     let problem = |name: &str| problems.iter().find(|(n, _)| *n == name).map(|(_, text)| text.as_str());
     let field = |(name, label): (&'static str, &str), value: &str, help: &str| {
         line(name, label, value, (help, problem(name)))
@@ -246,7 +289,10 @@ fn schedule_form(call: &Call, view: &BackupPage, problems: &Problems) -> Result<
                 }
                 (field(("times", "时刻"), &shown.times, "北京时间，24 小时制；多个时刻用空格隔开，如 02:00 14:00。"))
                 (field(("target", "备份目标"), &shown.target, &target))
-                (field(("keep", "保留套数"), &shown.keep, &keep))
+                (field(("keep", "保留最近的套数"), &shown.keep, &keep))
+                (field(("daily", "每天保留"), &shown.daily, &span("天")))
+                (field(("weekly", "每周保留"), &shown.weekly, &span("周")))
+                (field(("monthly", "每月保留"), &shown.monthly, &span("个月")))
                 (field(("alarm", "提醒时限（小时）"), &shown.alarm_hours, "超过这么久没有成功的备份，三员的每个页面都会提醒。"))
             }
             div.form-bar { button.btn.btn-primary type="submit" { "保存备份计划" } }
@@ -278,6 +324,9 @@ fn typed(call: &Call) -> Typed {
         times: call.typed("times").to_owned(),
         target: call.typed("target").to_owned(),
         keep: call.typed("keep").to_owned(),
+        daily: call.typed("daily").to_owned(),
+        weekly: call.typed("weekly").to_owned(),
+        monthly: call.typed("monthly").to_owned(),
         alarm_hours: call.typed("alarm").to_owned(),
     }
 }
@@ -291,7 +340,8 @@ fn sets(view: &BackupPage) -> Markup {
             } @else {
                 div.table-wrap { table.list {
                     thead { tr {
-                        th scope="col" { "时间" } th scope="col" { "编号" } th scope="col" { "状况" }
+                        th scope="col" { "时间" } th.num scope="col" { "日志序号" } th scope="col" { "编号" }
+                        th scope="col" { "状况" }
                         th.num scope="col" { "大小" } th.num scope="col" { "记录" } th.num scope="col" { "附件" }
                         th scope="col" { "由谁发起" }
                     } }
@@ -313,6 +363,7 @@ fn set_row(set: &Shown) -> Markup {
     };
     html! { tr {
         td.nowrap { (set.created) }
+        td.num { (layout::grouped(set.seq)) }
         td.mono { (set.name) }
         td { (mark) @if let Some(k) = known.filter(|k| k.damaged > 0) {
             " " (layout::chip(ChipKind::Warn, &format!("本机有 {} 个附件已损坏", k.damaged)))

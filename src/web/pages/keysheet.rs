@@ -3,8 +3,9 @@
 
 use maud::{Markup, html};
 
+use crate::backup;
 use crate::base::Result;
-use crate::store::{SlotInfo, SlotKind, seal};
+use crate::store::{SlotInfo, SlotKind};
 use crate::web::guard::Call;
 use crate::web::layout;
 use crate::web::respond::Reply;
@@ -79,7 +80,7 @@ fn custody(n: usize, recipient: &str) -> Markup {
     html! {
         h3 { "第 " (n) " 把" }
         (layout::props(&[
-            ("指纹", html! { span.mono { (fingerprint(recipient)) } }),
+            ("指纹", html! { span.mono { (backup::key_print(recipient)) } }),
             ("公钥", html! { span.mono { (recipient) } }),
             ("保管人", blank()),
             ("签字、日期", blank()),
@@ -92,10 +93,4 @@ fn custody(n: usize, recipient: &str) -> Markup {
 /// Room to write by hand.
 fn blank() -> Markup {
     html! { span.blank { span.sr { "（手写）" } } }
-}
-
-/// The first 16 hex digits of SHA-256 of the text `age1…`, in groups of four.
-fn fingerprint(recipient: &str) -> String {
-    let hex = hex::encode(&seal::sha256(&[recipient.as_bytes()])[..8]);
-    [&hex[..4], &hex[4..8], &hex[8..12], &hex[12..]].join("-")
 }

@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod backup;
+pub mod checks;
 pub mod columns;
 pub mod desk;
 pub mod draft;

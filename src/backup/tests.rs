@@ -1,5 +1,7 @@
 //! A county, its sets, and whoever spoils them.
 
+#![cfg(test)]
+
 mod pooled;
 
 use std::fs;

@@ -1,5 +1,7 @@
 //! The runner under a clock that is set by hand: due times, retention, targets that come and go.
 
+#![cfg(test)]
+
 use std::fs;
 
 use super::*;

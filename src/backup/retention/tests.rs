@@ -1,5 +1,7 @@
 //! Random histories of a target: nothing that must stay is ever removed.
 
+#![cfg(test)]
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 

@@ -1,5 +1,7 @@
 //! Attachments in the pool: written once, read again, mended, missed.
 
+#![cfg(test)]
+
 use std::os::unix::fs::MetadataExt;
 
 use super::*;

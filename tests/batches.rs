@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -15,6 +15,7 @@ use jiceng::app::{Actor, App, demo};
 use jiceng::base::clock::ManualClock;
 use jiceng::base::{Moment, RecordId, Result};
 use jiceng::records::{Kind, batch, petition};
+use jiceng::store::{DATABASE_FILE, SLOT_FILE};
 
 /// A demo county without petitions, and somebody who may do everything in it.
 struct County {
@@ -88,11 +89,16 @@ impl County {
 
     /// The same county after a restart.
     fn restart(self) -> Self {
+        let dir = self.dir().to_owned();
+        self.restart_at(&dir)
+    }
+
+    /// The county that lies there, after this one has ended.
+    fn restart_at(self, dir: &Path) -> Self {
         let Self { _home, app, actor } = self;
-        let dir = app.dir().to_owned();
         drop(Arc::into_inner(app).unwrap());
         let clock = Arc::new(ManualClock::at(Moment(1_790_000_000_000)));
-        Self { _home, app: App::open(&dir, clock).unwrap(), actor }
+        Self { _home, app: App::open(dir, clock).unwrap(), actor }
     }
 
     fn assert_sound(&self) {
@@ -172,17 +178,22 @@ fn a_batch_that_is_stopped_or_broken_off_is_never_seen() {
     assert_eq!(county.newest().2, batch::state::BROKEN);
     county.assert_sound();
     assert_eq!(county.view(), before);
-    // A power cut in the middle: the batch is still under way when the store is opened again.
-    let cut = catch_unwind(AssertUnwindSafe(|| {
-        county.import_watched("ledger.jsonl", &rows("新", 0..300), &mut |sum| match sum.read < 200 {
-            true => true,
-            false => std::panic::resume_unwind(Box::new("power cut")),
-        })
-    }));
-    assert!(cut.is_err());
-    assert_eq!(county.newest().2, batch::state::RUNNING);
+    // A panic in the middle, and what the disk holds at that moment: the batch is still under way when a store is
+    // opened on that.
+    let left = tempfile::tempdir().unwrap();
+    let panicked = county.import_watched("ledger.jsonl", &rows("新", 0..300), &mut |sum| match sum.read < 200 {
+        true => true,
+        false => {
+            for file in [DATABASE_FILE, SLOT_FILE] {
+                fs::copy(county.dir().join(file), left.path().join(file)).unwrap();
+            }
+            std::panic::resume_unwind(Box::new("somebody's mistake"))
+        }
+    });
+    assert!(panicked.is_err());
+    assert_eq!(county.newest().2, batch::state::BROKEN);
     assert_eq!(county.view(), before);
-    county = county.restart();
+    county = county.restart_at(left.path());
     assert_eq!(county.newest().2, batch::state::BROKEN);
     county.assert_sound();
     assert_eq!(county.view(), before);

@@ -32,7 +32,7 @@ use model::Model;
 use world::World;
 
 /// Seeds of an ordinary run.
-const SEEDS: usize = 40;
+const SEEDS: usize = 200;
 /// Commands of a seed.
 const COMMANDS: usize = 200;
 /// One command in so many is cut.

@@ -1,5 +1,5 @@
 //! Ciphertexts in the wrong place: sealed values, keys, entries, facts and attachments are moved to where others
-//! belong, put back in an earlier version, cut, spliced, or changed in a bit. Whatever was done, the store refuses to
+//! belong, cut, spliced, or changed in a bit, and values put back in an earlier version. Whatever was done, the store refuses to
 //! open, the check flags it, or the reading fails: nothing of it is taken for what belongs there.
 //!
 //! `JICENG_CAMPAIGN=n` tries n times as many; the same number is always the same change.

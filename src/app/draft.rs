@@ -246,3 +246,30 @@ fn title(kind: &Kind, raw: &Raw) -> String {
     let field = kind.field(kind.title);
     field.map_or(String::new(), |f| field::first(raw, f.name).chars().take(limits::LINE_CHARS).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::app::demo;
+    use crate::base::clock::ManualClock;
+    use crate::records::petition;
+
+    #[test]
+    fn a_draft_that_may_not_be_stored_is_forgotten_after_ten_hours() {
+        let home = tempfile::tempdir().unwrap();
+        let clock = Arc::new(ManualClock::at(Moment(1_790_000_000_000)));
+        let own = Arc::clone(&clock);
+        let app = demo::create(&home.path().join("d"), own, true).unwrap();
+        let clerk = app.demo_actor("xinfang").unwrap();
+        let typed = Typed { raw: vec![("title".to_owned(), "半封信".to_owned())], ..Typed::default() };
+        assert!(!app.keep_draft(&clerk, &petition::KIND, &"0".repeat(32), typed).unwrap());
+        let left = |hours: i64| {
+            clock.set(Moment(1_790_000_000_000 + hours * 3_600_000));
+            app.tidy_drafts();
+            app.drafts(&clerk).unwrap().len()
+        };
+        assert_eq!([left(0), left(10), left(11)], [1, 1, 0]);
+    }
+}

@@ -100,7 +100,8 @@ impl App {
 
     /// Takes a rotation up that a stop of the process broke off; it goes on while others work.
     pub fn resume_rotation(self: &Arc<Self>) -> Result<()> {
-        if !self.store.is_rotating() {
+        // A disk that takes no changes is left alone; whoever says that it is good again takes the rotation up.
+        if !self.store.is_rotating() || self.halted().is_some() {
             return Ok(());
         }
         let own = Arc::downgrade(self);
@@ -144,4 +145,45 @@ fn check_passphrase(words: &str) -> Result<()> {
         return Err(Error::invalid(format!("解锁口令至少 {least} 个字符，最多 {most} 字节。建议用几个不相干的词。")));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::demo;
+    use crate::base::Moment;
+    use crate::base::clock::{Clock, ManualClock, SystemClock};
+
+    /// A rotation was taken up on a disk that had just failed, and the old generation destroyed; the scrubber removed
+    /// what the lost commits had named.
+    #[test]
+    fn on_a_disk_that_failed_no_key_is_moved_and_no_file_removed() {
+        let home = tempfile::tempdir().unwrap();
+        let dir = home.path().join("d");
+        let now = SystemClock.now();
+        let clock = Arc::new(ManualClock::at(now));
+        let own = Arc::clone(&clock);
+        let app = demo::create(&dir, own, true).unwrap();
+        app.store.begin_rotation(Act::new(local_doer(), act::KEY_ROTATION)).unwrap();
+        let mut blob = app.upload().unwrap();
+        blob.write(b"paper").unwrap();
+        let file = blob.finish("原件.txt").unwrap();
+        drop(app);
+        std::fs::write(dir.join("failed"), "jiceng-failed-1 1790000000000 5\n").unwrap();
+        clock.set(Moment(now.0 + 8 * 24 * 3_600_000));
+        let own = Arc::clone(&clock);
+        let app = App::open(&dir, own).unwrap();
+        assert!(app.halted().is_some());
+        app.resume_rotation().unwrap();
+        assert!(app.rotate_keys(&|_| {}).is_err() && app.is_rotating());
+        app.look_after_data().unwrap();
+        let there = || app.store.is_whole(&file);
+        assert!(there() && app.scrubbed().unwrap().is_some());
+        assert!(app.resume(&local_doer()).unwrap());
+        app.rotate_keys(&|_| {}).unwrap();
+        assert!(!app.is_rotating());
+        app.scrub_now(&app.demo_actor("sysadmin").unwrap()).unwrap();
+        app.look_after_data().unwrap();
+        assert!(!there());
+    }
 }

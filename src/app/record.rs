@@ -408,6 +408,15 @@ fn versions(snapshot: &Snapshot, kind: &'static Kind, record: &Record) -> Result
     Ok(versions)
 }
 
+impl App {
+    /// How many regulations there are that this title would be a version of.
+    pub fn versions_of(&self, title: &str) -> Result<usize> {
+        let (kind, key) = (&records::regulation::KIND, records::regulation::version_key(title));
+        let snapshot = self.store.read()?;
+        Ok(if key.is_empty() { 0 } else { snapshot.find(kind, records::regulation::tag::VERSION_KEY, &key)?.len() })
+    }
+}
+
 /// An author for records that come in by file on behalf of a unit.
 pub(super) fn author_for(actor: &Actor, unit: RecordId) -> Author {
     Author { account: actor.account, unit }

@@ -72,8 +72,13 @@ impl App {
         let known = Known::decode(&self.store.read()?.fact_text(fact::BACKUP_SETS)?);
         let (now, epoch) = (self.now(), self.facts().epoch);
         let rule = Rule { keep: order.schedule.kept, epoch, now, last_entry: order.last_entry };
-        let retired = retention::retire(folder, &known, &rule).unwrap_or_else(|e| Retired {
-            kept: Some(format!("旧备份没有清理：{}", e.public())),
+        // A disk that failed may have lost what the older sets still hold.
+        let retired = match self.halted() {
+            Some(halt) => Err(halt.text()),
+            None => retention::retire(folder, &known, &rule).map_err(|e| e.public().to_owned()),
+        };
+        let retired = retired.unwrap_or_else(|why| Retired {
+            kept: Some(format!("旧备份没有清理：{why}")),
             ..Retired::default()
         });
         let Retired { removed, swept, kept } = retired;

@@ -31,7 +31,9 @@ pub struct Scrubbed {
     pub files: u64,
     /// Uploads without a name that were removed.
     pub removed: u64,
-    /// What is wrong, the first lines; they name records by id only.
+    /// How many things are wrong.
+    pub wrong: u64,
+    /// The first of them, a line each, at most [`limits::SCRUB_LINES`]; they name records by id only.
     pub problems: Vec<String>,
 }
 
@@ -48,9 +50,6 @@ struct Inner {
     begun: Option<Moment>,
     stop: bool,
 }
-
-/// Lines of problems that are kept.
-const LINES: usize = 20;
 
 impl App {
     /// What the last scrub saw; `None` before the first.
@@ -78,8 +77,12 @@ impl App {
 
     /// What administrators must know of the last scrub.
     pub fn scrub_alarms(&self) -> Result<Vec<String>> {
-        let Some(last) = self.scrubbed()?.filter(|s| !s.problems.is_empty()) else { return Ok(Vec::new()) };
-        let (day, count, first) = (Moment(last.at).day(), last.problems.len(), &last.problems[0]);
+        if self.scrub_age()?.is_some_and(|s| s > 2 * limits::SCRUB_S) {
+            return Ok(vec!["数据自检已超过两周没有完成。请系统管理员在“备份”页立即自检，或检查服务日志。".to_owned()]);
+        }
+        let Some(last) = self.scrubbed()? else { return Ok(Vec::new()) };
+        let Some(first) = last.problems.first() else { return Ok(Vec::new()) };
+        let (day, count) = (Moment(last.at).day(), last.wrong);
         Ok(vec![format!("{day} 的数据自检发现 {count} 处问题：{first}。请尽快运行 jiceng doctor --deep 并按提示处理。")])
     }
 
@@ -94,64 +97,83 @@ impl App {
         }
         lock(&self.scrubber.0).begun = Some(self.now());
         let doer = wanted.unwrap_or_else(|| Doer { via: "schedule".to_owned(), ..local_doer() });
-        let outcome = self.scrub(doer);
+        let outcome = self.scrub().or_else(|e| match e.kind() {
+            ErrorKind::Busy => Err(e),
+            // What cannot even be read through is told like everything else that is wrong.
+            _ => Ok(Scrubbed { wrong: 1, problems: vec![e.public().to_owned()], ..Scrubbed::default() }),
+        });
+        let entered = outcome.and_then(|done| self.enter(doer, done));
         let mut inner = lock(&self.scrubber.0);
         (inner.wanted, inner.read) = (None, None);
-        outcome.map(drop)
+        entered
     }
 
     /// A week after the last one, or after the store was made; also when the clock went back by as much.
     fn scrub_is_due(&self) -> Result<bool> {
-        let since = match self.scrubbed()? {
-            Some(last) => Moment(last.at),
-            None => match self.store.read()?.entry(Seq(1))? {
-                Some(first) => first.header.at,
-                None => return Ok(false),
-            },
-        };
-        Ok(self.now().seconds_since(since).abs() >= limits::SCRUB_S)
+        Ok(self.scrub_age()?.is_some_and(|s| s.abs() >= limits::SCRUB_S))
     }
 
-    /// Reads everything, removes what nothing names, and enters what was seen.
-    fn scrub(&self, doer: Doer) -> Result<Scrubbed> {
+    /// Seconds since the last one, or since the store was made.
+    fn scrub_age(&self) -> Result<Option<i64>> {
+        let since = match self.scrubbed()? {
+            Some(last) => Some(Moment(last.at)),
+            None => self.store.read()?.entry(Seq(1))?.map(|first| first.header.at),
+        };
+        Ok(since.map(|at| self.now().seconds_since(at)))
+    }
+
+    /// Reads everything, and removes what nothing names.
+    fn scrub(&self) -> Result<Scrubbed> {
         let tick = || {
             let mut inner = lock(&self.scrubber.0);
             inner.read = Some(inner.read.unwrap_or(0) + 1);
             let stopped = || Error::new(ErrorKind::Busy, "服务正在停止，数据自检下次再做。");
             if inner.stop { Err(stopped()) } else { Ok(()) }
         };
+        let held = self.held_blobs();
         let report = self.store.check_watched(&tick)?;
+        let mut wrong = report.faults + report.damaged.len() as u64;
         let mut problems = report.problems.clone();
         // The engine of the index panics on some damaged files.
         let index = catch_unwind(AssertUnwindSafe(|| self.follower.is_sound()));
         if !index.unwrap_or(false) {
             self.follower.rebuild()?;
-            problems.push("检索索引损坏，已自动重建".to_owned());
+            problems.insert(0, "检索索引损坏，已自动重建".to_owned());
+            wrong += 1;
         }
-        let removed = self.remove_unnamed(&report)?;
-        problems.truncate(LINES);
+        let removed = self.remove_unnamed(&report, held)?;
+        problems.truncate(limits::SCRUB_LINES);
         let (records, entries, files) = (report.records, report.entries, report.files);
-        let done = Scrubbed { at: self.now().0, records, entries, files, removed, problems };
-        let text = serde_json::to_string(&done).map_err(Error::internal)?;
-        let note = format!("problems {} removed {removed}", done.problems.len());
-        let act = Act::new(doer, act::SCRUB).note(note);
-        let act = if done.problems.is_empty() { act } else { act.refused() };
+        Ok(Scrubbed { at: 0, records, entries, files, removed, wrong, problems })
+    }
+
+    /// Enters what was seen, at the time of the entry.
+    fn enter(&self, doer: Doer, done: Scrubbed) -> Result<()> {
+        let act = Act::new(doer, act::SCRUB).note(format!("problems {} removed {}", done.wrong, done.removed));
+        let act = if done.wrong == 0 { act } else { act.refused() };
         self.store.submit(move |txn| {
+            let text = serde_json::to_string(&Scrubbed { at: txn.now().0, ..done }).map_err(Error::internal)?;
             txn.set_fact(fact::SCRUB, text);
             txn.act(act);
             Ok(())
-        })?;
-        Ok(done)
+        })
     }
 
-    fn remove_unnamed(&self, report: &Report) -> Result<u64> {
-        if report.faults > 0 {
+    /// Sealed files that wait for a form or an import.
+    fn held_blobs(&self) -> Vec<String> {
+        [self.staged_blobs(), self.desk_blobs()].concat()
+    }
+
+    /// Removes what nothing names; `before` waited when the reading began.
+    fn remove_unnamed(&self, report: &Report, before: Vec<String>) -> Result<u64> {
+        // A disk that failed may have lost the commit that names a file.
+        if report.faults > 0 || self.halted().is_some() {
             return Ok(0);
         }
-        let held: BTreeSet<String> = self.staged_blobs().into_iter().chain(self.desk_blobs()).collect();
-        let before = Moment(self.now().0 - limits::UNNAMED_UPLOAD_S * 1000);
+        let held: BTreeSet<String> = before.into_iter().chain(self.held_blobs()).collect();
+        let old = Moment(self.now().0 - limits::UNNAMED_UPLOAD_S * 1000);
         let gone = report.orphans.iter().filter(|blob| !held.contains(*blob));
-        self.store.remove_unnamed(gone, before)
+        self.store.remove_unnamed(gone, old)
     }
 }
 
@@ -168,7 +190,9 @@ impl Thread {
         background("scrub", move || {
             let pause = Duration::from_secs(limits::SCRUB_LOOK_S);
             while stopped.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
-                if let Err(e) = own.look_after_data() {
+                // The engine panics on some damaged files; the thread outlives that.
+                let done = catch_unwind(AssertUnwindSafe(|| own.look_after_data()));
+                if let Err(e) = done.unwrap_or_else(|_| Err(Error::internal("the scrub panicked"))) {
                     tracing::error!(detail = e.detail(), "looking after the data: {e}");
                 }
             }
@@ -290,7 +314,7 @@ mod tests {
         clock.set(Moment(now.0 + 8 * DAY));
         app.look_after_data().unwrap();
         let last = app.scrubbed().unwrap().unwrap();
-        assert!(last.problems.len() == 2 && last.problems[1].contains("索引损坏，已自动重建"), "{last:?}");
+        assert!(last.wrong == 2 && last.problems[0].contains("索引损坏，已自动重建"), "{last:?}");
         assert!(app.scrub_alarms().unwrap()[0].contains("2 处问题"));
         app.wait_for_index().unwrap();
         assert!(app.follower.is_sound());

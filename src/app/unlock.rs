@@ -102,7 +102,11 @@ impl Sealed {
             return Err(Error::new(ErrorKind::Denied, CLOSED));
         }
         let doer = Doer { account: RecordId(0), unit: RecordId(0), via: "unlock-page".to_owned() };
-        self.unlock(&Key::Passphrase(passphrase), doer)
+        let done = self.unlock(&Key::Passphrase(passphrase), doer);
+        if done.as_ref().is_err_and(|e| e.kind() == ErrorKind::Denied) {
+            lock(&self.gate).failed(self.now());
+        }
+        done
     }
 
     /// Somebody is at the host's console.
@@ -124,7 +128,6 @@ impl Sealed {
             Key::Identity(file) => self.locked.unlock(&Unlock::Recovery(&|sealed| file.open_sealed(sealed)))?,
         };
         let Some(keys) = keys else {
-            lock(&self.gate).failed(self.now());
             return Err(Error::new(ErrorKind::Denied, CLOSED));
         };
         let slot = keys.slot().to_owned();

@@ -115,7 +115,8 @@ impl Filler<'_> {
         if self.filled.listing.get(name).is_none() {
             let there = self.there(name, file);
             let found = match &there[..] {
-                [one] if !self.share.contains(name) => Some(one.clone()),
+                // Where the store's own file is gone, this is the only one: it is read.
+                [one] if !self.share.contains(name) && self.own_is_good(name, file) => Some(one.clone()),
                 // More than one says that one of them is not what was written.
                 _ => there.iter().find(|m| self.is_good(name, m, file)).cloned(),
             };

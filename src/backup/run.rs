@@ -89,7 +89,10 @@ impl Run<'_> {
             draft.keep();
             bytes
         });
-        filled.read_on(&pool)?;
+        if let Err(e) = filled.read_on(&pool) {
+            // The set is whole; without the note the same members are read again the next time.
+            tracing::warn!(detail = e.detail(), "the note of what was read in the pool was not written");
+        }
         Ok(done((head, manifest), (manifest_file, stamp.bytes + list_bytes + manifest_bytes), filled))
     }
 

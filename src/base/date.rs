@@ -53,7 +53,9 @@ impl FromStr for Day {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
-        let plain: String = text.trim().chars().map(super::text::half_width).collect();
+        // Dates that are copied out of windows carry turns of direction.
+        let seen = text.trim().chars().filter(|c| !super::text::is_direction(*c));
+        let plain: String = seen.map(super::text::half_width).collect();
         let parts: Vec<&str> =
             plain.split(['-', '.', '/', '年', '月', '日']).map(str::trim).filter(|p| !p.is_empty()).collect();
         if parts.is_empty() || parts.len() > 3 || parts[0].len() != 4 {

@@ -197,6 +197,8 @@ pub const ALARM_HOURS_MAX: usize = 31 * 24;
 pub const SERVED_MARKS: usize = 100;
 /// Seconds after which everything is read and compared again: a week.
 pub const SCRUB_S: i64 = 7 * 24 * 3600;
+/// Lines that are kept of what is wrong.
+pub const SCRUB_LINES: usize = 20;
 /// Seconds after which one that broke off is tried again.
 pub const SCRUB_AGAIN_S: i64 = 3600;
 /// Seconds between two looks at whether that is due.

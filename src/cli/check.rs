@@ -78,6 +78,7 @@ pub(super) fn reindex(app: &Arc<App>, out: &mut dyn Out) -> Result<()> {
 pub(super) fn doctor(args: &DoctorArgs, app: &Arc<App>, out: &mut dyn Out) -> Result<()> {
     if args.resume {
         let resumed = app.resume(&local_doer())?;
+        app.resume_rotation()?;
         out.err(if resumed { "数据检查通过，已恢复登记和修改。" } else { "没有因磁盘出错而停止写入，不需要恢复。" });
     }
     app.wait_for_index()?;

@@ -14,7 +14,7 @@ use super::{Secrets, actor};
 use crate::app::import::columns::{self, Sheet};
 use crate::app::import::{Options, Summary, What as Content, desk, papers, source};
 use crate::app::{Actor, App};
-use crate::base::{Error, Result, limits};
+use crate::base::{Error, ErrorKind, Result, limits};
 use crate::foreign::{Format, Reader};
 
 /// Arguments of `import`.
@@ -162,7 +162,10 @@ impl Task<'_> {
             )));
         };
         let mut sheet = sheet.clone();
-        self.app.recall(&self.actor, self.args.source.as_deref().unwrap_or_default(), &mut sheet)?;
+        let source = self.args.source.as_deref().unwrap_or_default();
+        if !self.app.recall(&self.actor, source, &mut sheet)? {
+            self.app.recall_heads(&self.actor, &mut sheet)?;
+        }
         sheet.layout.remember(&self.map);
         if let Some(label) = columns::taken_twice(&sheet.layout.targets) {
             return Err(Error::invalid(format!("有两列都对应“{label}”，请用 --map 指定其中一列。")));
@@ -184,6 +187,9 @@ impl Task<'_> {
                 paper.file, paper.statute.title, paper.statute.number
             ));
             paper.statute.remarks.iter().for_each(|remark| out.err(&format!("  {remark}")));
+            if out.is_gone() {
+                return Err(Error::new(ErrorKind::Busy, "导入已取消，没有保存任何内容。"));
+            }
             read.push(paper);
         }
         let name = read.first().map_or_else(String::new, |p| p.file.clone());

@@ -13,6 +13,7 @@ use calamine::{
 use calamine::{Reader as _, Sheet};
 
 use super::{Emit, Item, archive};
+use crate::base::text::is_direction;
 use crate::base::{Error, Result, limits};
 
 /// Whole numbers from here on have lost digits in Excel.
@@ -248,7 +249,8 @@ pub(super) fn check(number: u64, cell: &str, row_bytes: usize) -> Result<()> {
 /// Text of a cell without what no record holds: control characters, and blanks around it.
 pub(super) fn tidy(text: &str) -> String {
     let plain = text.replace("\r\n", "\n").replace('\r', "\n");
-    let kept = plain.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect::<String>();
+    let kept = plain.chars().filter(|c| (!c.is_control() && !is_direction(*c)) || matches!(c, '\n' | '\t'));
+    let kept = kept.collect::<String>();
     kept.trim_matches([' ', '\t', '\n']).to_owned()
 }
 

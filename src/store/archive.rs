@@ -213,7 +213,10 @@ pub fn raise_epoch(store: &Store, act: super::Act, resting: String, counters: Ve
         let epoch: u64 = String::from_utf8_lossy(&text).parse().map_err(|_| Error::damaged("纪元"))?;
         txn.set_fact(fact::EPOCH, (epoch + 1).to_string());
         txn.set_fact(fact::SETUP, "");
-        txn.set_fact(fact::RESTORED, resting);
+        // Where no administrators were set up yet, nobody could confirm it, and there is nothing to confirm.
+        if txn.fact(fact::READY)?.is_some() {
+            txn.set_fact(fact::RESTORED, resting);
+        }
         counters.iter().try_for_each(|(counter, to)| txn.skip_numbers(counter, *to))?;
         txn.act(act);
         Ok(epoch + 1)

@@ -154,6 +154,7 @@ impl Store {
 
     /// Adds a generation, which wraps new record keys from now on.
     pub fn begin_rotation(&self, act: Act) -> Result<u32> {
+        self.must_take_changes()?;
         let ring = &self.shared.ring;
         let generations = ring.generations();
         let number = generations.current().checked_add(1).ok_or_else(|| Error::internal("generations"))?;
@@ -180,8 +181,10 @@ impl Store {
     /// Forgets every generation but the last, after the last step of [`Store::rewrap`] came to the end.
     ///
     /// # Errors
-    /// `Internal` when a record key lies under another generation: then nothing is forgotten.
+    /// `Internal` when a record key lies under another generation: then nothing is forgotten. The same while the disk
+    /// takes no changes: what was moved might not stay there.
     pub fn end_rotation(&self, act: Act) -> Result<()> {
+        self.must_take_changes()?;
         let ring = &self.shared.ring;
         let generations = ring.generations();
         let current = generations.current();

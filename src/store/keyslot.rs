@@ -100,6 +100,8 @@ pub(super) struct SlotFile {
     /// Ways to the master key.
     pub(super) slots: Vec<Slot>,
     generations: Vec<Wrapped>,
+    #[serde(flatten)]
+    other: serde_json::Map<String, serde_json::Value>,
 }
 
 /// One way to the master key. Fields that a kind has no use for are absent, those of unknown kinds are kept.
@@ -127,6 +129,7 @@ pub(super) struct Slot {
 
 /// What deriving a slot's key from a passphrase costs.
 #[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Cost {
     /// Memory, in KiB.
     pub(super) memory_kib: u32,
@@ -136,6 +139,7 @@ pub(super) struct Cost {
 }
 
 #[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Wrapped {
     generation: u32,
     key: String,
@@ -153,7 +157,7 @@ pub(super) struct Opened {
 impl SlotFile {
     /// A new file without slots and generations.
     pub(super) fn new(store: &str) -> Self {
-        Self { format: FORMAT, store: store.to_owned(), slots: Vec::new(), generations: Vec::new() }
+        Self { format: FORMAT, store: store.to_owned(), slots: Vec::new(), generations: Vec::new(), other: serde_json::Map::new() }
     }
 
     /// Reads the slot file of a data folder. What a crash left beside it does not count.

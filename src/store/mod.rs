@@ -313,11 +313,14 @@ impl Store {
         self.shared.condition.clear()
     }
 
+    /// An error that says why, while records cannot be changed.
+    fn must_take_changes(&self) -> Result<()> {
+        self.halted().map_or(Ok(()), |halt| Err(halt.error()))
+    }
+
     /// Starts an attachment.
     pub fn write_blob(&self) -> Result<BlobWriter> {
-        if let Some(halt) = self.halted() {
-            return Err(halt.error());
-        }
+        self.must_take_changes()?;
         BlobWriter::create(&self.shared.dir, &self.shared.secrets.blob)
     }
 

@@ -37,10 +37,13 @@ pub(super) struct Pending {
 }
 
 impl Pending {
-    /// It changes records or keeps a draft; it does not merely say what was done.
+    /// It changes records or their keys, or keeps a draft; it does not merely say what was done.
     pub(super) fn changes(&self) -> bool {
         let drafts = |(name, value): &(String, Option<Vec<u8>>)| value.is_some() && name.starts_with(fact::DRAFT);
-        !self.puts.is_empty() || !self.counters.is_empty() || self.facts.iter().any(drafts)
+        !self.puts.is_empty()
+            || !self.counters.is_empty()
+            || !self.rewrapped.is_empty()
+            || self.facts.iter().any(drafts)
     }
 }
 

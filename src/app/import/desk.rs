@@ -17,7 +17,7 @@ use super::{Options, Summary, What};
 use crate::app::{Actor, App, Right, Scope, lock};
 use crate::base::{Error, ErrorKind, Moment, RecordId, Result, background, limits};
 use crate::foreign::{self, Format, Item, Reader};
-use crate::records::{FileRef, batch};
+use crate::records::{FileRef, Record, batch};
 use crate::store::seal;
 
 /// This program, as the kernel knows it, whatever became of its file.
@@ -129,6 +129,11 @@ impl Job {
         matches!(lock(&self.state).stage, Stage::Looking | Stage::Running { .. })
     }
 
+    /// An error once somebody wants it to end.
+    pub(super) fn go_on(&self) -> Result<()> {
+        if self.stop.load(Ordering::Relaxed) { Err(super::stopped()) } else { Ok(()) }
+    }
+
     fn set(&self, stage: Stage) {
         lock(&self.state).stage = stage;
     }
@@ -185,8 +190,9 @@ impl App {
         own
     }
 
-    /// Keeps what the person decided; columns of an unknown target stay as they were.
-    pub fn import_settings(&self, job: &Job, settings: Settings) -> Result<()> {
+    /// Keeps what the person decided; columns of an unknown target stay as they were. Whether the person should see the
+    /// columns before anything else: those of another sheet, or as they were read the last time from this source.
+    pub fn import_settings(&self, actor: &Actor, job: &Job, settings: Settings) -> Result<bool> {
         if job.is_busy() {
             return Err(Error::invalid("正在处理这个文件，请等它结束或先停止。"));
         }
@@ -196,7 +202,11 @@ impl App {
             (s.chosen, targets, s.unit.clone(), s.source.clone())
         };
         let before = decided(&state);
-        if let Some(sheet) = state.sheets.get_mut(settings.sheet) {
+        let switched = settings.sheet != state.chosen && settings.sheet < state.sheets.len();
+        if switched {
+            // The columns of the form are those of the sheet that was shown.
+            state.chosen = settings.sheet;
+        } else if let Some(sheet) = state.sheets.get_mut(settings.sheet) {
             let known = |t: &str| {
                 t == columns::REMARKS || t == columns::IGNORE || columns::TARGETS.iter().any(|c| c.name == t)
             };
@@ -205,18 +215,25 @@ impl App {
                     *target = wanted;
                 }
             }
-            let twice = columns::taken_twice(&sheet.layout.targets);
-            state.chosen = settings.sheet;
-            if let Some(label) = twice {
+            if let Some(label) = columns::taken_twice(&sheet.layout.targets) {
                 return Err(Error::invalid(format!("“{label}”只能对应一列，请把多出的列改为备注或不导入。")));
             }
         }
-        state.unit = settings.unit;
-        state.source = settings.source.trim().chars().take(limits::LINE_CHARS).collect();
+        let source: String = settings.source.trim().chars().take(limits::LINE_CHARS).collect();
+        let named = !source.is_empty() && source != state.source;
+        (state.unit, state.source) = (settings.unit, source.clone());
+        let chosen = state.chosen;
+        let recalled = match state.sheets.get_mut(chosen).filter(|_| named) {
+            Some(sheet) => {
+                let was = sheet.layout.targets.clone();
+                self.recall(actor, &source, sheet)? && sheet.layout.targets != was
+            }
+            None => false,
+        };
         if decided(&state) != before {
             state.forget_check();
         }
-        Ok(())
+        Ok(switched || recalled)
     }
 
     /// Checks the rows, or brings them in.
@@ -236,7 +253,7 @@ impl App {
             let since = app.now();
             let mut watch = |sum: &Summary| {
                 job.set(Stage::Running { dry_run, since, done: sum.read, total });
-                !job.stop.load(Ordering::Relaxed)
+                job.go_on().is_ok()
             };
             let summary = app.run_job(&actor, job, dry_run, &mut watch)?;
             if dry_run {
@@ -354,9 +371,10 @@ impl App {
             (What::Petitions, Some((file, format))) => {
                 let reader =
                     Reader::start(Path::new(PROGRAM), *format, Box::new(self.store.read_blob(file)?))?;
-                let (mut sheets, totals, notes) = columns::look(reader)?;
+                let watched = reader.map(|item| job.go_on().and(item));
+                let (mut sheets, totals, notes) = columns::look(watched)?;
                 for sheet in &mut sheets {
-                    self.recall(actor, "", sheet)?;
+                    self.recall_heads(actor, sheet)?;
                 }
                 let mut state = lock(&job.state);
                 let best = sheets.iter().zip(&totals).map(|(s, n)| (s.known(), *n)).enumerate();
@@ -369,23 +387,39 @@ impl App {
         }
     }
 
-    /// Takes over how the same heads, or the named source, were read the last time.
-    pub fn recall(&self, actor: &Actor, source: &str, sheet: &mut Sheet) -> Result<()> {
+    /// Takes over how a sheet of the named source was read the last time; whether there was one.
+    pub fn recall(&self, actor: &Actor, source: &str, sheet: &mut Sheet) -> Result<bool> {
+        let known = |batch: &Record| !source.is_empty() && batch.fields.text(batch::tag::SOURCE) == source;
+        self.recall_like(actor, sheet, &|batch, _| known(batch))
+    }
+
+    /// Takes over how the same heads were read the last time, whatever their source; whether they were.
+    pub fn recall_heads(&self, actor: &Actor, sheet: &mut Sheet) -> Result<bool> {
+        let heads = sheet.layout.heads.clone();
+        let known = |map: &Columns| !map.is_empty() && heads.iter().all(|h| h.is_empty() || map.contains_key(h));
+        self.recall_like(actor, sheet, &|_, map| known(map))
+    }
+
+    /// The newest batch that is like that and came in for good decides.
+    fn recall_like(
+        &self,
+        actor: &Actor,
+        sheet: &mut Sheet,
+        is_like: &dyn Fn(&Record, &Columns) -> bool,
+    ) -> Result<bool> {
         let input = crate::app::record::ListInput { size: limits::PAGE_ROWS_MAX, ..Default::default() };
         if actor.scope(&batch::KIND, Right::See) == Scope::Nothing {
-            return Ok(());
+            return Ok(false);
         }
-        for old in self.list(actor, &batch::KIND, &input)?.rows {
-            let map: BTreeMap<String, String> =
-                serde_json::from_str(old.fields.text(batch::tag::MAPPING)).unwrap_or_default();
-            let same =
-                !map.is_empty() && sheet.layout.heads.iter().all(|h| h.is_empty() || map.contains_key(h));
-            if same || (!source.is_empty() && old.fields.text(batch::tag::SOURCE) == source) {
+        let batches = self.list(actor, &batch::KIND, &input)?.rows;
+        for batch in batches.iter().filter(|b| b.state == batch::state::DONE) {
+            let map: Columns = serde_json::from_str(batch.fields.text(batch::tag::MAPPING)).unwrap_or_default();
+            if is_like(batch, &map) {
                 sheet.layout.remember(&map);
-                return Ok(());
+                return Ok(true);
             }
         }
-        Ok(())
+        Ok(false)
     }
 
     fn run_job(&self, actor: &Actor, job: &Job, dry_run: bool, watch: super::Watch<'_>) -> Result<Summary> {
@@ -411,6 +445,9 @@ impl App {
         self.import(actor, job.what, &mut rows, &options, watch)
     }
 }
+
+/// Heads of columns, and what became of each.
+type Columns = BTreeMap<String, String>;
 
 /// Whether a file of this format can hold what is asked for.
 pub fn fitting(what: What, format: Option<Format>, files: usize) -> Result<Format> {

@@ -22,7 +22,7 @@ use super::change::SaveError;
 use super::names::Directory;
 use super::record::author_for;
 use super::{Actor, App, Right, Scope, lock};
-use crate::base::{Error, ErrorKind, RecordId, Result, limits};
+use crate::base::{Error, ErrorKind, RecordId, Result, limits, text};
 use crate::records::record::BATCH;
 use crate::records::{Fields, Kind, Record, Value, act, article, batch, decide, petition, regulation};
 use crate::store::{Act, Doer, Txn};
@@ -163,14 +163,15 @@ impl App {
         let batch = run.begin(options)?;
         // A panic breaks a batch off as well: it would be 导入中 until the next start.
         let rows = catch_unwind(AssertUnwindSafe(|| run.rows(source, batch, watch)));
-        match rows.unwrap_or_else(|_| Err(Error::internal("an import panicked"))) {
-            Ok(summary) => run.finish(batch, summary),
-            Err(error) => {
-                lock(&self.broken).push(batch);
-                self.give_up_batches()?;
-                Err(error)
+        let rows = rows.unwrap_or_else(|_| Err(Error::internal("an import panicked")));
+        let done = rows.and_then(|summary| run.finish(batch, summary));
+        if done.is_err() {
+            lock(&self.broken).push(batch);
+            if let Err(e) = self.give_up_batches() {
+                tracing::warn!(detail = e.detail(), "a batch that ended badly waits: {e}");
             }
         }
+        done
     }
 
     /// Takes a batch back by its number; how many records are not seen any more.
@@ -194,12 +195,17 @@ impl App {
         Ok(count(batch::tag::CREATED) + count(batch::tag::ARTICLES))
     }
 
-    /// Ends a batch in a state, with what it counted.
+    /// Ends a batch that is under way in a state, with what it counted.
     fn end_batch(&self, id: RecordId, state: u8, counts: Fields, doer: Doer) -> Result<()> {
         self.store.submit(move |txn| {
             let before = txn.get(id)?.ok_or_else(|| Error::internal("the batch is gone"))?;
             let fields = before.fields.iter().chain(counts.iter()).collect();
-            txn.act(Act::new(doer, act::IMPORT).note(batch::KIND.flow.label(state)));
+            let act = Act::new(doer, act::IMPORT).note(batch::KIND.flow.label(state));
+            if before.state != batch::state::RUNNING {
+                txn.act(act.refused());
+                return Ok(());
+            }
+            txn.act(act);
             txn.update_at_rest(Record { version: before.version + 1, state, updated: txn.now(), fields, ..before })
         })
     }
@@ -219,11 +225,12 @@ impl App {
     pub(super) fn give_up_batches(&self) -> Result<()> {
         let broken = std::mem::take(&mut *lock(&self.broken));
         for (n, id) in broken.iter().enumerate() {
+            let wait = || lock(&self.broken).extend(&broken[n..]);
             if self.halted().is_some() {
-                lock(&self.broken).extend(&broken[n..]);
+                wait();
                 return Ok(());
             }
-            self.end_batch(*id, batch::state::BROKEN, Fields::default(), local_doer())?;
+            self.end_batch(*id, batch::state::BROKEN, Fields::default(), local_doer()).inspect_err(|_| wait())?;
         }
         Ok(())
     }
@@ -254,9 +261,9 @@ impl Run<'_> {
     fn begin(&self, options: &Options) -> Result<RecordId> {
         let today = self.app.now().day();
         let fields = Fields::default()
-            .with_text(batch::tag::FILE, options.file.clone())
+            .with_text(batch::tag::FILE, plain(&options.file))
             .with_text(batch::tag::WHAT, self.what.kind().name)
-            .with_text(batch::tag::SOURCE, options.source.clone())
+            .with_text(batch::tag::SOURCE, plain(&options.source))
             .with_text(batch::tag::MAPPING, serde_json::to_string(&options.map).map_err(Error::internal)?)
             .with(batch::tag::DAY, Value::Day(today));
         let author = author_for(self.actor, self.actor.unit);
@@ -301,6 +308,10 @@ impl Run<'_> {
                     chunk.push((item, cells));
                 }
                 Err(problems) => summary.fail(line, &cells, &source.label, problems),
+            }
+            // Where every row is refused, no chunk ever fills.
+            if summary.read.is_multiple_of(limits::IMPORT_TOLD_ROWS) && !watch(&summary) {
+                return Err(stopped());
             }
             let crowded = self.app.store.is_crowded();
             if weight >= if crowded { limits::IMPORT_CHUNK_CROWDED } else { limits::IMPORT_CHUNK } {
@@ -347,6 +358,11 @@ impl Run<'_> {
             Ok(sum)
         })
     }
+}
+
+/// A name without what turns its direction.
+fn plain(name: &str) -> String {
+    name.chars().filter(|c| !text::is_direction(*c)).collect()
 }
 
 fn stopped() -> Error {

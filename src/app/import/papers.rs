@@ -37,6 +37,7 @@ impl App {
     /// Reads every document and recognises its articles.
     pub(super) fn look_at_papers(&self, job: &Job) -> Result<()> {
         for (file, format) in &job.files {
+            job.go_on()?;
             let input = Box::new(self.store.read_blob(file)?);
             let paper = read(&file.name, Reader::start(Path::new(desk::PROGRAM), *format, input));
             lock(&job.state).papers.push(paper);

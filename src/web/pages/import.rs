@@ -62,8 +62,10 @@ pub fn act(call: &Call) -> Result<Reply> {
         }
         "drop" => call.app.import_drop(actor, token).map(|()| address(job.what)),
         _ if !call.typed("paper").is_empty() => return papers::correct(call, &job),
-        step => call.app.import_settings(&job, settings(call)).and_then(|()| match step {
-            "check" | "run" => call.app.import_run(actor, &job, step == "check").map(|()| here),
+        step => call.app.import_settings(actor, &job, settings(call)).and_then(|look_first| match step {
+            "check" | "run" if !look_first => {
+                call.app.import_run(actor, &job, step == "check").map(|()| here)
+            }
             _ => Ok(here),
         }),
     };
@@ -202,7 +204,11 @@ fn job_page(call: &Call, job: &Job, problem: Option<&str>) -> Result<Markup> {
     let content = match &state.stage {
         Stage::Looking => html! {
             (refresh())
-            section.section { h2 { "正在读取文件" } (layout::progress("读取", 0, 0, "可以离开本页，稍后从“导入”回来")) }
+            section.section {
+                h2 { "正在读取文件" }
+                (layout::progress("读取", 0, 0, "可以离开本页，稍后从“导入”回来"))
+                (stop(live, token))
+            }
         },
         Stage::Running { dry_run, since, done, total } => {
             let seconds = call.app.now().seconds_since(*since).max(1).unsigned_abs();
@@ -220,25 +226,25 @@ fn refresh() -> Markup {
 
 fn running(live: &crate::app::session::Live, token: &str, dry_run: bool, at: (u64, u64, u64)) -> Markup {
     let (done, total, seconds) = at;
-    let rate = done / seconds;
-    let left = total.saturating_sub(done).checked_div(rate);
+    let left = (total.saturating_sub(done) * seconds).checked_div(done);
     let left = left.map_or(String::new(), |s| format!(" · 约剩 {s} 秒"));
-    let words = format!(
-        "{} / {} 行 · 每秒 {} 行{left}",
-        layout::grouped(done),
-        layout::grouped(total),
-        layout::grouped(rate)
-    );
+    let words = format!("{} / {} 行{left}", layout::grouped(done), layout::grouped(total));
     html! {
         (refresh())
         section.section {
             h2 { (if dry_run { "正在预检，不保存任何内容" } else { "正在导入" }) }
             (layout::progress(if dry_run { "预检" } else { "导入" }, done, total, &words))
             p.help { "可以离开本页，稍后从“导入”回来。全部完成之前，其他人看不到这一批。" }
-            form method="post" action=(format!("/import/{token}")) {
-                (view::hidden(live))
-                button.btn type="submit" name="do" value="stop" { "停止，不保留" }
-            }
+            (stop(live, token))
+        }
+    }
+}
+
+fn stop(live: &crate::app::session::Live, token: &str) -> Markup {
+    html! {
+        form method="post" action=(format!("/import/{token}")) {
+            (view::hidden(live))
+            button.btn type="submit" name="do" value="stop" { "停止，不保留" }
         }
     }
 }
@@ -261,7 +267,7 @@ fn deciding(call: &Call, job: &Job, state: &State) -> Result<Markup> {
             (view::hidden(live))
             (table::settings(call, job, state)?)
             @if !state.sheets.is_empty() { (table::columns(state)) }
-            @if !state.papers.is_empty() { (papers::list(token, &state.papers)) }
+            @if !state.papers.is_empty() { (papers::list(call, &state.papers)?) }
             div.form-bar {
                 @if checked.is_some() {
                     button.btn.btn-primary type="submit" name="do" value="run" accesskey="s" { "确认导入" }

@@ -16,8 +16,11 @@ use crate::web::view;
 const COVER: [&str; 7] = ["title", "number", "issuer", "level", "published", "effective", "status"];
 
 /// One line a document.
-pub(super) fn list(token: &str, papers: &[Paper]) -> Markup {
-    html! {
+pub(super) fn list(call: &Call, papers: &[Paper]) -> Result<Markup> {
+    let token = call.param("token");
+    let known: Vec<usize> =
+        papers.iter().map(|paper| call.app.versions_of(&paper.statute.title)).collect::<Result<_>>()?;
+    Ok(html! {
         section.section {
             h2 { "识别结果" span.count { (papers.len()) " 份" } }
             div.table-wrap { table.list {
@@ -36,11 +39,15 @@ pub(super) fn list(token: &str, papers: &[Paper]) -> Markup {
                     td {
                         @if paper.problem.is_empty() { (paper.statute.remarks.join("；")) }
                         @else { (layout::chip(ChipKind::Bad, "读不出")) " " (paper.problem) }
+                        @if known[n] > 0 && !paper.left_out {
+                            " " (layout::chip(ChipKind::Warn, "已有同名")) " 已有同名法规 " (known[n])
+                            " 部，导入后互列为其他版本；重复的请选不导入"
+                        }
                     }
                 } } }
             } }
         }
-    }
+    })
 }
 
 /// The page to correct one document.

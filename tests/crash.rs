@@ -7,10 +7,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "crash/ciphertexts.rs"]
+mod ciphertexts;
 #[path = "crash/disk.rs"]
 mod disk;
 #[path = "crash/refused.rs"]
 mod refused;
+#[path = "crash/simulate.rs"]
+mod simulate;
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -4,25 +4,19 @@
 //!
 //! `JICENG_CAMPAIGN=n` tries n times as many; the same number is always the same change.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-#[path = "crash/disk.rs"]
-#[expect(dead_code, reason = "nothing loses power here")]
-mod disk;
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use disk::{Chance, Disk};
 use jiceng::app::change::Typed;
 use jiceng::app::{Actor, App, demo};
-use jiceng::base::clock::ManualClock;
-use jiceng::base::{Moment, RecordId};
+use jiceng::base::RecordId;
 use jiceng::records::petition;
 use jiceng::store::{DATABASE_FILE, Store};
 use redb::{ReadableDatabase, ReadableTable, TableDefinition};
+
+use super::disk::{Chance, Disk};
+use super::{campaign, clock};
 
 const TRIALS: usize = 400;
 const PETITIONS: usize = 12;
@@ -49,10 +43,6 @@ struct County {
     before: Content,
     after: Content,
     blobs: Vec<PathBuf>,
-}
-
-fn clock() -> Arc<ManualClock> {
-    Arc::new(ManualClock::at(Moment(1_790_000_000_000)))
 }
 
 fn pair(name: &str, text: impl Into<String>) -> (String, String) {
@@ -248,7 +238,7 @@ fn what_is_moved_replayed_or_altered_is_never_accepted() {
     let county = county();
     assert!(accepts(&county.dir, Disk::of(county.now.clone())), "the county itself");
     assert!(accepts(&county.dir, changed(&county, &county.after)), "the county written by this test");
-    let trials = TRIALS * std::env::var("JICENG_CAMPAIGN").ok().and_then(|n| n.parse().ok()).unwrap_or(1);
+    let trials = TRIALS * campaign();
     let (mut tried, mut accepted) = (0, Vec::new());
     for n in 0..trials {
         let mut chance = Chance(n as u64);

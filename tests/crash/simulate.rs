@@ -6,13 +6,8 @@
 //! `JICENG_SEED=n` runs one seed and prints its commands; `JICENG_CAMPAIGN=n` runs n times as many seeds, beginning
 //! with seed `JICENG_FROM`.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 #[path = "simulate/command.rs"]
 mod command;
-#[path = "crash/disk.rs"]
-#[expect(dead_code, reason = "another test needs more of it")]
-mod disk;
 #[path = "simulate/looks.rs"]
 mod looks;
 #[path = "simulate/model.rs"]
@@ -26,10 +21,11 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use command::{Command, Draw};
-use disk::Chance;
 use jiceng::base::RecordId;
 use model::Model;
 use world::World;
+
+use super::disk::{self, Chance};
 
 /// Seeds of an ordinary run.
 const SEEDS: usize = 200;

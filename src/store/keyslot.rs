@@ -157,7 +157,8 @@ pub(super) struct Opened {
 impl SlotFile {
     /// A new file without slots and generations.
     pub(super) fn new(store: &str) -> Self {
-        Self { format: FORMAT, store: store.to_owned(), slots: Vec::new(), generations: Vec::new(), other: serde_json::Map::new() }
+        let (store, other) = (store.to_owned(), serde_json::Map::new());
+        Self { format: FORMAT, store, slots: Vec::new(), generations: Vec::new(), other }
     }
 
     /// Reads the slot file of a data folder. What a crash left beside it does not count.

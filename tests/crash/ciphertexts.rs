@@ -1,6 +1,6 @@
 //! Ciphertexts in the wrong place: sealed values, keys, entries, facts and attachments are moved to where others
-//! belong, cut, spliced, or changed in a bit, and values put back in an earlier version. Whatever was done, the store refuses to
-//! open, the check flags it, or the reading fails: nothing of it is taken for what belongs there.
+//! belong, cut, spliced, or changed in a bit, and values are put back in an earlier version. Whatever was done, the
+//! store refuses to open, the check flags it, or the reading fails: nothing of it is taken for what belongs there.
 //!
 //! `JICENG_CAMPAIGN=n` tries n times as many; the same number is always the same change.
 

@@ -36,7 +36,10 @@ pub(super) fn section(call: &Call) -> Result<Markup> {
                             " 条，附件 " (layout::grouped(last.files)) " 个" }),
                         ("清除", html! { "无主的已加密上传 " (layout::grouped(last.removed)) " 个" }),
                     ]))
-                    @if !last.problems.is_empty() { p { "共 " (layout::grouped(last.wrong)) " 处：" } ul { @for line in &last.problems { li { (line) } } } }
+                    @if !last.problems.is_empty() {
+                        p { "共 " (layout::grouped(last.wrong)) " 处：" }
+                        ul { @for line in &last.problems { li { (line) } } }
+                    }
                 }
             }
             @if let Some(read) = running {

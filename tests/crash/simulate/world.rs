@@ -145,7 +145,7 @@ impl World {
         let (bytes, promised) = after_a_cut(&self.first, &log, cut, chance);
         self.running = None;
         // A follower is disposable; this one may have seen what never came to be.
-        fs::remove_dir_all(index_dir(&self.dir)).map_err(|e| e.to_string())?;
+        remove(&index_dir(&self.dir)).map_err(|e| e.to_string())?;
         self.first.clone_from(&bytes);
         self.disk = disk(bytes, self.lies);
         let head = self.start()?;
@@ -225,6 +225,19 @@ fn ledger(rows: &[Row]) -> String {
         )
     };
     rows.iter().map(line).collect()
+}
+
+/// Removes a folder; a merge of the index that outlives its writer may still put a file there.
+fn remove(folder: &Path) -> std::io::Result<()> {
+    let mut done = fs::remove_dir_all(folder);
+    for _ in 0..500 {
+        if !done.as_ref().is_err_and(|e| e.kind() == std::io::ErrorKind::DirectoryNotEmpty) {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+        done = fs::remove_dir_all(folder);
+    }
+    done
 }
 
 /// A record in the words of [`super::model::Petition::told`].

@@ -146,6 +146,40 @@ fn another_sheet_has_columns_of_its_own_and_is_seen_before_anything_else() {
 }
 
 #[test]
+fn columns_that_the_text_does_not_bear_out_are_marked_in_the_result_and_on_the_record() {
+    let county = County::bare();
+    let clerk = county.clerk(CLERK);
+    let row = ["2024-03-05", "赵丙丁在河东村修渠时收钱", "赵甲丁", "村(社区)干部", "孙某", "李丁"];
+    let path = upload(&clerk, "台账.xlsx", &book(&[row]));
+    for button in ["check", "run"] {
+        let page = press(&clerk, &path, button);
+        assert!(page.says("列与内容不一致") && page.says("姓名与内容中的写法不同"), "{}", page.text());
+    }
+    let list = clerk.get("/petition?all=1").text();
+    let id = list.split("href=\"/petition/").skip(1).find_map(|t| t.split(['"', '?']).next()?.parse::<u64>().ok());
+    let record = clerk.get(&format!("/petition/{}", id.unwrap())).expect(200);
+    assert!(record.says("核对提示") && record.says("姓名与内容中的写法不同"), "{}", record.text());
+}
+
+#[test]
+fn an_import_is_stopped_in_the_page_and_nothing_of_it_stays() {
+    let county = County::bare();
+    let clerk = county.clerk(CLERK);
+    let row = ["2024-03-05", "河东村水渠没有修好", "赵甲", "村(社区)干部", "孙某", "李丁"];
+    let path = upload(&clerk, "台账.xlsx", &book(&vec![row; 20_000]));
+    let page = settled(&clerk, &path);
+    let form = forms(&page.text()).into_iter().find(|f| f.has("sheet")).unwrap();
+    clerk.submit(&form.clone().set("do", "run").to(&path)).expect(303);
+    let running = clerk.get(&path).expect(200);
+    assert!(running.says("停止，不保留"), "{}", running.text());
+    clerk.submit(&form.set("do", "stop").to(&path)).expect(303);
+    let stopped = settled(&clerk, &path);
+    assert!(stopped.says("导入已取消，这一批没有保留任何内容"), "{}", stopped.text());
+    assert!(clerk.get("/petition?all=1").says("还没有信访件"));
+    assert!(clerk.get("/batch?all=1").says("未完成"));
+}
+
+#[test]
 fn a_file_that_is_no_ledger_is_refused_in_words() {
     let county = County::bare();
     let clerk = county.clerk(CLERK);

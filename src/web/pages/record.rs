@@ -162,8 +162,11 @@ fn head(kind: &Kind, record: &Record, directory: &Directory) -> Markup {
 }
 
 fn groups(kind: &'static Kind, record: &Record, directory: &Directory) -> Markup {
+    // The number stands above; what else the program wrote is shown like what people did.
+    let number = kind.number.map(|(tag, _)| tag);
+    let fixed = |f: &records::Field| matches!(f.widget, Widget::Fixed) && Some(f.tag) != number;
     let shown = |f: &&records::Field| {
-        f.typed() && f.part == records::Part::Main && record.fields.get(f.tag).is_some()
+        (f.typed() || fixed(f)) && f.part == records::Part::Main && record.fields.get(f.tag).is_some()
     };
     let mut names: Vec<&str> = kind.fields.iter().filter(shown).map(|f| f.group).collect();
     names.dedup();
@@ -173,7 +176,7 @@ fn groups(kind: &'static Kind, record: &Record, directory: &Directory) -> Markup
                 @if !name.is_empty() { h2 { (name) } }
                 dl.props {
                     @for f in kind.fields.iter().filter(shown).filter(|f| f.group == name) {
-                        div.wide[matches!(f.widget, Widget::Area | Widget::Rows(_)) || f.tag == kind.title] {
+                        div.wide[matches!(f.widget, Widget::Area | Widget::Rows(_) | Widget::Fixed) || f.tag == kind.title] {
                             // A heading that says the same stands above.
                             dt.sr[f.label == name] { (f.label) }
                             dd { @if let Some(v) = record.fields.get(f.tag) { (view::value(directory, f, v)) } }

@@ -1,4 +1,5 @@
-//! Regulations as documents in the browser: recognised, put right, left out, brought in, and known when they come again.
+//! Regulations as documents in the browser: recognised, put right, left out, brought in, and known when they come
+//! again.
 
 use super::county::{County, Person};
 use super::form::{Form, forms};

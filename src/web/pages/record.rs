@@ -176,7 +176,8 @@ fn groups(kind: &'static Kind, record: &Record, directory: &Directory) -> Markup
                 @if !name.is_empty() { h2 { (name) } }
                 dl.props {
                     @for f in kind.fields.iter().filter(shown).filter(|f| f.group == name) {
-                        div.wide[matches!(f.widget, Widget::Area | Widget::Rows(_) | Widget::Fixed) || f.tag == kind.title] {
+                        @let long = matches!(f.widget, Widget::Area | Widget::Rows(_) | Widget::Fixed);
+                        div.wide[long || f.tag == kind.title] {
                             // A heading that says the same stands above.
                             dt.sr[f.label == name] { (f.label) }
                             dd { @if let Some(v) = record.fields.get(f.tag) { (view::value(directory, f, v)) } }

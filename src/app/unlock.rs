@@ -102,11 +102,7 @@ impl Sealed {
             return Err(Error::new(ErrorKind::Denied, CLOSED));
         }
         let doer = Doer { account: RecordId(0), unit: RecordId(0), via: "unlock-page".to_owned() };
-        let done = self.unlock(&Key::Passphrase(passphrase), doer);
-        if done.as_ref().is_err_and(|e| e.kind() == ErrorKind::Denied) {
-            lock(&self.gate).failed(self.now());
-        }
-        done
+        self.unlock(&Key::Passphrase(passphrase), doer)
     }
 
     /// Somebody is at the host's console.
@@ -128,6 +124,7 @@ impl Sealed {
             Key::Identity(file) => self.locked.unlock(&Unlock::Recovery(&|sealed| file.open_sealed(sealed)))?,
         };
         let Some(keys) = keys else {
+            lock(&self.gate).failed(self.now());
             return Err(Error::new(ErrorKind::Denied, CLOSED));
         };
         let slot = keys.slot().to_owned();

@@ -322,8 +322,8 @@ fn derived(txn: &redb::ReadTransaction, expected: &Expected, report: &mut Report
     Ok(())
 }
 
-/// The store's own secrets, and what accounts keep, open in their places, and the latter are what the journal names; the
-/// attachments that are named there. The journal does not name what was kept before it began to.
+/// The store's own secrets, and what accounts keep, open in their places, and the latter is what the journal names; the
+/// attachments that are named there. What was kept before the journal began to name it is taken as it is.
 fn kept(
     txn: &redb::ReadTransaction,
     shared: &Shared,

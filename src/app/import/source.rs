@@ -48,7 +48,10 @@ pub fn jsonl<'a>(input: &'a mut dyn BufRead, map: &'a BTreeMap<String, String>) 
                 Err(e) => return Some(Err(e)),
             }
             if !bytes.iter().all(u8::is_ascii_whitespace) {
-                return Some(Ok(SourceRow { line, cells: Vec::new(), object: parse_line(&bytes, map) }));
+                let object = parse_line(&bytes, map);
+                // What cannot be read may be about anybody: it is not given back.
+                let cells = if object.is_ok() { vec![String::from_utf8_lossy(&bytes).trim().to_owned()] } else { Vec::new() };
+                return Some(Ok(SourceRow { line, cells, object }));
             }
         }
     });

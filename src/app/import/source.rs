@@ -50,7 +50,8 @@ pub fn jsonl<'a>(input: &'a mut dyn BufRead, map: &'a BTreeMap<String, String>) 
             if !bytes.iter().all(u8::is_ascii_whitespace) {
                 let object = parse_line(&bytes, map);
                 // What cannot be read may be about anybody: it is not given back.
-                let cells = if object.is_ok() { vec![String::from_utf8_lossy(&bytes).trim().to_owned()] } else { Vec::new() };
+                let whole = || String::from_utf8_lossy(&bytes).trim().to_owned();
+                let cells = object.is_ok().then(whole).into_iter().collect();
                 return Some(Ok(SourceRow { line, cells, object }));
             }
         }

@@ -9,8 +9,12 @@
 
 #[path = "crash/ciphertexts.rs"]
 mod ciphertexts;
+#[path = "crash/day.rs"]
+mod day;
 #[path = "crash/disk.rs"]
 mod disk;
+#[path = "crash/files.rs"]
+mod files;
 #[path = "crash/refused.rs"]
 mod refused;
 #[path = "crash/simulate.rs"]

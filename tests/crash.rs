@@ -17,6 +17,8 @@ mod disk;
 mod files;
 #[path = "crash/refused.rs"]
 mod refused;
+#[path = "crash/rot.rs"]
+mod rot;
 #[path = "crash/simulate.rs"]
 mod simulate;
 
@@ -218,63 +220,4 @@ fn a_cut_while_the_last_one_is_mended_does_no_harm() {
 fn a_disk_that_lies_is_caught() {
     let (wrong, _) = try_cuts(&record(true), 200, false);
     assert!(wrong > 50, "{wrong} of 200");
-}
-
-/// Bits that flip and sectors that read as zeros.
-const FLIPS: usize = 300;
-
-#[test]
-fn rot_in_the_store_is_noticed_or_lay_in_free_space() {
-    let recording = record(false);
-    let (whole, promised) = after_a_cut(&recording.first, &recording.log, recording.log.len(), &mut Chance(0));
-    let home = tempfile::tempdir().unwrap();
-    let dir = beside(&recording, home.path());
-    let expected = contents(&dir, Disk::of(whole.clone())).unwrap();
-    // Most of the file is empty: rot there is no news.
-    let used: Vec<usize> =
-        whole.chunks(disk::SECTOR).enumerate().filter(|(_, s)| s.iter().any(|b| *b != 0)).map(|(n, _)| n).collect();
-    let (mut refused, mut flagged, mut harmless) = (0, 0, 0);
-    for n in 0..FLIPS * campaign() {
-        let mut chance = Chance(n as u64);
-        let mut bytes = whole.clone();
-        let start = used[chance.below(used.len())] * disk::SECTOR;
-        let end = bytes.len().min(start + disk::SECTOR);
-        let at = start + chance.below(end - start);
-        if n % 3 == 0 {
-            bytes[start..end].fill(0);
-        } else {
-            bytes[at] ^= 1 << chance.below(8);
-        }
-        match contents(&dir, Disk::of(bytes)) {
-            Err(Rot::Refused) => refused += 1,
-            Err(Rot::Flagged) => flagged += 1,
-            Ok((head, texts)) => {
-                assert!(head >= promised && texts == expected.1, "rot {n} at byte {at} is served");
-                harmless += 1;
-            }
-        }
-    }
-    println!("{refused} refused at the start, {flagged} flagged by the check, {harmless} harmless");
-    assert!(refused + flagged > 0, "nothing of the file matters");
-}
-
-#[derive(Debug)]
-enum Rot {
-    Refused,
-    Flagged,
-}
-
-/// The head of the journal, and text and title of all petitions; an error where rot is told of.
-fn contents(dir: &Path, disk: Disk) -> Result<(u64, Vec<String>), Rot> {
-    let store = Store::open_on(dir, clock(), disk).map_err(|_| Rot::Refused)?;
-    if store.check().map_err(|_| Rot::Flagged)?.faults > 0 {
-        return Err(Rot::Flagged);
-    }
-    let snapshot = store.read().map_err(|_| Rot::Flagged)?;
-    let mut texts = Vec::new();
-    for id in 1..400 {
-        let record = snapshot.get(RecordId(id), true).map_err(|_| Rot::Flagged)?;
-        texts.push(format!("{:?}", record.map(|r| r.fields)));
-    }
-    Ok((store.head().seq.0, texts))
 }

@@ -4,7 +4,7 @@
 //! that came into the pool: the next run finds them there. An attachment that is rotten in the store itself is stated,
 //! not taken for a fault of the set.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
 
@@ -60,6 +60,8 @@ impl Run<'_> {
         let stamp = archive::write(&self.snapshot, file, &self.readers, &word)?;
         let content = Content::of(&self.snapshot)?;
         let Found { files, damaged } = self.read_back((data.path(), &stamp), &content, (of, &filled.listing))?;
+        // While it lies there, what else has this name belongs to a run that did not finish.
+        let unsigned = self.folder.draft(&id)?;
         let late = planted(Bug::ManifestFirst);
         let data_file = if late { target::data_name(&id, &stamp) } else { data.place_data(&id, &stamp)? };
         let (list, needs) = self.place_list(&id, &filled.listing)?;
@@ -80,7 +82,7 @@ impl Run<'_> {
             previous: previous.map(|s| s.id.to_string()),
             program: env!("CARGO_PKG_VERSION").to_owned(),
         };
-        let (manifest_file, manifest_bytes) = self.sign(&id, &manifest)?;
+        let (manifest_file, manifest_bytes) = self.sign(&id, &manifest, unsigned)?;
         if late {
             data.place_data(&id, &stamp)?;
         }
@@ -173,9 +175,8 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn sign(&self, id: &SetId, manifest: &Manifest) -> Result<(String, u64)> {
+    fn sign(&self, id: &SetId, manifest: &Manifest, (mut draft, file): (Draft<'_>, File)) -> Result<(String, u64)> {
         let sealed = manifest.seal(&self.snapshot, &self.readers)?;
-        let (mut draft, file) = self.folder.draft(id)?;
         let mut file = Metered::new(file);
         file.write_all(&sealed).map_err(write_failed)?;
         let stamp = file.stamp();

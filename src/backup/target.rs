@@ -262,15 +262,24 @@ impl Folder {
         Ok((Draft { folder: self, path, kept: false }, file))
     }
 
+    /// Removes what runs that were cut off left: their drafts, and first what a draft says belongs to an unfinished set.
     fn clear_leftovers(&self) -> Result<()> {
         Pool::of(&self.path).clear_leftovers()?;
+        let mut drafts: Vec<(SetId, PathBuf)> = Vec::new();
         for entry in fs::read_dir(&self.path)? {
             let path = entry?.path();
-            let ours = file_name(&path);
-            let ours = ours.strip_suffix(DRAFT_END).and_then(|n| n.split_once('.'));
-            if ours.is_some_and(|(id, _)| id.parse::<SetId>().is_ok()) {
-                fs::remove_file(path)?;
+            let name = file_name(&path);
+            let id = name.strip_suffix(DRAFT_END).and_then(|n| n.split_once('.')).and_then(|(id, _)| id.parse().ok());
+            drafts.extend(id.map(|id| (id, path)));
+        }
+        for set in sets(&self.path)?.iter().filter(|s| !s.has_manifest() && drafts.iter().any(|(id, _)| *id == s.id)) {
+            for part in set.data.iter().chain(&set.list) {
+                fs::remove_file(&part.path)?;
             }
+            durable::sync_folder(&self.path)?;
+        }
+        for (_, path) in drafts {
+            fs::remove_file(path)?;
         }
         Ok(())
     }
@@ -351,6 +360,10 @@ impl Draft<'_> {
     fn place(&mut self, id: &SetId, stamp: &Stamp, kind: &str) -> Result<String> {
         let name = name_of(id, stamp, kind);
         let last = self.folder.path.join(&name);
+        if kind != MANIFEST {
+            // The draft of the manifest lasts as long as this is not signed.
+            durable::sync_folder(&self.folder.path).map_err(write_failed)?;
+        }
         durable::rename(&self.path, &last).map_err(write_failed)?;
         self.path = last;
         durable::sync_folder(&self.folder.path).map_err(write_failed)?;
@@ -424,15 +437,23 @@ mod tests {
         assert!(!target.exists(), "an empty folder we made does not stay");
     }
 
+    /// A run that was cut off between data and manifest left the data for good.
     #[test]
     fn only_our_own_leftovers_are_cleared() {
         let home = tempfile::tempdir().unwrap();
-        let ours = home.path().join("20261123T170102Z-s000000000123.00ff.tmp.age");
-        let others = ["notes.txt", "other.tmp.age"].map(|n| home.path().join(n));
-        for file in others.iter().chain([&ours]) {
+        let at = |names: &[&str]| names.iter().map(|n| home.path().join(n)).collect::<Vec<_>>();
+        let part = |id: u32, end: &str| format!("20261123T170102Z-s{id:012}.{}.{end}", "0".repeat(DIGEST_DIGITS));
+        let of = |id, ends: [&str; 2]| ends.map(|end| part(id, end));
+        let (cut, signed, lost) =
+            (of(7, ["data.age", "pool.txt"]), of(8, ["data.age", "manifest.age"]), of(9, ["data.age", "pool.txt"]));
+        let drafts = [7, 8].map(|id| format!("20261123T170102Z-s{id:012}.00ff.tmp.age"));
+        let ours = at(&[&cut[0], &cut[1], &drafts[0], &drafts[1]]);
+        // One whose manifest was lost has no draft: it may be all that somebody has.
+        let others = at(&["notes.txt", "other.tmp.age", &signed[0], &signed[1], &lost[0], &lost[1]]);
+        for file in others.iter().chain(&ours) {
             fs::write(file, b"x").unwrap();
         }
         drop(Folder::open(home.path(), Path::new("/nowhere")).unwrap());
-        assert!(!ours.exists() && others.iter().all(|p| p.exists()));
+        assert!(ours.iter().all(|p| !p.exists()) && others.iter().all(|p| p.exists()));
     }
 }

@@ -4,17 +4,20 @@
 //! disagree; an index of another epoch or schema, or one that fails its checksums, is thrown away and built
 //! again from the journal. The caller owns the folder (one process at a time) and replays what is missing.
 
-use std::fs::{self, File};
+use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
-use tantivy::directory::{MmapDirectory, RamDirectory};
-use tantivy::{IndexReader, IndexWriter, ReloadPolicy, SingleSegmentIndexWriter, TantivyError, Term};
+use tantivy::directory::RamDirectory;
+use tantivy::{IndexReader, IndexSettings, IndexWriter, ReloadPolicy, SingleSegmentIndexWriter, TantivyError, Term};
 
 use crate::base::{Error, ErrorKind, Result, Seq};
+use crate::store::durable;
 
+use super::directory::{self, Lasting};
 use super::schema::{self, Fields, SCHEMA_VERSION};
 use super::statistics::Shelf;
 use super::{Change, Doc, FRESH_MEMORY_BYTES, INDEX_WRITER_HEAP_BYTES, INDEX_WRITER_THREADS};
@@ -50,7 +53,11 @@ impl Index {
     /// `Busy` when another process has the folder, `Io` when the folder cannot be used. Damage is no error:
     /// the contents are removed.
     pub fn open(dir: &Path, epoch: u64) -> Result<(Self, Option<Seq>)> {
-        fs::create_dir_all(dir)?;
+        if !dir.exists() {
+            fs::create_dir_all(dir)?;
+            // What is in it would be gone with its name.
+            dir.parent().map_or(Ok(()), durable::sync_folder)?;
+        }
         let kept = usable(dir, epoch);
         let (inner, position) = match kept {
             Some((inner, seq)) => (inner, Some(seq)),
@@ -109,7 +116,6 @@ impl Index {
             prepared.set_payload(&payload);
             prepared.commit().map(drop)
         })?;
-        File::open(&self.dir)?.sync_all()?;
         self.show()?;
         *held(&self.position) = Some(seq);
         Ok(())
@@ -128,8 +134,9 @@ impl Index {
     /// Whether the files of the last commit are what was written.
     ///
     /// # Errors
-    /// `Internal` when they cannot be read; a merge that removes one meanwhile does that too.
+    /// `Io` or `Internal` when they cannot be read; a merge that removes one meanwhile does that too.
     pub fn is_sound(&self) -> Result<bool> {
+        directory::reads(&self.dir)?;
         Ok(self.inner.validate_checksum().map_err(failed)?.is_empty())
     }
 
@@ -232,13 +239,20 @@ fn reader(index: &tantivy::Index) -> Result<IndexReader> {
 
 /// The index in `dir` and its position, if it is whole and ours.
 fn usable(dir: &Path, epoch: u64) -> Option<(tantivy::Index, Seq)> {
-    let mut index = tantivy::Index::open(MmapDirectory::open(dir).ok()?).ok()?;
+    // The engine panics on some damaged files.
+    catch_unwind(AssertUnwindSafe(|| whole(dir, epoch))).ok().flatten()
+}
+
+fn whole(dir: &Path, epoch: u64) -> Option<(tantivy::Index, Seq)> {
+    directory::reads(dir).ok()?;
+    let mut index = tantivy::Index::open(Lasting::open(dir).ok()?).ok()?;
     let (schema, _) = schema::build();
     let payload: Payload = serde_json::from_str(&index.load_metas().ok()?.payload?).ok()?;
     let ours = payload.epoch == epoch && payload.schema == SCHEMA_VERSION && index.schema() == schema;
-    let whole = ours && index.validate_checksum().ok()?.is_empty();
+    let right = ours && index.validate_checksum().ok()?.is_empty();
     index.set_tokenizers(schema::tokenizers());
-    whole.then_some((index, Seq(payload.seq)))
+    // A file that is gone has no checksum; every segment has to open.
+    (right && reader(&index).is_ok()).then_some((index, Seq(payload.seq)))
 }
 
 /// An empty index in place of whatever `dir` holds.
@@ -252,8 +266,10 @@ fn create(dir: &Path) -> Result<tantivy::Index> {
         }
     }
     let (schema, _) = schema::build();
-    let builder = tantivy::Index::builder().schema(schema).tokenizers(schema::tokenizers());
-    builder.create_in_dir(dir).map_err(failed)
+    let folder = Lasting::open(dir).map_err(|e| failed(e.into()))?;
+    let mut index = tantivy::Index::create(folder, schema, IndexSettings::default()).map_err(failed)?;
+    index.set_tokenizers(schema::tokenizers());
+    Ok(index)
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 //! them and writing the journal entry of the search is left to `app`.
 
 mod analyzer;
+mod directory;
 mod indexer;
 mod query;
 mod schema;

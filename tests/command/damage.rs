@@ -40,7 +40,7 @@ fn found(room: &Room, dir: &str) -> String {
 /// The demo county with an attachment and one import more, and what it answers.
 fn county() -> (Room, Content) {
     let room = Room::demo();
-    attach(&room);
+    attach(&room, b"paper ");
     room.copy("d", "older");
     let rows: Vec<_> = (0..40).map(|n| ledger::petition(&format!("r{n}"), n)).collect();
     room.put("p.jsonl", ledger::lines(&rows));
@@ -53,10 +53,10 @@ fn county() -> (Room, Content) {
 }
 
 /// Enters a petition with an attachment of three chunks.
-fn attach(room: &Room) {
+pub(crate) fn attach(room: &Room, word: &[u8]) {
     let store = crate::import::opened(&room.at("d"));
     let mut blob = store.write_blob().unwrap();
-    blob.write(&b"paper ".repeat(25_000)).unwrap();
+    blob.write(&word.repeat(25_000)).unwrap();
     let file = blob.finish("附件.txt").unwrap();
     let fields = (petition::KIND.sample)(1).with(petition::tag::FILES, records::Value::Files(vec![file]));
     let author = Author { account: RecordId(1), unit: RecordId(1) };

@@ -14,6 +14,7 @@
 mod backup;
 mod damage;
 mod drills;
+mod faults;
 mod import;
 mod keys;
 mod ledger;

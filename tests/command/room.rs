@@ -162,6 +162,19 @@ impl Room {
         });
     }
 
+    /// Copies a folder as it is.
+    pub(crate) fn copy_folder(&self, from: &str, to: &str) {
+        copy_folder(&self.at(from), &self.at(to));
+    }
+
+    /// Copies files and folders of another room.
+    pub(crate) fn take_over(&self, other: &Self, names: &[&str]) {
+        for name in names {
+            let (from, to) = (other.at(name), self.at(name));
+            if from.is_dir() { copy_folder(&from, &to) } else { _ = fs::copy(from, to).unwrap() }
+        }
+    }
+
     /// Changes the slot file of a data folder.
     pub(crate) fn edit_slots(&self, dir: &str, change: impl FnOnce(&mut serde_json::Value)) {
         let name = format!("{dir}/keys.json");

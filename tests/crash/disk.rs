@@ -179,33 +179,55 @@ impl Chance {
     }
 }
 
-/// The disk after the power went when `cut` operations had been asked for, and the last promise before that.
-pub(crate) fn after_a_cut(first: &[u8], log: &[Op], cut: usize, chance: &mut Chance) -> (Vec<u8>, u64) {
-    let done = &log[..cut];
-    let synced = done.iter().rposition(|op| matches!(op, Op::Sync)).map_or(0, |n| n + 1);
-    let mut bytes = first.to_vec();
-    for op in &done[..synced] {
-        match op {
-            Op::Write(offset, data) => put(&mut bytes, *offset, data),
-            Op::Resize(len) => bytes.resize(usize::try_from(*len).unwrap(), 0),
-            Op::Sync | Op::Promise(_) => {}
-        }
+/// A recording on its way: the disk as it is for certain after each sync, in the order of time.
+pub(crate) struct Replay<'a> {
+    log: &'a [Op],
+    bytes: Vec<u8>,
+    /// Operations that are in it.
+    done: usize,
+}
+
+impl<'a> Replay<'a> {
+    pub(crate) fn new(first: &[u8], log: &'a [Op]) -> Self {
+        Self { log, bytes: first.to_vec(), done: 0 }
     }
-    // How much of the rest got through differs from cut to cut: none, all, and anything between.
-    let share = [0, 4, 32, 60, 64][chance.below(5)];
-    for op in &done[synced..] {
-        match op {
-            Op::Resize(len) if chance.below(64) < share => bytes.resize(usize::try_from(*len).unwrap(), 0),
-            Op::Write(offset, data) => {
-                for (n, sector) in data.chunks(SECTOR).enumerate() {
-                    if chance.below(64) < share {
-                        put(&mut bytes, offset + (n * SECTOR) as u64, sector);
+
+    /// The disk after the power went when `cut` operations had been asked for, and the last promise before that. Cuts
+    /// come in order.
+    pub(crate) fn after_a_cut(&mut self, cut: usize, chance: &mut Chance) -> (Vec<u8>, u64) {
+        assert!(cut >= self.done, "cuts come in order");
+        let synced = self.log[..cut].iter().rposition(|op| matches!(op, Op::Sync)).map_or(0, |n| n + 1);
+        for op in &self.log[self.done.min(synced)..synced] {
+            match op {
+                Op::Write(offset, data) => put(&mut self.bytes, *offset, data),
+                Op::Resize(len) => self.bytes.resize(usize::try_from(*len).unwrap(), 0),
+                Op::Sync | Op::Promise(_) => {}
+            }
+        }
+        self.done = self.done.max(synced);
+        let mut bytes = self.bytes.clone();
+        // How much of the rest got through differs from cut to cut: none, all, and anything between.
+        let share = [0, 4, 32, 60, 64][chance.below(5)];
+        for op in &self.log[synced..cut] {
+            match op {
+                Op::Resize(len) if chance.below(64) < share => bytes.resize(usize::try_from(*len).unwrap(), 0),
+                Op::Write(offset, data) => {
+                    for (n, sector) in data.chunks(SECTOR).enumerate() {
+                        if chance.below(64) < share {
+                            put(&mut bytes, offset + (n * SECTOR) as u64, sector);
+                        }
                     }
                 }
+                _ => {}
             }
-            _ => {}
         }
+        let promises = self.log[..cut].iter().rev();
+        let promised = promises.filter_map(|op| if let Op::Promise(seq) = op { Some(*seq) } else { None }).next();
+        (bytes, promised.unwrap_or_default())
     }
-    let promised = done.iter().rev().find_map(|op| if let Op::Promise(seq) = op { Some(*seq) } else { None });
-    (bytes, promised.unwrap_or_default())
+}
+
+/// The same for one cut.
+pub(crate) fn after_a_cut(first: &[u8], log: &[Op], cut: usize, chance: &mut Chance) -> (Vec<u8>, u64) {
+    Replay::new(first, log).after_a_cut(cut, chance)
 }

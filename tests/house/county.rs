@@ -133,6 +133,16 @@ impl County {
         }
     }
 
+    /// The process crashes; whether it left a core.
+    pub(crate) fn crash(&self) -> bool {
+        use std::os::unix::process::ExitStatusExt;
+        let mut child = self.child.lock().unwrap().take().unwrap();
+        let crashed = Command::new("kill").args(["-ABRT", &child.id().to_string()]).status().unwrap();
+        let end = child.wait().unwrap();
+        assert!(crashed.success() && end.signal().is_some(), "{end}");
+        end.core_dumped()
+    }
+
     /// The process is asked to end, and does.
     pub(crate) fn terminate(&self) {
         if let Some(mut child) = self.child.lock().unwrap().take() {

@@ -28,6 +28,8 @@ mod restore;
 pub mod retention;
 mod run;
 pub mod schedule;
+pub mod segment;
+pub mod spool;
 mod target;
 
 use std::io;

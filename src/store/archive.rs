@@ -26,11 +26,11 @@ pub struct ArchiveRow {
     pub value: Vec<u8>,
 }
 
-const META_ROWS: u8 = 1;
-const COUNTER_ROWS: u8 = 2;
-const RECORD_ROWS: u8 = 3;
-const KEY_ROWS: u8 = 4;
-const JOURNAL_ROWS: u8 = 5;
+pub(super) const META_ROWS: u8 = 1;
+pub(super) const COUNTER_ROWS: u8 = 2;
+pub(super) const RECORD_ROWS: u8 = 3;
+pub(super) const KEY_ROWS: u8 = 4;
+pub(super) const JOURNAL_ROWS: u8 = 5;
 const BLOB_ROWS: u8 = 6;
 const ROWS_A_COMMIT: usize = 20_000;
 

@@ -5,11 +5,9 @@
 //! believed; what its plain line says is what its sealed head says; each pass over its rows ends with the same check.
 //! Which segments there are to be is `app::offsite`'s matter, where they go `ship`'s, what rows mean the store's.
 
-use std::fmt;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
+use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 use age::x25519::Identity;
 use serde::{Deserialize, Serialize};
@@ -19,58 +17,17 @@ use super::crypt::{self, KeyFile, Metered, Readers, Signer};
 use super::restore::believe;
 use super::{file_name, flawed, read_failed, target, write_failed};
 use crate::base::{Error, Moment, Result, Seq, limits};
-use crate::store::seal::{Secret, sha256};
+use crate::store::seal::Secret;
 use crate::store::{ArchiveRow, GONE_ROWS, Head, Seen, Snapshot, fact};
 
+use plain::WORD;
+pub use plain::{Kind, Needed, Plain, hex_digest, name_of, number_of, store_mark};
+
+mod plain;
+
 const FORM: Form = Form { magic: b"jicengSG", version: 1, first: b"segment", pieces: false, tail: 96 };
-const WORD: &str = "jiceng-segment-1";
-/// Bytes of the plain line at most.
-const LINE_BYTES: u64 = 512;
-/// Digits of a number in a name at least.
-const NAME_DIGITS: usize = 12;
-const END: &str = ".seg";
 const META_ROWS: u8 = 1;
 const JOURNAL_ROWS: u8 = 5;
-
-/// What a segment is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Kind {
-    /// Entries, and what they changed.
-    Change,
-    /// The beginning of an epoch.
-    Fence,
-}
-
-/// The plain line: what anybody can read of a segment.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Plain {
-    /// What it is.
-    pub kind: Kind,
-    /// Epoch of the store that wrote it.
-    pub epoch: u64,
-    /// Its slot.
-    pub number: u64,
-    /// The entry before the first one in it.
-    pub from: Seq,
-    /// The last entry in it, and its hash.
-    pub to: Head,
-    /// SHA-256 of the file in the slot before; zeros in slot 1.
-    pub previous: [u8; 32],
-    /// The public mark of the store.
-    pub mark: String,
-}
-
-/// An attachment that lies in a pool.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Needed {
-    /// Its name in pools.
-    pub name: String,
-    /// SHA-256 of the sealed file, hex.
-    pub sha256: String,
-    /// Length of it.
-    pub bytes: u64,
-}
 
 /// The sealed head.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,8 +52,6 @@ pub struct Header {
     pub whole_meta: bool,
     /// When it was written, milliseconds since 1970 UTC.
     pub created: i64,
-    /// Attachments that its records and drafts name.
-    pub files: Vec<Needed>,
     /// Records that were purged in it.
     pub purged: Vec<u64>,
     /// Version of the program.
@@ -118,115 +73,6 @@ pub struct Segment {
     path: PathBuf,
     /// Of the rows.
     rows: [u8; 32],
-}
-
-/// The public mark of a store: tells stores apart, and is not the id.
-pub fn store_mark(store: &str) -> String {
-    hex::encode(&sha256(&[b"jiceng-store-mark-1", store.as_bytes()])[..8])
-}
-
-/// The name of the file in a slot.
-pub fn name_of(number: u64) -> String {
-    format!("{number:0NAME_DIGITS$}{END}")
-}
-
-/// The slot a file is named after.
-pub fn number_of(name: &str) -> Option<u64> {
-    let number = name.strip_suffix(END)?.parse().ok()?;
-    (name_of(number) == name && number > 0).then_some(number)
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Change => "change",
-            Self::Fence => "fence",
-        })
-    }
-}
-
-/// The line, without its end.
-impl fmt::Display for Plain {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { kind, epoch, number, from, to, previous, mark } = self;
-        let (head, previous) = (hex::encode(to.hash), hex::encode(previous));
-        let to = to.seq;
-        write!(f, "{WORD} kind={kind} epoch={epoch} number={number} from={from} to={to} ")?;
-        write!(f, "head={head} previous={previous} store={mark}")
-    }
-}
-
-impl FromStr for Plain {
-    type Err = &'static str;
-
-    fn from_str(line: &str) -> Result<Self, Self::Err> {
-        let mut words = line.split(' ');
-        if words.next() != Some(WORD) {
-            return Err("首行不可识别");
-        }
-        let mut next = |name: &str| {
-            let word = words.next().and_then(|w| w.strip_prefix(name)?.strip_prefix('='));
-            word.ok_or("首行不可识别")
-        };
-        let number = |text: &str| text.parse::<u64>().map_err(|_| "首行的数字不可识别");
-        let digest = |text: &str| hex_digest(text).ok_or("首行的摘要不可识别");
-        let kind = match next("kind")? {
-            "change" => Kind::Change,
-            "fence" => Kind::Fence,
-            _ => return Err("首行的种类不可识别"),
-        };
-        let (epoch, slot) = (number(next("epoch")?)?, number(next("number")?)?);
-        let (from, to) = (Seq(number(next("from")?)?), Seq(number(next("to")?)?));
-        let (hash, previous) = (digest(next("head")?)?, digest(next("previous")?)?);
-        let mark = next("store")?.to_owned();
-        let to = Head { seq: to, hash };
-        let plain = Self { kind, epoch, number: slot, from, to, previous, mark };
-        // One content has one form: blanks, zeros in front and the case of digits are part of it.
-        if plain.to_string() != line || plain.mark.len() != 16 || hex::decode(&plain.mark).is_err() {
-            return Err("首行不可识别");
-        }
-        plain.sound().then_some(plain).ok_or("首行自相矛盾")
-    }
-}
-
-impl Plain {
-    /// What it says can be.
-    fn sound(&self) -> bool {
-        let lower = |t: &str| !t.bytes().any(|b| b.is_ascii_uppercase());
-        let spans = match self.kind {
-            Kind::Fence => self.from == self.to.seq,
-            Kind::Change => self.from <= self.to.seq && self.to.seq.0 > 0 && self.number > 1,
-        };
-        let first = self.number == 1;
-        let begins = first == (self.previous == [0; 32]);
-        spans && begins && self.epoch > 0 && self.number > 0 && lower(&self.mark)
-    }
-
-    /// Reads the plain line of a file; no key is needed.
-    pub fn read(path: &Path) -> Result<Self> {
-        let name = file_name(path);
-        let file = File::open(path).map_err(|e| read_failed(&name, e))?;
-        Self::take(&mut BufReader::new(file), &name).map(|(plain, _)| plain)
-    }
-
-    /// The same from the first bytes of a file called `name`.
-    pub fn of_bytes(bytes: &[u8], name: &str) -> Result<Self> {
-        Self::take(&mut &bytes[..], name).map(|(plain, _)| plain)
-    }
-
-    fn take(input: &mut impl BufRead, name: &str) -> Result<(Self, Vec<u8>)> {
-        let mut line = Vec::new();
-        input.take(LINE_BYTES).read_until(b'\n', &mut line).map_err(|e| read_failed(name, e))?;
-        let text = line.strip_suffix(b"\n").and_then(|l| std::str::from_utf8(l).ok());
-        let plain: Self = text.ok_or("首行不可识别").and_then(str::parse).map_err(|why| flawed(name, why))?;
-        Ok((plain, line))
-    }
-}
-
-/// Reads the 64 lower-case hex digits of a digest.
-pub fn hex_digest(text: &str) -> Option<[u8; 32]> {
-    let bytes: [u8; 32] = hex::decode(text).ok()?.try_into().ok()?;
-    (hex::encode(bytes) == text).then_some(bytes)
 }
 
 /// SHA-256 of a whole file, and its length.
@@ -290,19 +136,19 @@ fn write_file(
     let store = snapshot.fact_text(fact::STORE)?;
     let epoch = snapshot.fact_text(fact::EPOCH)?.parse().map_err(|_| Error::damaged("纪元"))?;
     let Wanted { kind, number, from, to, previous, seen, files } = wanted;
-    let plain = Plain { kind, epoch, number, from, to, previous, mark: store_mark(&store) };
-    if !plain.sound() || kind == Kind::Change && snapshot.head()? != to {
+    let plain = Plain { kind, epoch, number, from, to, previous, mark: store_mark(&store), files };
+    if !plain.is_sound() || kind == Kind::Change && snapshot.head()? != to {
         return Err(Error::internal(format!("a segment that cannot be: {plain}")));
     }
     let purged = snapshot.touched_since(from).map(|t| t.purged.into_iter().collect::<Vec<u64>>())?;
     let purged = if kind == Kind::Fence { Vec::new() } else { purged };
-    let header = header_of(&plain, store, (seen.is_none(), files, purged), now);
+    let header = header_of(&plain, store, (seen.is_none(), purged), now);
     let file = File::options().write(true).create_new(true).mode(0o640).open(path).map_err(write_failed)?;
-    let line = format!("{plain}\n");
+    let begin = plain.to_string();
     let mut out = Metered::new(BufWriter::with_capacity(BUFFER, file));
-    out.write_all(line.as_bytes()).map_err(write_failed)?;
+    out.write_all(begin.as_bytes()).map_err(write_failed)?;
     let packer = zstd::Encoder::new(readers.encrypt(out)?, limits::ZSTD_LEVEL).map_err(Error::internal)?;
-    let packer = write_stream(snapshot, &header, seen, (packer, line.as_bytes()))?;
+    let packer = write_stream(snapshot, &header, seen, (packer, &begin))?;
     let out = packer.finish().and_then(|age| age.finish()).map_err(write_failed)?;
     let stamp = out.stamp();
     let file = out.into_inner().into_inner().map_err(|e| write_failed(e.into_error()))?;
@@ -314,12 +160,7 @@ fn write_file(
     Ok(Written { plain, digest: stamp.sha256, bytes: stamp.bytes })
 }
 
-fn header_of(
-    plain: &Plain,
-    store: String,
-    (whole_meta, files, purged): (bool, Vec<Needed>, Vec<u64>),
-    now: Moment,
-) -> Header {
+fn header_of(plain: &Plain, store: String, (whole_meta, purged): (bool, Vec<u64>), now: Moment) -> Header {
     Header {
         store,
         kind: plain.kind,
@@ -331,7 +172,6 @@ fn header_of(
         previous: hex::encode(plain.previous),
         whole_meta,
         created: now.0,
-        files,
         purged,
         program: env!("CARGO_PKG_VERSION").to_owned(),
     }
@@ -342,7 +182,7 @@ fn write_stream<W: Write>(
     snapshot: &Snapshot,
     header: &Header,
     seen: Option<&Seen>,
-    (out, line): (W, &[u8]),
+    (out, begin): (W, &str),
 ) -> Result<W> {
     let mut rows = RowWriter::start(out, FORM).map_err(write_failed)?;
     let head = serde_json::to_vec(header).map_err(Error::internal)?;
@@ -355,13 +195,13 @@ fn write_stream<W: Write>(
         snapshot.dump_since(Seq(header.from), seen, &mut sink)?;
     }
     let (mut out, digest) = rows.finish().map_err(write_failed)?;
-    let (signature, signer) = crypt::sign(snapshot, &message(&digest, line))?;
+    let (signature, signer) = crypt::sign(snapshot, &message(&digest, begin))?;
     out.write_all(&signature).and_then(|()| out.write_all(&signer.bytes())).map_err(write_failed)?;
     Ok(out)
 }
 
-fn message(rows: &[u8; 32], line: &[u8]) -> Vec<u8> {
-    [WORD.as_bytes(), rows, line].concat()
+fn message(rows: &[u8; 32], begin: &str) -> Vec<u8> {
+    [WORD.as_bytes(), rows, begin.as_bytes()].concat()
 }
 
 impl Segment {
@@ -397,10 +237,9 @@ fn check(path: &Path, identity: &Identity) -> Result<Segment> {
 }
 
 /// Reads the stream of a segment as it lies inside age and zstd: its head and how many rows it has besides.
-pub fn read_stream(line: &str, stream: &[u8]) -> Result<(Header, Signer, u64)> {
-    let line = format!("{line}\n");
-    let (plain, line) = Plain::take(&mut line.as_bytes(), "")?;
-    let mut pass = Pass::start((plain, line), Box::new(io::Cursor::new(stream.to_vec())), String::new())?;
+pub fn read_stream(begin: &str, stream: &[u8]) -> Result<(Header, Signer, u64)> {
+    let plain = Plain::of_bytes(begin.as_bytes(), "")?;
+    let mut pass = Pass::start(plain, Box::new(io::Cursor::new(stream.to_vec())), String::new())?;
     let mut count = 0;
     while pass.next()?.is_some() {
         count += 1;
@@ -412,7 +251,6 @@ pub fn read_stream(line: &str, stream: &[u8]) -> Result<(Header, Signer, u64)> {
 /// One reading of a segment from its beginning to its end.
 struct Pass {
     plain: Plain,
-    line: Vec<u8>,
     header: Header,
     generations: Vec<(u32, Secret)>,
     rows: RowReader<Box<dyn Read>>,
@@ -426,13 +264,13 @@ impl Pass {
         let name = file_name(path);
         let file = File::open(path).map_err(|e| read_failed(&name, e))?;
         let mut file = BufReader::with_capacity(BUFFER, file);
-        let line = Plain::take(&mut file, &name)?;
+        let begin = Plain::take(&mut file, &name)?;
         let plain = crypt::decrypt(file, identity, &name)?;
         let unpacked = zstd::Decoder::new(plain).map_err(Error::internal)?;
-        Self::start(line, Box::new(BufReader::with_capacity(BUFFER, unpacked)), name)
+        Self::start(begin, Box::new(BufReader::with_capacity(BUFFER, unpacked)), name)
     }
 
-    fn start((plain, line): (Plain, Vec<u8>), input: Box<dyn Read>, name: String) -> Result<Self> {
+    fn start(plain: Plain, input: Box<dyn Read>, name: String) -> Result<Self> {
         let mut rows = RowReader::start(input, FORM).map_err(|e| read_failed(&name, e))?;
         let ring = rows.ring().map_err(|e| read_failed(&name, e))?;
         let header: Header =
@@ -440,17 +278,16 @@ impl Pass {
         let said = header_of(
             &plain,
             header.store.clone(),
-            (header.whole_meta, header.files.clone(), header.purged.clone()),
+            (header.whole_meta, header.purged.clone()),
             Moment(header.created),
         );
-        let rising = header.files.windows(2).all(|w| w[0].name < w[1].name)
-            && header.purged.windows(2).all(|w| w[0] < w[1]);
+        let rising = header.purged.windows(2).all(|w| w[0] < w[1]);
         let same = said == Header { program: said.program.clone(), ..header.clone() };
         if !same || !rising || plain.mark != store_mark(&header.store) {
             return Err(flawed(&name, "头部与首行不符"));
         }
         let entry = plain.from.0 + 1;
-        Ok(Self { plain, line, header, generations: ring.generations, rows, entry, name })
+        Ok(Self { plain, header, generations: ring.generations, rows, entry, name })
     }
 
     /// The next row; `None` at the end, when everything that had to come did.
@@ -482,7 +319,7 @@ impl Pass {
         let end = self.rows.end().ok_or_else(wrong)?;
         let (signature, signer) = end.tail.split_at_checked(64).ok_or_else(wrong)?;
         let signer = Signer::of_bytes(signer).ok_or_else(wrong)?;
-        let right = signer.signed(&message(&end.digest, &self.line), signature);
+        let right = signer.signed(&message(&end.digest, &self.plain.to_string()), signature);
         if right { Ok((end.digest, signer)) } else { Err(wrong()) }
     }
 }

@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::pool::{Member, Pool};
+use super::crypt::Metered;
+use super::pool::{self, Member, Pool};
 use super::segment::{self, Needed, Plain, hex_digest};
 use super::write_failed;
 use crate::base::{Error, Result, Seq};
@@ -211,8 +212,9 @@ impl Spool {
     pub fn pooled(&self) -> Result<Vec<Pooled>> {
         let mut all = Vec::new();
         for (name, members) in self.pool().lying()? {
-            let files =
-                members.into_iter().map(|m| (member_name(&name, &m), self.pool().path(&name, &m), m.bytes));
+            let files = members
+                .into_iter()
+                .map(|m| (pool::member_name(&name, &m.sha256), self.pool().path(&name, &m), m.bytes));
             all.extend(files);
         }
         Ok(all)
@@ -230,16 +232,19 @@ impl Spool {
     }
 
     /// Takes a sealed file along that a segment needs, as its pool's member; it may be there already.
-    pub fn add_file(&self, name: &str, sealed: &Path) -> Result<Needed> {
-        let (sha256, bytes) = segment::digest_of(sealed)?;
-        let member = Member { sha256: hex::encode(sha256), bytes };
+    pub fn add_file(&self, name: &str, sealed: &dyn Fn() -> Result<File>) -> Result<Needed> {
+        let mut read = Metered::new(sealed()?);
+        io::copy(&mut read, &mut io::sink())?;
+        let stamp = read.stamp();
+        let member = Member { sha256: hex::encode(stamp.sha256), bytes: stamp.bytes };
         let place = self.pool().path(name, &member);
         let folder = place.parent().unwrap_or(&self.root);
         make_folder(folder)?;
         if !place.is_file() {
             let draft =
                 self.root.join("pool").join(format!("{}{DRAFT_END}", hex::encode(seal::random::<12>()?)));
-            let copied = copy(sealed, &draft).and_then(|()| durable::rename(&draft, &place));
+            let mut source = sealed()?;
+            let copied = copy(&mut source, &draft).and_then(|()| durable::rename(&draft, &place));
             if let Err(e) = copied {
                 // The error is the one to tell.
                 let _gone = fs::remove_file(&draft);
@@ -248,26 +253,14 @@ impl Spool {
             durable::sync_folder(folder).map_err(write_failed)?;
             durable::sync_folder(&self.root.join("pool")).map_err(write_failed)?;
         }
-        Ok(Needed { name: name.to_owned(), sha256: member.sha256, bytes })
-    }
-}
-
-/// The name of a member in a target.
-fn member_name(name: &str, member: &Member) -> String {
-    format!("pool/{}/{name}.{}.blob", name.get(..2).unwrap_or("--"), member.sha256)
-}
-
-impl Needed {
-    /// Its name in a target.
-    pub fn place(&self) -> String {
-        member_name(&self.name, &Member { sha256: self.sha256.clone(), bytes: self.bytes })
+        Ok(Needed { name: name.to_owned(), sha256: member.sha256, bytes: member.bytes })
     }
 }
 
 /// The sealed file keeps its owner alone as a reader; the copy is the group's.
-fn copy(from: &Path, to: &Path) -> io::Result<()> {
+fn copy(from: &mut File, to: &Path) -> io::Result<()> {
     let mut out = File::options().write(true).create_new(true).mode(FILE_MODE).open(to)?;
-    io::copy(&mut File::open(from)?, &mut out)?;
+    io::copy(from, &mut out)?;
     out.sync_all()
 }
 

@@ -239,6 +239,8 @@ pub const ZSTD_LEVEL: i32 = 3;
 pub const SEGMENT_S: u64 = 60;
 /// The same when nothing else was set.
 pub const SEGMENT_DEFAULT_S: u64 = 20;
+/// Attachments that one segment names.
+pub const SEGMENT_FILES: usize = 100_000;
 /// Segments that wait in the spool at most; a day of an unreachable target at the default pace.
 pub const SPOOL_SEGMENTS: usize = 5_000;
 /// Bytes that wait in the spool at most.

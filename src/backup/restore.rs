@@ -205,27 +205,7 @@ impl Opened {
 
     /// Refuses a signer that neither the key file nor the person names.
     pub(super) fn believe(&self, key: &KeyFile, named: Option<&str>) -> Result<()> {
-        let print = self.signer.fingerprint();
-        if key.signer.is_none() && named.is_none() {
-            return Err(Error::new(
-                ErrorKind::Denied,
-                format!(
-                    "密钥文件没有记录本县的签名公钥，无法确认备份来自本县，没有写入任何内容。这套备份的签名指纹是 \
-                     {print}：请与建库时留存的指纹核对，一致时加上 --signer {print} 再次运行。"
-                ),
-            ));
-        }
-        let believed = key.signer == Some(self.signer) || named.is_some_and(|n| self.signer.is_called(n));
-        if believed {
-            return Ok(());
-        }
-        Err(Error::new(
-            ErrorKind::Denied,
-            format!(
-                "备份清单不是用所信任的签名密钥签的（它的指纹是 {print}），可能被调换，没有写入任何内容。请核对\
-                 备份来源，或改用另一套备份。"
-            ),
-        ))
+        believe(&self.signer, key, named)
     }
 
     pub(super) fn check_stamp(&self, data: &Part, stamp: &Stamp) -> Result<()> {
@@ -276,6 +256,31 @@ impl Opened {
         }
         Ok(())
     }
+}
+
+/// Refuses a signer that neither the key file nor the person names.
+pub(super) fn believe(signer: &Signer, key: &KeyFile, named: Option<&str>) -> Result<()> {
+    let print = signer.fingerprint();
+    if key.signer.is_none() && named.is_none() {
+        return Err(Error::new(
+            ErrorKind::Denied,
+            format!(
+                "密钥文件没有记录本县的签名公钥，无法确认备份来自本县，没有写入任何内容。这套备份的签名指纹是 \
+                 {print}：请与建库时留存的指纹核对，一致时加上 --signer {print} 再次运行。"
+            ),
+        ));
+    }
+    let believed = key.signer == Some(*signer) || named.is_some_and(|n| signer.is_called(n));
+    if believed {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::Denied,
+        format!(
+            "备份清单不是用所信任的签名密钥签的（它的指纹是 {print}），可能被调换，没有写入任何内容。请核对\
+             备份来源，或改用另一套备份。"
+        ),
+    ))
 }
 
 /// An attachment is listed, what is listed is there, and it opens.

@@ -235,6 +235,24 @@ pub const POOL_LIST_BYTES: u64 = 1 << 30;
 pub const ARCHIVE_VALUE_BYTES: u64 = 1 << 30;
 /// Compression level of archives.
 pub const ZSTD_LEVEL: i32 = 3;
+/// Seconds between two segments of the off-site log at most: what a county that burns down can lose.
+pub const SEGMENT_S: u64 = 60;
+/// The same when nothing else was set.
+pub const SEGMENT_DEFAULT_S: u64 = 20;
+/// Attachments that one segment names.
+pub const SEGMENT_FILES: usize = 100_000;
+/// Segments that wait in the spool at most; a day of an unreachable target at the default pace.
+pub const SPOOL_SEGMENTS: usize = 5_000;
+/// Bytes that wait in the spool at most.
+pub const SPOOL_BYTES: u64 = 4 << 30;
+/// Minutes that the target may be behind before administrators are told.
+pub const OFFSITE_LAG_MIN: i64 = 10;
+/// Seconds between two looks of the shipper at spool and backup folder.
+pub const SHIP_LOOK_S: u64 = 5;
+/// Longest pause of the shipper after failures, in seconds.
+pub const SHIP_PAUSE_S: u64 = 300;
+/// Bytes of one piece of a large file on its way to an object store.
+pub const SHIP_PIECE_BYTES: u64 = 8 << 20;
 /// Days of certificate validity.
 pub const CERTIFICATE_DAYS: i64 = 825;
 

@@ -9,6 +9,7 @@
 
 mod archive;
 mod blob;
+mod changes;
 mod check;
 mod condition;
 pub(crate) mod durable;
@@ -40,6 +41,7 @@ use crate::records::FileRef;
 
 pub use archive::{ArchiveRow, load, raise_epoch};
 pub use blob::{BlobReader, BlobWriter};
+pub use changes::{GONE_ROWS, Seen, Touched};
 pub use check::Report;
 pub use condition::{Failure, Halt};
 pub use follow::{Applied, Change};

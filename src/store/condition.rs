@@ -64,6 +64,8 @@ pub enum Halt {
     Failed(Failure),
     /// So many bytes are free, which is too little.
     Full(u64),
+    /// The store follows another one, which alone takes changes.
+    Following,
 }
 
 impl Halt {
@@ -85,6 +87,9 @@ impl Halt {
                 free >> 20,
                 limits::SPACE_CHANGES_BYTES >> 20
             ),
+            Self::Following => "这是备机，只能查看，不能登记和修改，没有保存。请到主机上办理；主机坏了而且确认已经关机时，\
+                 请系统管理员在备机上运行 jiceng standby promote，由备机接替。"
+                .to_owned(),
         }
     }
 

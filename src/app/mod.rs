@@ -18,6 +18,7 @@ pub mod import;
 pub mod keys;
 pub mod login;
 pub mod names;
+pub mod offsite;
 mod planted;
 pub mod record;
 mod run_entry;
@@ -52,6 +53,7 @@ pub struct App {
     desk: import::desk::Desk,
     runner: runner::Runner,
     scrubber: scrub::Scrubber,
+    offsite: offsite::Offsite,
     /// Held by the one rotation of keys there is.
     rotation: Mutex<()>,
     /// Batches to be given up as soon as records can be changed.
@@ -78,6 +80,7 @@ impl App {
             desk: import::desk::Desk::default(),
             runner: runner::Runner::default(),
             scrubber: scrub::Scrubber::default(),
+            offsite: offsite::Offsite::default(),
             rotation: Mutex::default(),
             broken: Mutex::default(),
         });

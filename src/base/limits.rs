@@ -247,6 +247,8 @@ pub const SPOOL_SEGMENTS: usize = 5_000;
 pub const SPOOL_BYTES: u64 = 4 << 30;
 /// Minutes that the target may be behind before administrators are told.
 pub const OFFSITE_LAG_MIN: i64 = 10;
+/// Milliseconds between two looks of the server at what the shipper says.
+pub const OFFSITE_LOOK_MS: u64 = 500;
 /// Seconds between two looks of the shipper at spool and backup folder.
 pub const SHIP_LOOK_S: u64 = 5;
 /// Longest pause of the shipper after failures, in seconds.

@@ -43,7 +43,7 @@ pub use archive::{ArchiveRow, load, raise_epoch};
 pub use blob::{BlobReader, BlobWriter};
 pub use changes::{GONE_ROWS, Seen, Touched};
 pub use check::Report;
-pub use condition::{Failure, Halt};
+pub use condition::{Failure, Fence, Halt};
 pub use follow::{Applied, Change};
 pub use journal::{Doer, Entry, Head, Header, Part as EntryPart, Subject};
 pub use keys::{NewSlot, Rewrapped, SlotInfo};
@@ -326,6 +326,11 @@ impl Store {
     /// The disk is good again: records can be changed. The caller has checked everything and entered the act.
     pub fn resume(&self) -> Result<()> {
         self.shared.condition.clear()
+    }
+
+    /// Another host has taken over: records are not changed any more, now and after every restart.
+    pub fn fence(&self, fence: Fence) -> Result<()> {
+        self.shared.condition.fence(fence)
     }
 
     /// An error that says why, while records cannot be changed.

@@ -38,6 +38,7 @@ impl App {
     pub fn doctor(&self, deep: bool) -> Result<Vec<Finding>> {
         let mut findings = vec![self.data(deep)?, self.index()?, self.keys()?, self.backups()?];
         findings.push(self.scrubs()?);
+        findings.extend(self.standing());
         findings.push(permissions(self.dir())?);
         findings.push(self.space()?);
         findings.push(self.ready()?);

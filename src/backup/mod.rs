@@ -30,6 +30,7 @@ mod run;
 pub mod schedule;
 pub mod segment;
 pub mod spool;
+pub mod standby;
 mod target;
 
 use std::io;

@@ -232,6 +232,11 @@ impl Opened {
         Err(flawed(&self.manifest.data_file, "附件与清单不符"))
     }
 
+    /// Checks a copy whose attachments are still to come.
+    pub(super) fn confirm_but_files(&self, copy: &Store) -> Result<()> {
+        self.manifest.content.confirm(copy, &|_| true).map(drop)
+    }
+
     /// Fetches what the copy's records name from the pool; what is not there or not what the list says stays out.
     pub(super) fn fetch(&self, copy: &Store, pool: &Pool) -> Result<()> {
         let Some(listing) = &self.listing else { return Ok(()) };
@@ -438,15 +443,15 @@ fn reopened(dir: &Path, epoch: u64, clock: Arc<dyn Clock>) -> Result<Head> {
 
 /// The store in the making. Its key file stands at its final path from the start, because the slot file
 /// records it.
-struct Stage {
-    at: PathBuf,
+pub(super) struct Stage {
+    pub(super) at: PathBuf,
     dir: PathBuf,
-    key_file: PathBuf,
+    pub(super) key_file: PathBuf,
     done: bool,
 }
 
 impl Stage {
-    fn create(dir: PathBuf) -> Result<Self> {
+    pub(super) fn create(dir: PathBuf) -> Result<Self> {
         let key_file = store::free_key_path(&dir);
         let mut at = dir.clone().into_os_string();
         at.push(format!(".restoring-{}", hex::encode(seal::random::<6>()?)));
@@ -456,7 +461,7 @@ impl Stage {
     }
 
     /// Everything durable, then the folder under its name.
-    fn finish(&mut self) -> Result<()> {
+    pub(super) fn finish(&mut self) -> Result<()> {
         sync_folders(&self.at)?;
         let parent = self.dir.parent().unwrap_or(Path::new("/"));
         File::open(parent)?.sync_all()?;

@@ -117,7 +117,32 @@ pub fn write(
     path: &Path,
     now: Moment,
 ) -> Result<Written> {
-    let written = write_file(snapshot, &Readers::parse(recipients)?, wanted, path, now);
+    let epoch = snapshot.fact_text(fact::EPOCH)?.parse().map_err(|_| Error::damaged("纪元"))?;
+    write_as(epoch, snapshot, recipients, wanted, (path, now))
+}
+
+/// The fence of an epoch that is about to begin, by a store that has everything up to `previous`, the slot before it.
+pub fn write_fence(
+    snapshot: &Snapshot,
+    recipients: &[String],
+    (epoch, number, previous): (u64, u64, [u8; 32]),
+    path: &Path,
+    now: Moment,
+) -> Result<Written> {
+    let head = snapshot.head()?;
+    let (kind, from) = (Kind::Fence, head.seq);
+    let wanted = Wanted { kind, number, from, to: head, previous, seen: None, files: Vec::new() };
+    write_as(epoch, snapshot, recipients, wanted, (path, now))
+}
+
+fn write_as(
+    epoch: u64,
+    snapshot: &Snapshot,
+    recipients: &[String],
+    wanted: Wanted<'_>,
+    (path, now): (&Path, Moment),
+) -> Result<Written> {
+    let written = write_file(epoch, snapshot, (&Readers::parse(recipients)?, wanted), path, now);
     if written.is_err() {
         // The error is the one to tell.
         let _gone = std::fs::remove_file(path);
@@ -126,15 +151,14 @@ pub fn write(
 }
 
 fn write_file(
+    epoch: u64,
     snapshot: &Snapshot,
-    readers: &Readers,
-    wanted: Wanted<'_>,
+    (readers, wanted): (&Readers, Wanted<'_>),
     path: &Path,
     now: Moment,
 ) -> Result<Written> {
     use std::os::unix::fs::OpenOptionsExt;
     let store = snapshot.fact_text(fact::STORE)?;
-    let epoch = snapshot.fact_text(fact::EPOCH)?.parse().map_err(|_| Error::damaged("纪元"))?;
     let Wanted { kind, number, from, to, previous, seen, files } = wanted;
     let plain = Plain { kind, epoch, number, from, to, previous, mark: store_mark(&store), files };
     if !plain.is_sound() || kind == Kind::Change && snapshot.head()? != to {

@@ -18,9 +18,9 @@ use super::{file_name, flawed, read_failed, write_failed};
 use crate::base::{Error, ErrorKind, Moment, Result, Seq};
 use crate::store::{durable, seal};
 
-const DATA: &str = "data";
-const MANIFEST: &str = "manifest";
-const LIST: &str = "pool";
+pub(super) const DATA: &str = "data";
+pub(super) const MANIFEST: &str = "manifest";
+pub(super) const LIST: &str = "pool";
 /// The kinds of files, with the ends of their names.
 const KINDS: [(&str, &str); 3] = [(DATA, "age"), (MANIFEST, "age"), (LIST, "txt")];
 const DRAFT_END: &str = ".tmp.age";
@@ -192,6 +192,11 @@ pub(super) fn choose<'a>(sets: &'a [Set], id: Option<&str>) -> Result<&'a Set> {
             "备份目录中没有{which}。请用 jiceng backup list 查看有哪些备份，或检查目录是否正确。"
         ))
     })
+}
+
+/// The set that the name of a file belongs to, and what it is of it.
+pub(super) fn file_of_set(name: &str) -> Option<(SetId, &'static str)> {
+    part_of(Path::new(name)).map(|(id, kind, _)| (id, kind))
 }
 
 fn part_of(path: &Path) -> Option<(SetId, &'static str, Part)> {

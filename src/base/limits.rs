@@ -255,6 +255,12 @@ pub const SHIP_LOOK_S: u64 = 5;
 pub const SHIP_PAUSE_S: u64 = 300;
 /// Bytes of one piece of a large file on its way to an object store.
 pub const SHIP_PIECE_BYTES: u64 = 8 << 20;
+/// Seconds between two looks of a standby at its target.
+pub const STANDBY_LOOK_S: u64 = 3;
+/// Attachments that a standby fetches between two looks.
+pub const STANDBY_FILES: usize = 20;
+/// Seconds that a standby waits for what still works on its data before it changes over.
+pub const STANDBY_CHANGE_S: u64 = 30;
 /// Days of certificate validity.
 pub const CERTIFICATE_DAYS: i64 = 825;
 

@@ -7,6 +7,7 @@
 #[cfg(feature = "object-store")]
 mod bucket;
 mod mount;
+pub mod standby;
 
 use std::path::{Path, PathBuf};
 

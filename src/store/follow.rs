@@ -59,6 +59,14 @@ impl Store {
         })
     }
 
+    /// Lets another store of the same id, which is to take the place of this one, be opened by what opens this one.
+    pub fn hand_slots_to(&self, other: &Self) -> Result<()> {
+        let ring = &self.shared.ring;
+        let mut slots = ring.file().clone();
+        slots.set_generations(&other.shared.ring.generations(), ring.master())?;
+        slots.write(&other.shared.dir)
+    }
+
     /// Ends the following: raises the epoch with an entry in the store's journal, lets counters go on after these
     /// numbers. The caller opens the store anew.
     pub fn promote(&self, act: Act, counters: Vec<(String, u64)>) -> Result<u64> {
@@ -79,7 +87,9 @@ fn promote(shared: &Shared, act: Act, counters: &[(String, u64)]) -> Result<u64>
         buffer.set_fact(fact::SETUP, "");
         buffer.forget(fact::FOLLOWING);
         counters.iter().try_for_each(|(counter, to)| buffer.skip_numbers(counter, *to))?;
-        buffer.act(act);
+        let own = lock(&shared.local).unwrap_or(Head { seq: Seq(0), hash: [0; 32] });
+        let note = format!("{} local {} {}", act.note, own.seq, hex::encode(own.hash));
+        buffer.act(act.note(note.trim_start()));
         (buffer.finish()?, epoch)
     };
     let head = tables.apply(&pending)?;

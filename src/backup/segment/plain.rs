@@ -147,6 +147,13 @@ impl Plain {
         Self::take(&mut bytes, name)
     }
 
+    /// Epoch and `from` of a file called `name`, of which these bytes have the first line.
+    pub fn place_in(bytes: &[u8], name: &str) -> Result<(u64, Seq)> {
+        let line = bytes.split(|b| *b == b'\n').next().and_then(|line| std::str::from_utf8(line).ok());
+        let (plain, _) = line.and_then(Self::parse).ok_or_else(|| flawed(name, "首行不可识别"))?;
+        Ok((plain.epoch, plain.from))
+    }
+
     /// Takes it off the beginning of a file called `name`.
     pub(super) fn take(input: &mut impl BufRead, name: &str) -> Result<Self> {
         let wrong = |why| flawed(name, why);

@@ -11,10 +11,10 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::{App, lock};
+use crate::backup::pool_name;
 use crate::backup::retention::Known;
 use crate::backup::segment::{self, Kind, Needed, Plain, Wanted, store_mark};
 use crate::backup::spool::{Fenced, Shipped, Slot, Spool};
-use crate::backup::pool_name;
 use crate::base::{Error, Moment, Result, Seq, background, config, limits};
 use crate::records::FileRef;
 use crate::store::{Fence, Halt, Head, Seen, Snapshot, fact};
@@ -48,6 +48,19 @@ pub struct Standing {
     pub waiting: usize,
     /// What administrators must be told.
     pub alarms: Vec<String>,
+}
+
+impl Standing {
+    /// In one line for people.
+    pub fn words(&self) -> String {
+        let Some(reached) = self.reached else { return "还没有连上异地".to_owned() };
+        let lag = match self.entries {
+            0 => "没有落后".to_owned(),
+            entries => format!("落后 {} 秒（{entries} 条日志）", self.seconds),
+        };
+        let (slot, sets, waiting) = (self.slot, self.sets, self.waiting);
+        format!("日志送到第 {slot} 段，{lag}，整套备份 {sets} 套，待送 {waiting} 段，最近连上 {reached}")
+    }
 }
 
 impl App {
@@ -88,7 +101,9 @@ impl App {
             standing.alarms.push(format!("异地传送出错：{error}"));
         } else if silent {
             let since = standing.reached.map_or("从未连上".to_owned(), |at| format!("上次在 {at}"));
-            standing.alarms.push(format!("异地传送没有在进行（{since}）。请在服务器上检查 jiceng ship 是否在运行。"));
+            standing
+                .alarms
+                .push(format!("异地传送没有在进行（{since}）。请在服务器上检查 jiceng ship 是否在运行。"));
         }
         if standing.seconds > minutes * 60 {
             let late = standing.seconds / 60;
@@ -105,7 +120,8 @@ impl App {
 
     /// What administrators must be told of the other site; empty when all is well.
     pub fn offsite_alarms(&self) -> Result<Vec<String>> {
-        Ok(self.offsite()?.map(|s| s.alarms).unwrap_or_default())
+        let unusable = || lock(&self.offsite.0).trouble.clone().into_iter().collect();
+        Ok(self.offsite()?.map_or_else(unusable, |s| s.alarms))
     }
 
     /// Another host has taken over: says so to everybody who wants to change something, from now on.
@@ -113,7 +129,9 @@ impl App {
         if matches!(self.halted(), Some(Halt::Fenced(_))) {
             return Ok(());
         }
-        tracing::error!("another host took slot {number} of the off-site log in epoch {epoch}; this one takes no changes");
+        tracing::error!(
+            "another host took slot {number} of the off-site log in epoch {epoch}; this one takes no changes"
+        );
         self.store.fence(Fence { at: self.now(), epoch, number })
     }
 }
@@ -148,8 +166,8 @@ pub struct Writer {
 impl Writer {
     /// Takes the spool over; there is one writer.
     pub fn start(app: &Arc<App>, offsite: &config::Offsite) -> Result<Self> {
-        let spool = Spool::open(&offsite.spool)?;
-        spool.clear_leftovers()?;
+        let spool = Spool::open(&offsite.spool).and_then(|spool| spool.clear_leftovers().map(|()| spool));
+        let spool = spool.inspect_err(|e| lock(&app.offsite.0).trouble = Some(e.public().to_owned()))?;
         let known = Told { spool: Some(spool.clone()), alarm_minutes: offsite.alarm_minutes, trouble: None };
         *lock(&app.offsite.0) = known;
         Ok(Self { app: Arc::clone(app), spool, last: None, seen: None, handed: HashMap::new() })
@@ -157,7 +175,9 @@ impl Writer {
 
     /// Looks whether another host has taken over.
     pub fn listen(&self) -> Result<()> {
-        let fenced = self.spool.shipped().and_then(|s| s.fenced);
+        // A store that was restored since is of a newer epoch than whoever took the slot from the one before it.
+        let own = self.app.facts().epoch;
+        let fenced = self.spool.shipped().and_then(|s| s.fenced).filter(|f| f.epoch >= own);
         fenced.map_or(Ok(()), |f| self.app.fenced_by(f))
     }
 
@@ -215,6 +235,11 @@ impl Writer {
     /// Where the log of this store ends, as far as spool and shipper know.
     fn resume(&self, snapshot: &Snapshot) -> Result<Resumed> {
         let own = store_mark(&self.app.facts().store);
+        if self.spool.shipped().is_some_and(|s| s.fenced.is_some()) {
+            // What an earlier store left here can never be delivered; the shipper looks anew when it is gone.
+            self.spool.empty()?;
+            return Ok(Resumed::Unknown);
+        }
         let mut known: Vec<Slot> = self.spool.sent().into_iter().collect();
         if let Some(newest) = self.spool.waiting()?.last() {
             let plain = Plain::read(&newest.path)?;
@@ -228,7 +253,9 @@ impl Writer {
             }
             known.push(shipped.slot);
         }
-        let Some(last) = known.into_iter().max_by_key(|slot| slot.number) else { return Ok(Resumed::Unknown) };
+        let Some(last) = known.into_iter().max_by_key(|slot| slot.number) else {
+            return Ok(Resumed::Unknown);
+        };
         let fenced = Resumed::Fenced(Fenced { epoch: last.epoch, number: last.number });
         if last.number == 0 || last.epoch < self.app.facts().epoch {
             return Ok(Resumed::At(last));
@@ -252,15 +279,19 @@ impl Writer {
         let hash = snapshot.hash_at(to)?.ok_or_else(|| Error::damaged(format!("日志第 {to} 条")))?;
         let head = Head { seq: to, hash };
         self.seen = None;
-        self.write(snapshot, last, Wanted {
-            kind: Kind::Fence,
-            number: last.number + 1,
-            from: to,
-            to: head,
-            previous: previous(last)?,
-            seen: None,
-            files: Vec::new(),
-        })
+        self.write(
+            snapshot,
+            last,
+            Wanted {
+                kind: Kind::Fence,
+                number: last.number + 1,
+                from: to,
+                to: head,
+                previous: previous(last)?,
+                seen: None,
+                files: Vec::new(),
+            },
+        )
     }
 
     /// Everything since the segment before.
@@ -334,7 +365,9 @@ fn refuse_foreign(mark: &str, own: &str) -> Result<()> {
     if mark == own {
         return Ok(());
     }
-    Err(Error::invalid("异地目标或交换目录属于另一个数据目录。请核对 jiceng ship 的目标和配置中的 spool，没有写入任何内容。"))
+    Err(Error::invalid(
+        "异地目标或交换目录属于另一个数据目录。请核对 jiceng ship 的目标和配置中的 spool，没有写入任何内容。",
+    ))
 }
 
 /// The thread; dropping this ends it.
@@ -357,17 +390,18 @@ impl Thread {
                 let done = catch_unwind(AssertUnwindSafe(|| {
                     if due { writer.step() } else { writer.listen().map(|()| Step::Idle) }
                 }));
-                let error = match done.unwrap_or_else(|_| Err(Error::internal("the writer of segments panicked"))) {
-                    Ok(Step::Wrote) => {
-                        next = Instant::now() + every;
-                        None
-                    }
-                    Ok(_) => None,
-                    Err(e) => {
-                        next = Instant::now() + every;
-                        Some(e)
-                    }
-                };
+                let error =
+                    match done.unwrap_or_else(|_| Err(Error::internal("the writer of segments panicked"))) {
+                        Ok(Step::Wrote) => {
+                            next = Instant::now() + every;
+                            None
+                        }
+                        Ok(_) => None,
+                        Err(e) => {
+                            next = Instant::now() + every;
+                            Some(e)
+                        }
+                    };
                 if error != said {
                     error.iter().for_each(|e| tracing::error!(detail = e.detail(), "writing segments: {e}"));
                     said = error;

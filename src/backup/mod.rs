@@ -18,6 +18,7 @@
 
 mod archive;
 mod crypt;
+pub mod delivery;
 mod drill;
 mod fill;
 mod manifest;

@@ -21,7 +21,7 @@ use crate::store::{Head, durable, seal};
 const SEGMENTS: &str = "segments";
 const SENT: &str = "sent.json";
 const SHIPPED: &str = "shipped.json";
-const UPLOADS: &str = "uploads.json";
+const UPLOADS: &str = "uploads";
 const DELIVERED: &str = "delivered.json";
 const DRAFT_END: &str = ".tmp";
 /// Files may be read by the group, folders are the group's.
@@ -143,9 +143,9 @@ impl Spool {
         &self.root
     }
 
-    /// Where uploads in pieces are noted.
-    pub fn uploads(&self) -> PathBuf {
-        self.root.join(UPLOADS)
+    /// Where uploads in pieces are noted, by who makes them.
+    pub fn uploads(&self, of: &str) -> PathBuf {
+        self.root.join(format!("{UPLOADS}-{of}.json"))
     }
 
     /// Where sets are noted that were delivered.
@@ -170,6 +170,19 @@ impl Spool {
                     fs::remove_file(entry.path())?;
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// Takes away what an earlier store of this spool left, whose place in the log another host took.
+    pub fn empty(&self) -> Result<()> {
+        for old in self.waiting()? {
+            fs::remove_file(old.path)?;
+        }
+        let sent = self.root.join(SENT);
+        if sent.exists() {
+            fs::remove_file(sent)?;
+            durable::sync_folder(&self.root)?;
         }
         Ok(())
     }

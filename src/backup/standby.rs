@@ -3,7 +3,6 @@
 //!
 //! What must hold: the order of trust is that of a restore; attachments come later, each by the name the list gives.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,7 +12,7 @@ use super::archive::{self, Place};
 use super::crypt::KeyFile;
 use super::numbers::{self, AskNumber, Skipped};
 use super::restore::{Opened, Stage};
-use super::target::{self, SetId};
+use super::target;
 use crate::base::{Clock, Result};
 use crate::store::{self, Snapshot};
 
@@ -46,22 +45,6 @@ impl Following {
     pub fn encode(&self) -> String {
         serde_json::to_string(self).unwrap_or_default()
     }
-}
-
-/// Complete sets among the names of files in a target, newest first, each with its files.
-pub fn sets_among(names: impl IntoIterator<Item = String>) -> Vec<(SetId, Vec<String>)> {
-    let mut sets: BTreeMap<SetId, Vec<(&'static str, String)>> = BTreeMap::new();
-    for name in names {
-        if let Some((id, kind)) = target::file_of_set(&name) {
-            sets.entry(id).or_default().push((kind, name));
-        }
-    }
-    let complete = |files: &[(&str, String)]| {
-        let count = |kind| files.iter().filter(|(k, _)| *k == kind).count();
-        count(target::DATA) == 1 && count(target::MANIFEST) == 1 && count(target::LIST) <= 1
-    };
-    let whole = sets.into_iter().rev().filter(|(_, files)| complete(files));
-    whole.map(|(id, files)| (id, files.into_iter().map(|(_, name)| name).collect())).collect()
 }
 
 /// Makes a store that follows, in a new folder, from the one set that lies in another one; the key file that opens it.
@@ -103,27 +86,4 @@ pub fn skipped(
     ask: AskNumber<'_>,
 ) -> Result<Vec<Skipped>> {
     numbers::plan(snapshot, year, named, ask)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sets_are_complete_with_data_and_manifest_once_each() {
-        let name = |set: &str, digit: char, kind: &str| format!("{set}.{}.{kind}", digit.to_string().repeat(32));
-        let (old, new) = ("20261123T170102Z-s000000000123", "20261124T170102Z-s000000000150");
-        let mut names = vec![name(old, '1', "data.age"), name(old, '2', "manifest.age")];
-        names.extend([name(new, '3', "data.age"), name(new, '4', "pool.txt")]);
-        names.extend(["log".to_owned(), "jiceng-target.txt".to_owned(), name("x", '1', "data.age")]);
-        let ids = |names: &[String]| -> Vec<String> {
-            sets_among(names.iter().cloned()).into_iter().map(|(id, _)| id.to_string()).collect()
-        };
-        assert_eq!(ids(&names), [old]);
-        names.push(name(new, '5', "manifest.age"));
-        assert_eq!(ids(&names), [new, old]);
-        assert_eq!(sets_among(names.clone())[0].1.len(), 3);
-        names.push(name(new, '6', "manifest.age"));
-        assert_eq!(ids(&names), [old]);
-    }
 }

@@ -18,9 +18,9 @@ use super::{file_name, flawed, read_failed, write_failed};
 use crate::base::{Error, ErrorKind, Moment, Result, Seq};
 use crate::store::{durable, seal};
 
-pub(super) const DATA: &str = "data";
-pub(super) const MANIFEST: &str = "manifest";
-pub(super) const LIST: &str = "pool";
+const DATA: &str = "data";
+const MANIFEST: &str = "manifest";
+const LIST: &str = "pool";
 /// The kinds of files, with the ends of their names.
 const KINDS: [(&str, &str); 3] = [(DATA, "age"), (MANIFEST, "age"), (LIST, "txt")];
 const DRAFT_END: &str = ".tmp.age";
@@ -194,9 +194,9 @@ pub(super) fn choose<'a>(sets: &'a [Set], id: Option<&str>) -> Result<&'a Set> {
     })
 }
 
-/// The set that the name of a file belongs to, and what it is of it.
-pub(super) fn file_of_set(name: &str) -> Option<(SetId, &'static str)> {
-    part_of(Path::new(name)).map(|(id, kind, _)| (id, kind))
+/// The set and the kind of a file, by its name.
+pub(super) fn kind_of(name: &str) -> Option<(SetId, &'static str)> {
+    part_of(Path::new(name)).filter(|(.., part)| part.name == name).map(|(id, kind, _)| (id, kind))
 }
 
 fn part_of(path: &Path) -> Option<(SetId, &'static str, Part)> {

@@ -252,7 +252,11 @@ pub const OFFSITE_LOOK_MS: u64 = 500;
 /// Seconds between two looks of the shipper at spool and backup folder.
 pub const SHIP_LOOK_S: u64 = 5;
 /// Longest pause of the shipper after failures, in seconds.
-pub const SHIP_PAUSE_S: u64 = 300;
+pub const SHIP_PAUSE_S: u64 = 60;
+/// Seconds after which the shipper says again that it reached the target, when nothing else happened.
+pub const SHIP_WORD_S: i64 = 30;
+/// Bytes of a slot that are fetched for its plain beginning.
+pub const SHIP_BEGIN_BYTES: u64 = 4 << 10;
 /// Bytes of one piece of a large file on its way to an object store.
 pub const SHIP_PIECE_BYTES: u64 = 8 << 20;
 /// Seconds between two looks of a standby at its target.

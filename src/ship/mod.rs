@@ -6,7 +6,12 @@
 
 #[cfg(feature = "object-store")]
 mod bucket;
+pub mod deliver;
+pub mod fetch;
+pub(crate) mod log;
+mod memory;
 mod mount;
+mod sets;
 pub mod standby;
 
 use std::path::{Path, PathBuf};

@@ -246,11 +246,11 @@ mod tests {
         for trial in 0..200 {
             let (name, barrier) = (format!("log/{trial}"), Barrier::new(2));
             let won: Vec<Put> = std::thread::scope(|s| {
-                let put = |(mount, file): &(Mount, PathBuf)| {
+                let put = &|(mount, file): &(Mount, PathBuf)| {
                     barrier.wait();
                     mount.put_new(&name, file).unwrap()
                 };
-                let running = [s.spawn(|| put(&hosts[0])), s.spawn(|| put(&hosts[1]))];
+                let running = hosts.each_ref().map(|host| s.spawn(move || put(host)));
                 running.map(|r| r.join().unwrap()).to_vec()
             });
             let winner = won.iter().position(|p| *p == Put::Made).unwrap();

@@ -9,11 +9,14 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::log::{place, slots};
+use super::sets::lying;
 use super::{Put, Remote};
 use crate::app::App;
+use crate::backup::delivery::Named;
 use crate::backup::segment::{self, Kind, Plain, Segment};
-use crate::backup::standby::{Following, seed, sets_among, skipped};
-use crate::backup::{AskNumber, KeyFile, Skipped, pool_name};
+use crate::backup::standby::{Following, seed, skipped};
+use crate::backup::{AskNumber, KeyFile, SetId, Skipped, pool_name};
 use crate::base::{Clock, Error, ErrorKind, Moment, Result, Seq, limits};
 use crate::records::{FileRef, act};
 use crate::store::{self, Act, Applied, Change, DATABASE_FILE, Doer, Store};
@@ -23,7 +26,6 @@ const KEPT: &[&str] = &["blobs", "tls"];
 /// Where the follower works, in the data folder.
 const FOLDER: &str = "standby";
 const FENCE: &str = "fence.seg";
-const LOG: &str = "log";
 /// Bytes of a segment in which its first line stands.
 const LINE_BYTES: u64 = 512;
 
@@ -78,19 +80,23 @@ pub fn found(
     clock: Arc<dyn Clock>,
 ) -> Result<PathBuf> {
     store::refuse_occupied(dir)?;
-    let names = remote.list("", None)?.into_iter().map(|item| item.name);
-    let Some((_, files)) = sets_among(names).into_iter().next() else {
+    let Some((_, files)) = newest(remote)? else {
         let text = format!("目标 {} 中还没有完整的备份，不能建立备机。请等主机备份并送到后重试。", remote.label());
         return Err(Error::invalid(text));
     };
     let parent = dir.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let fetched = tempfile::Builder::new().prefix(".jiceng-standby-").tempdir_in(parent)?;
-    for name in files {
-        if !remote.get(&name, &fetched.path().join(&name))? {
+    for name in files.files() {
+        if !remote.get(name, &fetched.path().join(name))? {
             return Err(Error::new(ErrorKind::Busy, "目标中的备份刚被换掉。请再试一次。"));
         }
     }
     seed(fetched.path(), key, told, dir, clock)
+}
+
+/// The newest complete set of a target, and its files.
+fn newest(remote: &dyn Remote) -> Result<Option<(SetId, Named)>> {
+    Ok(lying(remote)?.0.into_iter().rev().find(|(_, named)| named.is_complete()))
 }
 
 impl Standby {
@@ -130,12 +136,11 @@ impl Standby {
         }
         loop {
             let last = at.slot.map_or(0, |(number, _)| number);
-            let after = place(last);
-            let slots = self.slots(Some(after.as_str()).filter(|_| last > 0))?;
+            let slots = slots(self.remote.as_ref(), Some(last).filter(|last| *last > 0))?;
             if slots.is_empty() {
                 return Ok(Look::Current);
             }
-            for number in slots {
+            for (number, _) in slots {
                 let last = at.slot.map_or(0, |(number, _)| number);
                 if last > 0 && number != last + 1 {
                     return Ok(Look::Outrun(format!("异地日志缺少第 {} 段", last + 1)));
@@ -153,25 +158,18 @@ impl Standby {
     /// Where to begin: behind the slots that say nothing new, of which the last is gone through once more.
     fn begin(&self, app: &App) -> Result<At> {
         let (epoch, head) = (epoch_of(app.followed())?, app.followed().head().seq);
-        let slots = self.slots(None)?;
+        let slots = slots(self.remote.as_ref(), None)?;
         let (mut low, mut high) = (0, slots.len());
         while low < high {
             let middle = low + (high - low) / 2;
-            let name = place(slots[middle]);
+            let name = place(slots[middle].0);
             let bytes = self.remote.begin(&name, LINE_BYTES)?.unwrap_or_default();
             let (segment_epoch, from) = Plain::place_in(&bytes, &name)?;
             if (segment_epoch, from) <= (epoch, head) { low = middle + 1 } else { high = middle }
         }
         // All of them are beyond: what is before the first is not known, and a set is what is needed.
-        let first = slots.get(low.saturating_sub(1)).copied();
-        Ok(At { slot: first.map(|n| (n - 1, None)), epoch, own: None })
-    }
-
-    /// Numbers of slots in the log, rising.
-    fn slots(&self, after: Option<&str>) -> Result<Vec<u64>> {
-        let items = self.remote.list(LOG, after)?;
-        let number = |name: &str| segment::number_of(name.strip_prefix(LOG)?.strip_prefix('/')?);
-        Ok(items.iter().filter_map(|item| number(&item.name)).collect())
+        let first = slots.get(low.saturating_sub(1));
+        Ok(At { slot: first.map(|(n, _)| (n - 1, None)), epoch, own: None })
     }
 
     fn fetch(&self, number: u64) -> Result<Option<Fetched>> {
@@ -270,8 +268,7 @@ impl Standby {
     /// Makes a store of a newer set beside the one there is, where the target has one; its folder. What opened the old
     /// one opens it; its journal of its own goes along when it takes the place.
     pub fn renew(&self, app: &App, clock: Arc<dyn Clock>) -> Result<Option<PathBuf>> {
-        let names = self.remote.list("", None)?.into_iter().map(|item| item.name);
-        let newer = sets_among(names).into_iter().next().filter(|(id, _)| id.to_string() > self.told.set);
+        let newer = newest(self.remote.as_ref())?.filter(|(id, _)| id.to_string() > self.told.set);
         if newer.is_none() {
             return Ok(None);
         }
@@ -399,10 +396,6 @@ impl Drop for Fetched {
         // Cleared before the next one is fetched in any case.
         let _gone = fs::remove_file(&self.0);
     }
-}
-
-fn place(number: u64) -> String {
-    format!("{LOG}/{}", segment::name_of(number))
 }
 
 fn epoch_of(store: &Store) -> Result<u64> {

@@ -3,7 +3,7 @@
 //! This file is the map. The floors, each using only those to its left:
 //!
 //! ```text
-//! base < records < store < { search, backup, foreign } < app < web < cli
+//! base < records < store < { search, backup, foreign } < app < { web, ship } < cli
 //! ```
 //!
 //! * [`base`] — error, clock, dates, text folding, limits, configuration.
@@ -14,6 +14,8 @@
 //! * [`foreign`] — files of other programs, read in a limited child process; the only floor that names their crates.
 //! * [`app`] — rights and use cases; the only floor that web and command line call.
 //! * [`web`] — HTTPS pages; the only floor that names hyper, axum and maud.
+//! * [`ship`] — sets and segments to a mount or an object store, in a process of its own; the only floor that names
+//!   object_store.
 //! * [`cli`] — commands, and the control socket by which they reach a running server.
 //!
 //! # The one idea: the journal
@@ -66,5 +68,6 @@ pub mod cli;
 pub mod foreign;
 pub mod records;
 pub mod search;
+pub mod ship;
 pub mod store;
 pub mod web;

@@ -193,6 +193,7 @@ impl App {
         if let Some(schedule) = &schedule {
             alarms.extend(self.checks_overdue(&snapshot, Moment(schedule.since))?);
         }
+        alarms.extend(self.offsite_alarms()?);
         Ok(alarms)
     }
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
-use super::App;
+use super::{App, Halt};
 use crate::base::{Moment, Result};
 use crate::store::{SlotInfo, SlotKind};
 
@@ -37,7 +37,9 @@ impl App {
     /// Runs all checks; `deep` reads everything there is.
     pub fn doctor(&self, deep: bool) -> Result<Vec<Finding>> {
         let mut findings = vec![self.data(deep)?, self.index()?, self.keys()?, self.backups()?];
+        findings.extend(self.away()?);
         findings.push(self.scrubs()?);
+        findings.extend(self.standing());
         findings.push(permissions(self.dir())?);
         findings.push(self.space()?);
         findings.push(self.ready()?);
@@ -127,6 +129,14 @@ impl App {
         Ok(Finding { name, verdict: Verdict::Warn, text })
     }
 
+    /// How the other site stands, where a running server has one.
+    fn away(&self) -> Result<Option<Finding>> {
+        let Some(standing) = self.offsite()? else { return Ok(None) };
+        let verdict = if standing.alarms.is_empty() { Verdict::Good } else { Verdict::Warn };
+        let text = format!("{}。{}", standing.words(), standing.alarms.concat());
+        Ok(Some(Finding { name: "异地", verdict, text }))
+    }
+
     fn scrubs(&self) -> Result<Finding> {
         let name = "数据自检";
         let Some(last) = self.scrubbed()? else {
@@ -148,6 +158,7 @@ impl App {
     fn space(&self) -> Result<Finding> {
         let name = "磁盘";
         if let Some(halt) = self.halted() {
+            let name = if matches!(halt, Halt::Fenced(_)) { "异地" } else { name };
             return Ok(Finding { name, verdict: Verdict::Bad, text: halt.text() });
         }
         let free = fs4::available_space(self.dir())?;

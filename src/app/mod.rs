@@ -18,6 +18,7 @@ pub mod import;
 pub mod keys;
 pub mod login;
 pub mod names;
+pub mod offsite;
 mod planted;
 pub mod recipients;
 pub mod record;
@@ -28,6 +29,7 @@ pub mod search;
 pub mod session;
 pub mod setup;
 pub mod stage;
+pub mod standby;
 pub mod unlock;
 pub mod viewing;
 mod waiting;
@@ -53,6 +55,8 @@ pub struct App {
     desk: import::desk::Desk,
     runner: runner::Runner,
     scrubber: scrub::Scrubber,
+    standby: standby::Watch,
+    offsite: offsite::Offsite,
     /// Held by the one rotation of keys there is.
     rotation: Mutex<()>,
     /// Batches to be given up as soon as records can be changed.
@@ -68,6 +72,7 @@ impl App {
     /// The same around a store that is open already.
     pub fn with_store(store: Store) -> Result<Arc<Self>> {
         let follower = follower::Follower::start(&store, &index_dir(store.dir()))?;
+        let standby = standby::Watch::of(&store)?;
         let app = Arc::new(Self {
             store,
             follower,
@@ -79,6 +84,8 @@ impl App {
             desk: import::desk::Desk::default(),
             runner: runner::Runner::default(),
             scrubber: scrub::Scrubber::default(),
+            standby,
+            offsite: offsite::Offsite::default(),
             rotation: Mutex::default(),
             broken: Mutex::default(),
         });

@@ -23,21 +23,35 @@ use crate::base::{Clock, Error, ErrorKind, Result, limits};
 use crate::store::seal::Secret;
 use crate::store::{self, ArchiveRow, Snapshot, Store, fact};
 
-const MAGIC: &[u8; 8] = b"jicengBK";
+/// A kind of stream: how it begins and what it may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Form {
+    /// The first bytes.
+    pub(super) magic: &'static [u8; 8],
+    /// The version after them.
+    pub(super) version: u32,
+    /// Key of the first row.
+    pub(super) first: &'static [u8],
+    /// Attachments come in it, a piece at a time.
+    pub(super) pieces: bool,
+    /// Bytes after the trailer.
+    pub(super) tail: usize,
+}
+
+const STORE_KEY: &[u8] = b"store";
 /// The stream of sets whose attachments lie in the pool.
-const VERSION: u32 = 2;
+const POOLED: Form = Form { magic: b"jicengBK", version: 2, first: STORE_KEY, pieces: false, tail: 0 };
 /// The stream that carries attachments itself; written no more.
-const WITH_PIECES: u32 = 1;
+const WITH_PIECES: Form = Form { version: 1, pieces: true, ..POOLED };
 /// Rows that the loader needs before the others: store id, generation keys.
-const RING_ROWS: u8 = 0;
+pub(super) const RING_ROWS: u8 = 0;
 /// Attachments, in streams that carry them: the only table whose keys repeat, a piece at a time.
 const PIECE_ROWS: u8 = 6;
 const TRAILER: u8 = 0xFF;
-const STORE_KEY: &[u8] = b"store";
 /// Bytes of a key at most, in this format.
 const KEY_BYTES: u32 = 4096;
 const WORKERS: u32 = 2;
-const BUFFER: usize = 1 << 20;
+pub(super) const BUFFER: usize = 1 << 20;
 const ROWS_A_WORD: u64 = 1_000;
 const BYTES_A_WORD: u64 = 4 << 20;
 
@@ -55,7 +69,7 @@ pub(super) fn write(
     let mut packer =
         zstd::Encoder::new(readers.encrypt(metered)?, limits::ZSTD_LEVEL).map_err(Error::internal)?;
     packer.multithread(WORKERS).map_err(Error::internal)?;
-    let mut rows = RowWriter::start(packer).map_err(write_failed)?;
+    let mut rows = RowWriter::start(packer, POOLED).map_err(write_failed)?;
     let id = snapshot.fact_text(fact::STORE)?;
     rows.put(RING_ROWS, STORE_KEY, id.as_bytes()).map_err(write_failed)?;
     for (number, key) in snapshot.generations() {
@@ -66,7 +80,8 @@ pub(super) fn write(
         pace.step(&row)?;
         rows.put(row.table, &row.key, &row.value).map_err(write_failed)
     })?;
-    let metered = rows.finish().and_then(zstd::Encoder::finish).and_then(|age| age.finish());
+    let metered =
+        rows.finish().map(|(packer, _)| packer).and_then(zstd::Encoder::finish).and_then(|age| age.finish());
     let metered = metered.map_err(write_failed)?;
     let stamp = metered.stamp();
     let file = metered.into_inner().into_inner().map_err(|e| write_failed(e.into_error()))?;
@@ -105,8 +120,8 @@ pub(super) fn load(
     let metered = Shared(Rc::new(RefCell::new(Metered::new(file))));
     let plain = crypt::decrypt(BufReader::with_capacity(BUFFER, metered.clone()), identity, &name)?;
     let unpacked = zstd::Decoder::new(plain).map_err(Error::internal)?;
-    let version = if *pooled { VERSION } else { WITH_PIECES };
-    let mut rows = RowReader::start(BufReader::with_capacity(BUFFER, unpacked), version)
+    let form = if *pooled { POOLED } else { WITH_PIECES };
+    let mut rows = RowReader::start(BufReader::with_capacity(BUFFER, unpacked), form)
         .map_err(|e| read_failed(&name, e))?;
     let ring = rows.ring().map_err(|e| read_failed(&name, e))?;
     let mut pace = Pace::new(word);
@@ -115,7 +130,8 @@ pub(super) fn load(
         pace.step(&row)?;
         Ok(row)
     });
-    let store = store::load(place.dir, place.key_file, &ring.store, ring.generations, &mut told, clock);
+    let id = String::from_utf8(ring.first).map_err(|_| read_failed(&name, bad("store id")))?;
+    let store = store::load(place.dir, place.key_file, &id, ring.generations, &mut told, clock);
     drop(told);
     let store = store.map_err(|e| as_flaw_of(&name, e))?;
     word(pace.so_far)?;
@@ -216,25 +232,22 @@ impl Read for Shared {
     }
 }
 
-struct RowWriter<W: Write> {
+/// Writes rows, then the trailer.
+pub(super) struct RowWriter<W: Write> {
     out: W,
     digest: digest::Context,
     count: u64,
 }
 
 impl<W: Write> RowWriter<W> {
-    fn start(out: W) -> io::Result<Self> {
-        Self::start_as(out, VERSION)
-    }
-
-    fn start_as(out: W, version: u32) -> io::Result<Self> {
+    pub(super) fn start(out: W, form: Form) -> io::Result<Self> {
         let mut writer = Self { out, digest: digest::Context::new(&digest::SHA256), count: 0 };
-        writer.raw(MAGIC)?;
-        writer.raw(&version.to_be_bytes())?;
+        writer.raw(form.magic)?;
+        writer.raw(&form.version.to_be_bytes())?;
         Ok(writer)
     }
 
-    fn put(&mut self, table: u8, key: &[u8], value: &[u8]) -> io::Result<()> {
+    pub(super) fn put(&mut self, table: u8, key: &[u8], value: &[u8]) -> io::Result<()> {
         let key_len = u32::try_from(key.len()).ok().filter(|n| *n <= KEY_BYTES);
         let key_len = key_len.ok_or_else(|| bad("key too long"))?;
         if value.len() as u64 > limits::ARCHIVE_VALUE_BYTES {
@@ -249,11 +262,12 @@ impl<W: Write> RowWriter<W> {
         Ok(())
     }
 
-    fn finish(mut self) -> io::Result<W> {
-        let seen = self.digest.clone().finish();
-        let value = [&self.count.to_be_bytes()[..], seen.as_ref()].concat();
+    /// The trailer, with the digest in it.
+    pub(super) fn finish(mut self) -> io::Result<(W, [u8; 32])> {
+        let seen = fixed_digest(&self.digest);
+        let value = [&self.count.to_be_bytes()[..], &seen].concat();
         self.put(TRAILER, &[], &value)?;
-        Ok(self.out)
+        Ok((self.out, seen))
     }
 
     fn raw(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -263,48 +277,62 @@ impl<W: Write> RowWriter<W> {
 }
 
 /// What the loader needs first.
-struct RingRows {
-    store: String,
-    generations: Vec<(u32, Secret)>,
+pub(super) struct RingRows {
+    /// Value of the first row.
+    pub(super) first: Vec<u8>,
+    pub(super) generations: Vec<(u32, Secret)>,
 }
 
 /// Rows in their order; ends only after a right trailer at the end of the stream.
-struct RowReader<R: Read> {
+pub(super) struct RowReader<R: Read> {
     input: R,
+    form: Form,
     digest: digest::Context,
     count: u64,
     held: Option<ArchiveRow>,
     last: (u8, Vec<u8>),
-    /// The stream carries attachments.
-    pieces: bool,
+    end: Option<End>,
     done: bool,
 }
 
+/// How a stream ended.
+#[derive(Clone)]
+pub(super) struct End {
+    /// The digest in the trailer, which is that of the rows.
+    pub(super) digest: [u8; 32],
+    /// The bytes after it.
+    pub(super) tail: Vec<u8>,
+}
+
 impl<R: Read> RowReader<R> {
-    fn start(input: R, version: u32) -> io::Result<Self> {
+    pub(super) fn start(input: R, form: Form) -> io::Result<Self> {
         let digest = digest::Context::new(&digest::SHA256);
-        let (last, pieces) = ((RING_ROWS, Vec::new()), version == WITH_PIECES);
-        let mut reader = Self { input, digest, count: 0, held: None, last, pieces, done: false };
+        let last = (RING_ROWS, Vec::new());
+        let mut reader = Self { input, form, digest, count: 0, held: None, last, end: None, done: false };
         let head: [u8; 12] = reader.fixed()?;
-        if head[..8] != *MAGIC {
-            return Err(bad("not a backup stream"));
+        if head[..8] != *form.magic {
+            return Err(bad("not a stream of this kind"));
         }
-        if head[8..] != version.to_be_bytes() {
+        if head[8..] != form.version.to_be_bytes() {
             return Err(bad("another version of the stream"));
         }
         Ok(reader)
     }
 
     /// The rows of table 0; the first row after them is held for the iterator.
-    fn ring(&mut self) -> io::Result<RingRows> {
-        let mut ring = RingRows { store: String::new(), generations: Vec::new() };
-        while let Some(mut row) = self.row()? {
+    pub(super) fn ring(&mut self) -> io::Result<RingRows> {
+        let mut ring = RingRows { first: Vec::new(), generations: Vec::new() };
+        loop {
+            let Some(mut row) = self.row()? else {
+                self.done = true;
+                break;
+            };
             if row.table != RING_ROWS {
                 self.held = Some(row);
                 break;
             }
-            if row.key == STORE_KEY && ring.store.is_empty() {
-                ring.store = String::from_utf8(row.value).map_err(|_| bad("store id"))?;
+            if row.key == self.form.first && ring.first.is_empty() {
+                ring.first = row.value;
                 continue;
             }
             let number =
@@ -313,10 +341,15 @@ impl<R: Read> RowReader<R> {
             row.value.zeroize();
             ring.generations.push((number, key));
         }
-        if ring.store.is_empty() || ring.generations.is_empty() {
+        if ring.first.is_empty() || ring.generations.is_empty() {
             return Err(bad("no ring"));
         }
         Ok(ring)
+    }
+
+    /// How it ended; `None` before that.
+    pub(super) fn end(&self) -> Option<&End> {
+        self.end.as_ref()
     }
 
     /// The next row; `None` after the trailer.
@@ -334,35 +367,39 @@ impl<R: Read> RowReader<R> {
         }
         let value = self.bytes(value_len)?;
         if table == TRAILER {
-            let expected = [&self.count.to_be_bytes()[..], before.finish().as_ref()].concat();
-            return self.end(key.is_empty() && value == expected);
+            let digest = fixed_digest(&before);
+            let right = key.is_empty() && value == [&self.count.to_be_bytes()[..], &digest].concat();
+            return if right { self.finish(digest) } else { Err(bad("trailer")) };
         }
         self.in_order(table, &key)?;
         self.count += 1;
         Ok(Some(ArchiveRow { table, key, value }))
     }
 
-    fn end(&mut self, trailer_right: bool) -> io::Result<Option<ArchiveRow>> {
-        let mut more = [0];
-        if !trailer_right || self.input.read(&mut more)? != 0 {
-            return Err(bad("trailer"));
+    fn finish(&mut self, digest: [u8; 32]) -> io::Result<Option<ArchiveRow>> {
+        let mut tail = vec![0; self.form.tail];
+        self.input.read_exact(&mut tail)?;
+        if self.input.read(&mut [0])? != 0 {
+            return Err(bad("bytes after the end"));
         }
+        self.end = Some(End { digest, tail });
         Ok(None)
     }
 
-    /// Tables rise; keys rise within a table, and repeat only for pieces. Table 0 starts with the store id.
+    /// Tables rise; keys rise within a table, and repeat only for pieces. Table 0 starts with the first key.
     fn in_order(&mut self, table: u8, key: &[u8]) -> io::Result<()> {
         let first = self.count == 0;
         let order = (table, key).cmp(&(self.last.0, self.last.1.as_slice()));
         let right = match order {
-            _ if first => table == RING_ROWS && key == STORE_KEY,
+            _ if first => table == RING_ROWS && key == self.form.first,
             _ if self.count == 1 => true,
             Ordering::Greater => true,
             Ordering::Equal => table == PIECE_ROWS,
             Ordering::Less => false,
         };
         self.last = (table, key.to_vec());
-        if right && (table != PIECE_ROWS || self.pieces) { Ok(()) } else { Err(bad("rows out of order")) }
+        let known = table != PIECE_ROWS || self.form.pieces;
+        if right && known { Ok(()) } else { Err(bad("rows out of order")) }
     }
 
     fn fixed<const N: usize>(&mut self) -> io::Result<[u8; N]> {
@@ -400,7 +437,13 @@ impl<R: Read> Iterator for RowReader<R> {
     }
 }
 
-fn bad(what: &'static str) -> io::Error {
+fn fixed_digest(context: &digest::Context) -> [u8; 32] {
+    let mut bytes = [0; 32];
+    bytes.copy_from_slice(context.clone().finish().as_ref());
+    bytes
+}
+
+pub(super) fn bad(what: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what)
 }
 
@@ -421,18 +464,18 @@ mod tests {
         stream_of(WITH_PIECES, rows)
     }
 
-    fn stream_of(version: u32, rows: &[(u8, &[u8], &[u8])]) -> Vec<u8> {
-        let mut writer = RowWriter::start_as(Vec::new(), version).unwrap();
+    fn stream_of(form: Form, rows: &[(u8, &[u8], &[u8])]) -> Vec<u8> {
+        let mut writer = RowWriter::start(Vec::new(), form).unwrap();
         rows.iter().for_each(|(t, k, v)| writer.put(*t, k, v).unwrap());
-        writer.finish().unwrap()
+        writer.finish().unwrap().0
     }
 
     fn read(bytes: &[u8]) -> io::Result<usize> {
         read_as(WITH_PIECES, bytes)
     }
 
-    fn read_as(version: u32, bytes: &[u8]) -> io::Result<usize> {
-        let mut reader = RowReader::start(bytes, version)?;
+    fn read_as(form: Form, bytes: &[u8]) -> io::Result<usize> {
+        let mut reader = RowReader::start(bytes, form)?;
         let ring = reader.ring()?;
         Ok(1 + ring.generations.len() + reader.collect::<io::Result<Vec<_>>>()?.len())
     }
@@ -452,10 +495,10 @@ mod tests {
 
     #[test]
     fn only_streams_of_the_first_form_carry_attachments() {
-        assert_eq!(read_as(VERSION, &stream_of(VERSION, &ROWS[..4])).unwrap(), 4);
-        assert!(read_as(VERSION, &stream_of(VERSION, ROWS)).is_err());
-        assert!(read_as(VERSION, &stream(&ROWS[..4])).is_err());
-        assert!(read_as(WITH_PIECES, &stream_of(VERSION, &ROWS[..4])).is_err());
+        assert_eq!(read_as(POOLED, &stream_of(POOLED, &ROWS[..4])).unwrap(), 4);
+        assert!(read_as(POOLED, &stream_of(POOLED, ROWS)).is_err());
+        assert!(read_as(POOLED, &stream(&ROWS[..4])).is_err());
+        assert!(read_as(WITH_PIECES, &stream_of(POOLED, &ROWS[..4])).is_err());
     }
 
     #[test]

@@ -53,6 +53,16 @@ impl Signer {
         text.parse() == Ok(*self) || plain(text) == plain(&self.fingerprint())
     }
 
+    /// The 32 bytes.
+    pub(super) fn bytes(&self) -> [u8; 32] {
+        self.0
+    }
+
+    /// A key from its bytes.
+    pub(super) fn of_bytes(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(Self)
+    }
+
     /// Whether the key made this signature over these bytes.
     pub(super) fn signed(&self, message: &[u8], signature: &[u8]) -> bool {
         UnparsedPublicKey::new(&ED25519, &self.0).verify(message, signature).is_ok()

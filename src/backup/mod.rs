@@ -18,6 +18,7 @@
 
 mod archive;
 mod crypt;
+pub mod delivery;
 mod drill;
 mod fill;
 mod manifest;
@@ -28,6 +29,9 @@ mod restore;
 pub mod retention;
 mod run;
 pub mod schedule;
+pub mod segment;
+pub mod spool;
+pub mod standby;
 mod target;
 
 use std::io;
@@ -40,6 +44,7 @@ pub use crypt::{KeyFile, Signer, key_print, keygen, seal_to, signer_of};
 pub use drill::{Challenge, Trial, answer, answer_digest, challenge, drill};
 pub use manifest::{Content, Damaged, Manifest, Needs};
 pub use mount::Target;
+pub use pool::name_of as pool_name;
 pub use numbers::{AskNumber, Skipped, typed_number};
 pub use restore::{
     Details, Restored, Resting, SetInfo, Verified, Wish, damage_text, list, lost_text, rescued_text, restore, verify,

@@ -36,8 +36,18 @@ pub(super) struct Member {
 }
 
 /// The name of an attachment in every pool of its county: says nothing to whoever has not the county's keys.
-pub(super) fn name_of(store: &Store, file: &FileRef) -> String {
+pub fn name_of(store: &Store, file: &FileRef) -> String {
     hex::encode(store.mac("backup-pool", file.blob.as_bytes()))
+}
+
+/// The name of a member in a target.
+pub(super) fn member_name(name: &str, sha256: &str) -> String {
+    format!("{FOLDER}/{}/{name}.{sha256}.{END}", name.get(..2).unwrap_or("--"))
+}
+
+/// Whether this can be the name of an attachment in a pool.
+pub(super) fn is_name(text: &str) -> bool {
+    is_hex(text, NAME_DIGITS)
 }
 
 /// The pool in a target; it may not be there yet.

@@ -205,27 +205,7 @@ impl Opened {
 
     /// Refuses a signer that neither the key file nor the person names.
     pub(super) fn believe(&self, key: &KeyFile, named: Option<&str>) -> Result<()> {
-        let print = self.signer.fingerprint();
-        if key.signer.is_none() && named.is_none() {
-            return Err(Error::new(
-                ErrorKind::Denied,
-                format!(
-                    "密钥文件没有记录本县的签名公钥，无法确认备份来自本县，没有写入任何内容。这套备份的签名指纹是 \
-                     {print}：请与建库时留存的指纹核对，一致时加上 --signer {print} 再次运行。"
-                ),
-            ));
-        }
-        let believed = key.signer == Some(self.signer) || named.is_some_and(|n| self.signer.is_called(n));
-        if believed {
-            return Ok(());
-        }
-        Err(Error::new(
-            ErrorKind::Denied,
-            format!(
-                "备份清单不是用所信任的签名密钥签的（它的指纹是 {print}），可能被调换，没有写入任何内容。请核对\
-                 备份来源，或改用另一套备份。"
-            ),
-        ))
+        believe(&self.signer, key, named)
     }
 
     pub(super) fn check_stamp(&self, data: &Part, stamp: &Stamp) -> Result<()> {
@@ -252,6 +232,11 @@ impl Opened {
         Err(flawed(&self.manifest.data_file, "附件与清单不符"))
     }
 
+    /// Checks a copy whose attachments are still to come.
+    pub(super) fn confirm_but_files(&self, copy: &Store) -> Result<()> {
+        self.manifest.content.confirm(copy, &|_| true).map(drop)
+    }
+
     /// Fetches what the copy's records name from the pool; what is not there or not what the list says stays out.
     pub(super) fn fetch(&self, copy: &Store, pool: &Pool) -> Result<()> {
         let Some(listing) = &self.listing else { return Ok(()) };
@@ -276,6 +261,31 @@ impl Opened {
         }
         Ok(())
     }
+}
+
+/// Refuses a signer that neither the key file nor the person names.
+pub(super) fn believe(signer: &Signer, key: &KeyFile, named: Option<&str>) -> Result<()> {
+    let print = signer.fingerprint();
+    if key.signer.is_none() && named.is_none() {
+        return Err(Error::new(
+            ErrorKind::Denied,
+            format!(
+                "密钥文件没有记录本县的签名公钥，无法确认备份来自本县，没有写入任何内容。这套备份的签名指纹是 \
+                 {print}：请与建库时留存的指纹核对，一致时加上 --signer {print} 再次运行。"
+            ),
+        ));
+    }
+    let believed = key.signer == Some(*signer) || named.is_some_and(|n| signer.is_called(n));
+    if believed {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::Denied,
+        format!(
+            "备份清单不是用所信任的签名密钥签的（它的指纹是 {print}），可能被调换，没有写入任何内容。请核对\
+             备份来源，或改用另一套备份。"
+        ),
+    ))
 }
 
 /// An attachment is listed, what is listed is there, and it opens.
@@ -433,15 +443,15 @@ fn reopened(dir: &Path, epoch: u64, clock: Arc<dyn Clock>) -> Result<Head> {
 
 /// The store in the making. Its key file stands at its final path from the start, because the slot file
 /// records it.
-struct Stage {
-    at: PathBuf,
+pub(super) struct Stage {
+    pub(super) at: PathBuf,
     dir: PathBuf,
-    key_file: PathBuf,
+    pub(super) key_file: PathBuf,
     done: bool,
 }
 
 impl Stage {
-    fn create(dir: PathBuf) -> Result<Self> {
+    pub(super) fn create(dir: PathBuf) -> Result<Self> {
         let key_file = store::free_key_path(&dir);
         let mut at = dir.clone().into_os_string();
         at.push(format!(".restoring-{}", hex::encode(seal::random::<6>()?)));
@@ -451,7 +461,7 @@ impl Stage {
     }
 
     /// Everything durable, then the folder under its name.
-    fn finish(&mut self) -> Result<()> {
+    pub(super) fn finish(&mut self) -> Result<()> {
         sync_folders(&self.at)?;
         let parent = self.dir.parent().unwrap_or(Path::new("/"));
         File::open(parent)?.sync_all()?;

@@ -194,6 +194,11 @@ pub(super) fn choose<'a>(sets: &'a [Set], id: Option<&str>) -> Result<&'a Set> {
     })
 }
 
+/// The set and the kind of a file, by its name.
+pub(super) fn kind_of(name: &str) -> Option<(SetId, &'static str)> {
+    part_of(Path::new(name)).filter(|(.., part)| part.name == name).map(|(id, kind, _)| (id, kind))
+}
+
 fn part_of(path: &Path) -> Option<(SetId, &'static str, Part)> {
     let name = path.file_name()?.to_str()?;
     let mut words = name.split('.');

@@ -1,12 +1,12 @@
 //! The optional configuration file, `jiceng.toml`: where to listen, which certificate to show, where backups may go,
-//! who may unlock the data.
+//! where change segments wait for another site, who may unlock the data.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::{Error, Result};
+use super::{Error, Result, limits};
 
 /// What can be configured. Every key may be left out.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -19,6 +19,8 @@ pub struct Config {
     /// Backups by schedule and page.
     #[serde(default)]
     pub backup: Backup,
+    /// Change segments for another site.
+    pub offsite: Option<Offsite>,
     /// The page that unlocks the data after a start at which no slot opened by itself.
     #[serde(default)]
     pub unlock: Unlock,
@@ -36,6 +38,28 @@ impl Default for Backup {
     fn default() -> Self {
         Self { roots: ["/srv/jiceng-backup", "/mnt", "/media"].map(PathBuf::from).into() }
     }
+}
+
+/// Where change segments wait for `jiceng ship`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Offsite {
+    /// The spool: a folder that is there already, of a group with the user who ships.
+    pub spool: PathBuf,
+    /// Seconds between two segments.
+    #[serde(default = "every_s")]
+    pub every_s: u64,
+    /// Minutes that the other site may be behind before administrators are told.
+    #[serde(default = "alarm_minutes")]
+    pub alarm_minutes: i64,
+}
+
+fn every_s() -> u64 {
+    limits::SEGMENT_DEFAULT_S
+}
+
+fn alarm_minutes() -> i64 {
+    limits::OFFSITE_LAG_MIN
 }
 
 /// Who may reach the unlock page.
@@ -112,6 +136,17 @@ impl Config {
         if let Some(tls) = &mut config.tls {
             tls.certificate = base.join(&tls.certificate);
             tls.key = base.join(&tls.key);
+        }
+        if let Some(offsite) = &mut config.offsite {
+            offsite.spool = base.join(&offsite.spool);
+            let (every, most) = (offsite.every_s, limits::SEGMENT_S);
+            if !(1..=most).contains(&every) || offsite.alarm_minutes < 1 {
+                let message = format!(
+                    "配置文件 {} 有误：[offsite] every_s 应为 1 至 {most}，alarm_minutes 至少为 1。",
+                    path.display()
+                );
+                return Err(Error::usage(message));
+            }
         }
         for root in &mut config.backup.roots {
             *root = base.join(&root);

@@ -237,6 +237,36 @@ pub const POOL_LIST_BYTES: u64 = 1 << 30;
 pub const ARCHIVE_VALUE_BYTES: u64 = 1 << 30;
 /// Compression level of archives.
 pub const ZSTD_LEVEL: i32 = 3;
+/// Seconds between two segments of the off-site log at most: what a county that burns down can lose.
+pub const SEGMENT_S: u64 = 60;
+/// The same when nothing else was set.
+pub const SEGMENT_DEFAULT_S: u64 = 20;
+/// Attachments that one segment names.
+pub const SEGMENT_FILES: usize = 100_000;
+/// Segments that wait in the spool at most; a day of an unreachable target at the default pace.
+pub const SPOOL_SEGMENTS: usize = 5_000;
+/// Bytes that wait in the spool at most.
+pub const SPOOL_BYTES: u64 = 4 << 30;
+/// Minutes that the target may be behind before administrators are told.
+pub const OFFSITE_LAG_MIN: i64 = 10;
+/// Milliseconds between two looks of the server at what the shipper says.
+pub const OFFSITE_LOOK_MS: u64 = 500;
+/// Seconds between two looks of the shipper at spool and backup folder.
+pub const SHIP_LOOK_S: u64 = 5;
+/// Longest pause of the shipper after failures, in seconds.
+pub const SHIP_PAUSE_S: u64 = 60;
+/// Seconds after which the shipper says again that it reached the target, when nothing else happened.
+pub const SHIP_WORD_S: i64 = 30;
+/// Bytes of a slot that are fetched for its plain beginning.
+pub const SHIP_BEGIN_BYTES: u64 = 4 << 10;
+/// Bytes of one piece of a large file on its way to an object store.
+pub const SHIP_PIECE_BYTES: u64 = 8 << 20;
+/// Seconds between two looks of a standby at its target.
+pub const STANDBY_LOOK_S: u64 = 3;
+/// Attachments that a standby fetches between two looks.
+pub const STANDBY_FILES: usize = 20;
+/// Seconds that a standby waits for what still works on its data before it changes over.
+pub const STANDBY_CHANGE_S: u64 = 30;
 /// Days of certificate validity.
 pub const CERTIFICATE_DAYS: i64 = 825;
 

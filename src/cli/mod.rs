@@ -14,6 +14,7 @@ mod output;
 mod search;
 mod serve;
 mod setup;
+mod ship;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -65,6 +66,8 @@ enum Command {
     Reindex(Folder),
     /// 检查数据、密钥、备份、磁盘
     Doctor(check::DoctorArgs),
+    /// 异地传送：把备份和变更段送到挂载盘或对象存储，或取回（独立进程，不需要数据目录和密钥）
+    Ship(ship::ShipArgs),
     /// 由服务启动：在受限的进程中读取一个外来文件
     #[command(hide = true)]
     ReadForeign(foreign::ReadArgs),
@@ -108,6 +111,7 @@ fn run(command: Command, arguments: &[OsString], out: &mut dyn Out) -> Result<()
         Command::Init(args) => setup::init(&args, out),
         Command::Serve(args) => serve::serve(&args, out),
         Command::ReadForeign(args) => foreign::read(args),
+        Command::Ship(args) => ship::run(args, out),
         Command::Unlock(args) => {
             let secret = Secrets::of_unlock(&args)?;
             control::ask(&args.dir, arguments, &secret, out)
@@ -189,7 +193,7 @@ fn with_store(command: Command, app: &Arc<App>, secret: &Secrets, out: &mut dyn 
             out.out("数据已经解锁。");
             Ok(())
         }
-        Command::Demo(_) | Command::Init(_) | Command::Serve(_) | Command::ReadForeign(_) => {
+        Command::Demo(_) | Command::Init(_) | Command::Serve(_) | Command::Ship(_) | Command::ReadForeign(_) => {
             Err(Error::usage("这个命令要单独运行。"))
         }
     }
@@ -205,7 +209,7 @@ fn folder(command: &Command) -> Option<&Path> {
         Command::Audit(check::AuditCommand::Verify(args)) => Some(&args.dir),
         Command::Doctor(args) => Some(&args.dir),
         Command::Reindex(f) | Command::SetupLink(f) => Some(&f.dir),
-        Command::Demo(_) | Command::Init(_) | Command::Serve(_) | Command::ReadForeign(_) => None,
+        Command::Demo(_) | Command::Init(_) | Command::Serve(_) | Command::Ship(_) | Command::ReadForeign(_) => None,
     }
 }
 

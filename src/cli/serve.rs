@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use super::control::{self, Door};
 use super::output::Out;
 use crate::app::unlock::Start;
-use crate::app::{App, Failure, demo, runner, scrub};
+use crate::app::{App, Failure, demo, offsite, runner, scrub};
 use crate::base::clock::SystemClock;
 use crate::base::config::Config;
 use crate::base::{Clock, Error, ErrorKind, Result, limits};
@@ -35,7 +35,7 @@ pub(super) struct ServeArgs {
     /// 监听地址和端口，默认 127.0.0.1:8443
     #[arg(long)]
     listen: Option<SocketAddr>,
-    /// 配置文件（TOML）：listen、[tls] certificate 和 key、[backup] roots、[unlock] addresses
+    /// 配置文件（TOML）：listen、[tls] certificate 和 key、[backup] roots、[offsite] spool、[unlock] addresses
     #[arg(long)]
     config: Option<PathBuf>,
 }
@@ -151,10 +151,17 @@ async fn faces(
     app.allow_backup_roots(config.backup.roots.clone());
     let _backups = runner::Thread::start(&app)?;
     let _scrubs = scrub::Thread::start(&app)?;
+    let _offsite = start_offsite(&app, config, out);
     app.resume_rotation()?;
     let warmed = Arc::clone(&app);
     drop(tokio::task::spawn_blocking(move || warmed.warm_up()));
     server::serve(&server::face(&app), listener, certificate, end).await
+}
+
+/// A spool that cannot be used keeps nobody from working; administrators are told until it can.
+fn start_offsite(app: &Arc<App>, config: &Config, out: &mut dyn Out) -> Option<offsite::Thread> {
+    let started = offsite::Thread::start(app, config.offsite.as_ref()?);
+    started.inspect_err(|e| out.err(e.public())).ok()
 }
 
 /// The disk failed under the store: the process ends once the answers had time to leave, and whoever watches it starts
@@ -187,7 +194,7 @@ async fn asked_to_end() {
 }
 
 /// Warnings and errors go to stderr, where the service manager keeps them; they hold no content.
-fn start_log() {
+pub(super) fn start_log() {
     let log = tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(tracing::Level::WARN);
     let _already = log.with_ansi(false).try_init();
 }

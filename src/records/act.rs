@@ -102,6 +102,10 @@ actions! {
     CHECKS_SET = 73, "设置演练与核对周期";
     /// An administrator confirmed that a restored store is right.
     RESTORE_CONFIRMED = 74, "确认恢复";
+    /// A standby took over from the host it followed: a new epoch.
+    PROMOTED = 90, "备机接替";
+    /// What an old host had not delivered was written out for re-entry.
+    LEFTOVER = 91, "导出未送出的内容";
     /// Everything there is was read and compared; refused when something was wrong.
     SCRUB = 80, "数据自检";
 }

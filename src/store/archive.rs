@@ -9,7 +9,7 @@ use redb::{Database, ReadableTable, WriteTransaction};
 
 use super::ring::Ring;
 use super::seal::Secret;
-use super::tables::{COUNTERS, JOURNAL, META, RECORD_KEYS, RECORDS};
+use super::tables::{COUNTERS, JOURNAL, LOCAL_JOURNAL, META, RECORD_KEYS, RECORDS};
 use super::{Snapshot, Store, blob, damage, fact, kept, set_private, upgrade};
 use crate::base::{Clock, Error, RecordId, Result};
 use crate::records::FileRef;
@@ -18,7 +18,7 @@ use crate::records::FileRef;
 /// a time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ArchiveRow {
-    /// 1 meta, 2 counters, 3 records, 4 record keys, 5 journal, 6 a piece of an attachment.
+    /// 1 meta, 2 counters, 3 records, 4 record keys, 5 journal, 6 a piece of an attachment, 7 entries of a standby.
     pub table: u8,
     /// Key bytes; integers big-endian.
     pub key: Vec<u8>,
@@ -26,12 +26,14 @@ pub struct ArchiveRow {
     pub value: Vec<u8>,
 }
 
-const META_ROWS: u8 = 1;
-const COUNTER_ROWS: u8 = 2;
-const RECORD_ROWS: u8 = 3;
-const KEY_ROWS: u8 = 4;
-const JOURNAL_ROWS: u8 = 5;
+pub(super) const META_ROWS: u8 = 1;
+pub(super) const COUNTER_ROWS: u8 = 2;
+pub(super) const RECORD_ROWS: u8 = 3;
+pub(super) const KEY_ROWS: u8 = 4;
+pub(super) const JOURNAL_ROWS: u8 = 5;
 const BLOB_ROWS: u8 = 6;
+/// Entries that a standby made before it was promoted.
+const LOCAL_ROWS: u8 = 7;
 const ROWS_A_COMMIT: usize = 20_000;
 
 impl Snapshot {
@@ -56,7 +58,9 @@ impl Snapshot {
                 sink(ArchiveRow { table: number, key, value: value.value().to_vec() })?;
             }
         }
-        Ok(())
+        self.each_local(&mut |seq, bytes| {
+            sink(ArchiveRow { table: LOCAL_ROWS, key: seq.to_be_bytes().to_vec(), value: bytes.to_vec() })
+        })
     }
 
     /// Attachments that records name, each with its record, in order of ids; then those of drafts, under id 0. What
@@ -163,10 +167,11 @@ fn insert(txn: &WriteTransaction, row: &ArchiveRow) -> Result<()> {
             let mut table = txn.open_table(COUNTERS).map_err(damage)?;
             table.insert(row.key.as_slice(), number(value)?).map_err(damage)?;
         }
-        RECORD_ROWS | KEY_ROWS | JOURNAL_ROWS => {
+        RECORD_ROWS | KEY_ROWS | JOURNAL_ROWS | LOCAL_ROWS => {
             let table = match row.table {
                 RECORD_ROWS => RECORDS,
                 KEY_ROWS => RECORD_KEYS,
+                LOCAL_ROWS => LOCAL_JOURNAL,
                 _ => JOURNAL,
             };
             let mut table = txn.open_table(table).map_err(damage)?;

@@ -11,7 +11,7 @@ use super::seal::sha256;
 use super::tables::{
     self, CHILDREN, COUNTERS, HIDDEN, JOURNAL, LISTS, LOOKUPS, META, RECORD_KEYS, RECORDS, TALLIES, TOUCHES,
 };
-use super::{Generations, Shared, blob, damage, fact, kept, view};
+use super::{Generations, Shared, blob, damage, fact, kept, local, view};
 use crate::base::{RecordId, Result, Seq};
 use crate::records::{self, FileRef, act};
 
@@ -22,6 +22,8 @@ pub struct Report {
     pub records: u64,
     /// Journal entries that chain.
     pub entries: u64,
+    /// Entries of a standby's own journal that chain.
+    pub local: u64,
     /// Attachments that are whole.
     pub files: u64,
     /// Names of sealed files that nothing names: no record, none of its earlier versions, no draft.
@@ -68,6 +70,10 @@ pub(super) fn run(
     let stored = blob::all(&shared.dir)?;
     let (txn, generations) = shared.begin_read()?;
     let (newest, digests) = chain(&txn, shared, (&mut report, tick))?;
+    match local::verify(&txn, shared) {
+        Ok(entries) => report.local = entries,
+        Err(e) => report.problem(e.public().to_owned()),
+    }
     let mut expected = Expected::default();
     let named = values((&txn, &generations), shared, (&newest, &mut expected), (&mut report, tick))?;
     derived(&txn, &expected, &mut report)?;

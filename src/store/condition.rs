@@ -21,6 +21,9 @@ use crate::base::{Clock, Error, ErrorKind, Moment, Result, limits};
 /// The mark of a failure in the data folder.
 const MARK_FILE: &str = "failed";
 const MARK_HEAD: &str = "jiceng-failed-1";
+/// The mark of a store that another host has taken over from.
+const FENCED_FILE: &str = "fenced";
+const FENCED_HEAD: &str = "jiceng-fenced-1";
 /// What is given up when the disk is nearly full.
 const RESERVE_FILE: &str = "reserve";
 
@@ -41,19 +44,39 @@ impl Failure {
     }
 }
 
+/// Another host goes on with the county's history: what is entered here would never be part of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fence {
+    /// When this was seen here.
+    pub at: Moment,
+    /// The epoch of the other host; 0 where that is not known.
+    pub epoch: u64,
+    /// The slot of the off-site log that it took; 0 where that is not known.
+    pub number: u64,
+}
+
 /// Why records cannot be changed for now; entries of log-in and reading are written all the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Halt {
+    /// Another host has taken over.
+    Fenced(Fence),
     /// The disk failed, and nobody has said since that it is good.
     Failed(Failure),
     /// So many bytes are free, which is too little.
     Full(u64),
+    /// The store follows another one, which alone takes changes.
+    Following,
 }
 
 impl Halt {
     /// What people are told, and what is to be done.
     pub fn text(&self) -> String {
         match self {
+            Self::Fenced(Fence { at, epoch, number }) => format!(
+                "另一台主机已经接管本县的数据（异地日志第 {number} 段，纪元 {epoch}；本机在 {at} 得知），本机现在只能查看，\
+                 不能登记和修改。请立即让用户改用新主机的网址；本机已登记而新主机上没有的内容，请对照本机的日志在新主机上补录。\
+                 不要再让本机恢复使用。如果没有别的主机，请核对 jiceng ship 的目标是否填错，并联系信息化部门。"
+            ),
             Self::Failed(Failure { at, code }) => format!(
                 "数据盘在 {at} 读写出错（错误号 {code}），系统现在只能查看，不能登记和修改。请系统管理员检查或更换磁盘；\
                  确认磁盘完好后，在服务器上运行 jiceng doctor --resume，检查通过即恢复。"
@@ -64,6 +87,9 @@ impl Halt {
                 free >> 20,
                 limits::SPACE_CHANGES_BYTES >> 20
             ),
+            Self::Following => "这是备机，只能查看，不能登记和修改，没有保存。请到主机上办理；主机坏了而且确认已经关机时，\
+                 请系统管理员在备机上运行 jiceng standby promote，由备机接替。"
+                .to_owned(),
         }
     }
 
@@ -89,6 +115,8 @@ struct State {
     broken: Option<Failure>,
     /// What failed in an earlier one.
     marked: Option<Failure>,
+    /// Who has taken over.
+    fenced: Option<Fence>,
     /// There is too little room for changes.
     low: bool,
     /// There is to be a reserve.
@@ -100,7 +128,8 @@ struct State {
 impl Condition {
     /// Looks at a data folder before its database is opened, which may want the room of the reserve.
     pub(super) fn of(dir: &Path, clock: Arc<dyn Clock>) -> Arc<Self> {
-        let state = State { marked: read_mark(&dir.join(MARK_FILE)), ..State::default() };
+        let fenced = read_fence(&dir.join(FENCED_FILE));
+        let state = State { marked: read_mark(&dir.join(MARK_FILE)), fenced, ..State::default() };
         let condition = Self { dir: dir.to_owned(), clock, state: Mutex::new(state) };
         condition.look();
         Arc::new(condition)
@@ -110,7 +139,19 @@ impl Condition {
     pub(super) fn halt(&self) -> Option<Halt> {
         let full = self.look();
         let state = lock(&self.state);
-        state.broken.or(state.marked).map(Halt::Failed).or(full)
+        state.fenced.map(Halt::Fenced).or(state.broken.or(state.marked).map(Halt::Failed)).or(full)
+    }
+
+    /// Another host has taken over: from now on no records are changed, and after a restart neither. The first time
+    /// counts.
+    pub(super) fn fence(&self, fence: Fence) -> Result<()> {
+        let mut state = lock(&self.state);
+        if state.fenced.is_some() {
+            return Ok(());
+        }
+        state.fenced = Some(fence);
+        drop(state);
+        Ok(write_line(&self.dir, FENCED_FILE, &format!("{FENCED_HEAD} {} {} {}", fence.at.0, fence.epoch, fence.number))?)
     }
 
     /// Calls `ending` when an operation fails, or has failed, once; on whichever thread that is.
@@ -191,21 +232,36 @@ fn make_reserve(path: &Path) {
 }
 
 fn write_mark(dir: &Path, failure: Failure) -> io::Result<()> {
-    let mut file = File::create(dir.join(MARK_FILE))?;
-    writeln!(file, "{MARK_HEAD} {} {}", failure.at.0, failure.code)?;
+    write_line(dir, MARK_FILE, &format!("{MARK_HEAD} {} {}", failure.at.0, failure.code))
+}
+
+fn write_line(dir: &Path, name: &str, line: &str) -> io::Result<()> {
+    let mut file = File::create(dir.join(name))?;
+    writeln!(file, "{line}")?;
     file.sync_all()?;
     File::open(dir)?.sync_all()
 }
 
 /// A mark that cannot be read is a mark all the same.
 fn read_mark(path: &Path) -> Option<Failure> {
+    let [at, code, _] = read_numbers(path, MARK_HEAD)?;
+    Some(Failure { at: Moment(at), code: i32::try_from(code).unwrap_or_default() })
+}
+
+fn read_fence(path: &Path) -> Option<Fence> {
+    let [at, epoch, number] = read_numbers(path, FENCED_HEAD)?;
+    let positive = |n| u64::try_from(n).unwrap_or_default();
+    Some(Fence { at: Moment(at), epoch: positive(epoch), number: positive(number) })
+}
+
+/// The numbers of a mark, zeros where they cannot be read; `None` where there is no mark.
+fn read_numbers(path: &Path, head: &str) -> Option<[i64; 3]> {
     let text = match fs::read(path) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return None,
         read => read.map(|b| String::from_utf8_lossy(&b).into_owned()).unwrap_or_default(),
     };
-    let mut numbers = text.strip_prefix(MARK_HEAD).unwrap_or_default().split_whitespace();
-    let at = numbers.next().and_then(|n| n.parse().ok()).unwrap_or_default();
-    Some(Failure { at: Moment(at), code: numbers.next().and_then(|n| n.parse().ok()).unwrap_or_default() })
+    let mut words = text.strip_prefix(head).unwrap_or_default().split_whitespace();
+    Some([0; 3].map(|_: i64| words.next().and_then(|n| n.parse().ok()).unwrap_or_default()))
 }
 
 /// A storage of which every refusal is noted.
@@ -304,6 +360,27 @@ mod tests {
         }
         open().clear().unwrap();
         assert_eq!(open().halt(), None);
+    }
+
+    #[test]
+    fn a_store_that_was_fenced_stays_so_even_when_the_mark_is_spoilt() {
+        let dir = tempfile::tempdir().unwrap();
+        let open = || Condition::of(dir.path(), Arc::new(ManualClock::default()));
+        let fence = Fence { at: Moment(9), epoch: 4, number: 17 };
+        let condition = open();
+        condition.fence(fence).unwrap();
+        condition.fence(Fence { epoch: 5, ..fence }).unwrap();
+        condition.refused(5);
+        assert_eq!((condition.halt(), open().halt()), (Some(Halt::Fenced(fence)), Some(Halt::Fenced(fence))));
+        assert!(fence_text(&open()).contains("第 17 段，纪元 4"));
+        for spoilt in ["", "x", "jiceng-fenced-1", "jiceng-fenced-1 a b c"] {
+            fs::write(dir.path().join(FENCED_FILE), spoilt).unwrap();
+            assert!(matches!(open().halt(), Some(Halt::Fenced(_))), "{spoilt}");
+        }
+    }
+
+    fn fence_text(condition: &Condition) -> String {
+        condition.halt().unwrap().text()
     }
 
     #[test]

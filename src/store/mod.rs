@@ -9,14 +9,17 @@
 
 mod archive;
 mod blob;
+mod changes;
 mod check;
 mod condition;
 pub(crate) mod durable;
 pub(crate) mod fault;
+mod follow;
 mod journal;
 mod kept;
 mod keys;
 mod keyslot;
+mod local;
 mod locked;
 mod pending;
 mod ring;
@@ -38,8 +41,10 @@ use crate::records::FileRef;
 
 pub use archive::{ArchiveRow, load, raise_epoch};
 pub use blob::{BlobReader, BlobWriter};
+pub use changes::{GONE_ROWS, Seen, Touched};
 pub use check::Report;
-pub use condition::{Failure, Halt};
+pub use condition::{Failure, Fence, Halt};
+pub use follow::{Applied, Change};
 pub use journal::{Doer, Entry, Head, Header, Part as EntryPart, Subject};
 pub use keys::{NewSlot, Rewrapped, SlotInfo};
 pub use keyslot::{CREDENTIAL, Opener, SLOT_FILE, SlotKind, Unlock, free_key_path, write_new};
@@ -100,6 +105,12 @@ pub mod fact {
     pub const RESTORED: &str = "restored";
     /// Drills and challenges, and how often they are due.
     pub const BACKUP_CHECKS: &str = "backup_checks";
+    /// Facts below this prefix are a standby's own: no segment brings or takes them.
+    pub const LOCAL: &str = "local.";
+    /// There while the store follows another one: what it follows, in words of `app`.
+    pub const FOLLOWING: &str = "local.following";
+    /// Number and hash of the last entry of a standby's own journal.
+    pub const LOCAL_HEAD: &str = "local.head";
     /// Sealed: key of keyed hashes.
     pub const LOOKUP_KEY: &str = "secret.lookup";
     /// Sealed: key of names of attachments.
@@ -126,6 +137,8 @@ pub(crate) struct Shared {
     clock: Arc<dyn Clock>,
     condition: Arc<Condition>,
     head: Mutex<Head>,
+    /// Head of a standby's own journal, while the store follows another one.
+    local: Mutex<Option<Head>>,
     woken: Mutex<Vec<Wake>>,
     _lock: Arc<File>,
 }
@@ -220,9 +233,11 @@ impl Store {
             clock,
             condition,
             head: Mutex::new(head),
+            local: Mutex::default(),
             woken: Mutex::default(),
             _lock: lock,
         });
+        catch(|| local::take_up(&shared))?;
         let queue = Arc::new(writer::Queue::start(Arc::clone(&shared))?);
         Ok(Self { shared, queue })
     }
@@ -291,7 +306,7 @@ impl Store {
 
     /// Why records cannot be changed now, if they cannot. Acts that change none are entered all the same.
     pub fn halted(&self) -> Option<Halt> {
-        self.shared.condition.halt()
+        self.shared.halt()
     }
 
     /// Calls `ending` once when the disk refuses an operation on the database, or has: this store takes nothing more.
@@ -313,6 +328,11 @@ impl Store {
     /// The disk is good again: records can be changed. The caller has checked everything and entered the act.
     pub fn resume(&self) -> Result<()> {
         self.shared.condition.clear()
+    }
+
+    /// Another host has taken over: records are not changed any more, now and after every restart.
+    pub fn fence(&self, fence: Fence) -> Result<()> {
+        self.shared.condition.fence(fence)
     }
 
     /// An error that says why, while records cannot be changed.
@@ -380,6 +400,26 @@ impl Store {
 }
 
 impl Shared {
+    /// Why records cannot be changed now, if they cannot.
+    fn halt(&self) -> Option<Halt> {
+        self.condition.halt().or_else(|| lock(&self.local).map(|_| Halt::Following))
+    }
+
+    /// A commit brought the journal to which entries go to this head.
+    fn moved_to(&self, head: Head) {
+        if let Some(own) = &mut *lock(&self.local) {
+            *own = head;
+            return;
+        }
+        self.followed_to(head);
+    }
+
+    /// The store's journal stands at this head now.
+    fn followed_to(&self, head: Head) {
+        *lock(&self.head) = head;
+        lock(&self.woken).iter().for_each(|wake| wake(head));
+    }
+
     /// A read transaction, with the generation keys that open every record key in it.
     ///
     /// A generation is there before a key lies under it, and goes after the last key left it. So the keys that are

@@ -10,7 +10,7 @@ use super::tables::{
     self, CHILDREN, COUNTERS, HIDDEN, JOURNAL, LISTS, LOOKUPS, META, RECORD_KEYS, RECORDS, Rows, TALLIES, TOUCHES,
 };
 use super::{Shared, damage, fact, upgrade, view};
-use crate::base::{Error, RecordId, Result};
+use crate::base::{Error, RecordId, Result, Seq};
 use crate::records::{self, Record, act};
 
 /// One record to be stored.
@@ -45,19 +45,24 @@ impl Pending {
             || !self.rewrapped.is_empty()
             || self.facts.iter().any(drafts)
     }
+
+    /// It sets facts of the store besides those that every command sets.
+    pub(super) fn sets_facts(&self) -> bool {
+        self.facts.iter().any(|(name, _)| name != fact::NEXT_ID)
+    }
 }
 
 /// All tables, open for writing.
 pub(super) struct WriteTables<'t> {
-    meta: Table<'t, &'static [u8], &'static [u8]>,
-    counters: Table<'t, &'static [u8], u64>,
-    records: Table<'t, u64, &'static [u8]>,
-    keys: Table<'t, u64, &'static [u8]>,
-    journal: Table<'t, u64, &'static [u8]>,
-    derived: Derived<'t>,
+    pub(super) meta: Table<'t, &'static [u8], &'static [u8]>,
+    pub(super) counters: Table<'t, &'static [u8], u64>,
+    pub(super) records: Table<'t, u64, &'static [u8]>,
+    pub(super) keys: Table<'t, u64, &'static [u8]>,
+    pub(super) journal: Table<'t, u64, &'static [u8]>,
+    pub(super) derived: Derived<'t>,
 }
 
-struct Derived<'t> {
+pub(super) struct Derived<'t> {
     lists: Table<'t, &'static [u8], ()>,
     tallies: Table<'t, &'static [u8], u64>,
     lookups: Table<'t, &'static [u8], ()>,
@@ -93,6 +98,16 @@ impl<'t> WriteTables<'t> {
         Ok(rows.map(|row| row.map(|(id, key)| (id.value(), key.value().to_vec())).map_err(damage)))
     }
 
+    /// Hash of an entry, which a chain continues; zeros before the first.
+    pub(super) fn entry_hash(&self, seq: Seq) -> Result<[u8; 32]> {
+        if seq.0 == 0 {
+            return Ok([0; 32]);
+        }
+        let entry = self.journal.get(seq.0).map_err(damage)?;
+        let entry = entry.ok_or_else(|| Error::damaged(format!("日志缺少第 {seq} 条")))?;
+        Ok(journal::read(entry.value())?.hash)
+    }
+
     pub(super) fn is_hidden(&self, batch: RecordId) -> Result<bool> {
         Ok(self.derived.hidden.get(batch.0).map_err(damage)?.is_some())
     }
@@ -102,7 +117,11 @@ impl<'t> WriteTables<'t> {
     }
 
     pub(super) fn fact(&self, name: &str) -> Result<Option<Vec<u8>>> {
-        Ok(self.meta.get(name.as_bytes()).map_err(damage)?.map(|v| v.value().to_vec()))
+        self.fact_bytes(name.as_bytes())
+    }
+
+    pub(super) fn fact_bytes(&self, name: &[u8]) -> Result<Option<Vec<u8>>> {
+        Ok(self.meta.get(name).map_err(damage)?.map(|v| v.value().to_vec()))
     }
 
     pub(super) fn next_id(&self) -> Result<u64> {
@@ -166,7 +185,7 @@ impl<'t> Derived<'t> {
         })
     }
 
-    fn insert(&mut self, rows: &Rows) -> Result<()> {
+    pub(super) fn insert(&mut self, rows: &Rows) -> Result<()> {
         self.lists.insert(rows.list.as_slice(), ()).map_err(damage)?;
         for key in &rows.lookups {
             self.lookups.insert(key.as_slice(), ()).map_err(damage)?;
@@ -180,7 +199,7 @@ impl<'t> Derived<'t> {
         self.count(&rows.tally, 1)
     }
 
-    fn remove(&mut self, rows: &Rows) -> Result<()> {
+    pub(super) fn remove(&mut self, rows: &Rows) -> Result<()> {
         if rows.list.is_empty() {
             return Ok(());
         }
@@ -209,7 +228,7 @@ impl<'t> Derived<'t> {
     }
 
     /// Lists and searches name many records and are not part of a record's own story.
-    fn touch(&mut self, header: &Header) -> Result<()> {
+    pub(super) fn touch(&mut self, header: &Header) -> Result<()> {
         if [act::LIST.code, act::SEARCH.code].contains(&header.action) {
             return Ok(());
         }

@@ -16,6 +16,9 @@ pub(super) const RECORD_KEYS: TableDefinition<'_, u64, &[u8]> = TableDefinition:
 /// What was done, chained.
 pub(super) const JOURNAL: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("journal");
 
+/// A standby's own entries: the journal it follows is not its to add to.
+pub(super) const LOCAL_JOURNAL: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("local_journal");
+
 /// Derived: records of a kind by unit, state, day (newest first) and id.
 pub(super) const LISTS: TableDefinition<'_, &[u8], ()> = TableDefinition::new("derived_lists");
 /// Derived: how many records of a kind a unit has in a state.
@@ -37,6 +40,7 @@ pub const NAMES: &[&str] = &[
     "records",
     "record_keys",
     "journal",
+    "local_journal",
     "derived_lists",
     "derived_tallies",
     "derived_lookups",

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use super::fault::{Bug, planted};
 use super::pending::{Pending, WriteTables};
 use super::txn::Txn;
-use super::{Halt, Shared, damage, journal::Head, lock, upgrade};
+use super::{Halt, Shared, damage, journal::Head, local, lock, upgrade};
 use crate::base::{Error, ErrorKind, Result, limits};
 
 /// A patient command that others had to wait for is followed by a pause of so many times its own length.
@@ -34,7 +34,8 @@ enum Message {
     Command(Box<dyn Command>),
     /// One that lets the others go first.
     Patient(Box<dyn Command>),
-    Rebuild(SyncSender<Result<()>>),
+    /// Work that wants the thread for itself, and answers by its own means.
+    Alone(Box<dyn FnOnce(&Shared) + Send>),
 }
 
 /// A command with its answer, whatever its type.
@@ -108,10 +109,25 @@ impl Queue {
         self.crowded.load(Ordering::Relaxed)
     }
 
-    pub(super) fn rebuild(&self) -> Result<()> {
+    /// Runs on the writer thread between two groups of commands.
+    pub(super) fn alone<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Shared) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
         let (reply, answer) = sync_channel(1);
-        self.send(Message::Rebuild(reply))?;
+        let work = move |shared: &Shared| {
+            // Whoever asked may have gone away.
+            let _gone = reply.send(super::catch(|| work(shared)));
+        };
+        self.send(Message::Alone(Box::new(work)))?;
         answer.recv().map_err(|_| stopped())?
+    }
+
+    pub(super) fn rebuild(&self) -> Result<()> {
+        self.alone(|shared| match shared.condition.halt() {
+            Some(halt) => Err(halt.error()),
+            None => super::pending::rebuild(shared),
+        })
     }
 
     fn send(&self, message: Message) -> Result<()> {
@@ -146,11 +162,9 @@ fn work(shared: &Shared, receiver: &Receiver<Message>) {
             match message {
                 Message::Command(command) => commands.push(command),
                 Message::Patient(command) => patient.push_back(command),
-                Message::Rebuild(reply) => {
+                Message::Alone(work) => {
                     commit_group(shared, std::mem::take(&mut commands));
-                    let refused = shared.condition.halt().map(|halt| halt.error());
-                    let rebuild = || refused.map_or_else(|| super::pending::rebuild(shared), Err);
-                    let _gone = reply.send(super::catch(rebuild));
+                    work(shared);
                 }
             }
             next = if commands.len() < limits::GROUP_MAX { receiver.try_recv().ok() } else { None };
@@ -167,8 +181,7 @@ fn commit_group(shared: &Shared, commands: Vec<Box<dyn Command>>) {
     let mut group = Group { waiting: commands.into(), ..Group::default() };
     let done = super::catch(|| run_group(shared, &mut group));
     if let Ok(head) = &done {
-        *lock(&shared.head) = *head;
-        lock(&shared.woken).iter().for_each(|wake| wake(*head));
+        shared.moved_to(*head);
     }
     for command in group.good {
         command.answer(done.clone().map(drop).map_err(unconfirmed));
@@ -200,10 +213,11 @@ fn unconfirmed(e: Error) -> Error {
 }
 
 fn run_group(shared: &Shared, group: &mut Group) -> Result<Head> {
-    let halt = shared.condition.halt();
+    let halt = shared.halt();
     let txn = upgrade::begin(&shared.db)?;
     let mut tables = WriteTables::open(&txn)?;
-    let mut head = *lock(&shared.head);
+    let own = *lock(&shared.local);
+    let mut head = own.unwrap_or(*lock(&shared.head));
     while let Some(mut command) = group.waiting.pop_front() {
         let buffer = match Txn::new(&tables, shared, head) {
             Ok(buffer) => buffer,
@@ -215,7 +229,7 @@ fn run_group(shared: &Shared, group: &mut Group) -> Result<Head> {
         match run_one(buffer, command.as_mut(), halt) {
             Ok(pending) => {
                 group.good.push(command);
-                head = tables.apply(&pending)?;
+                head = if own.is_some() { local::apply(&txn, &mut tables, &pending)? } else { tables.apply(&pending)? };
             }
             Err(error) => group.bad.push((command, error)),
         }
@@ -236,7 +250,8 @@ fn run_one(mut buffer: Txn<'_>, command: &mut dyn Command, halt: Option<Halt>) -
     let ran = catch_unwind(AssertUnwindSafe(|| command.run(&mut buffer)));
     ran.unwrap_or_else(|_| Err(Error::internal("a command panicked")))?;
     let pending = buffer.finish()?;
-    match halt.filter(|_| pending.changes()) {
+    let kept_out = |halt: &Halt| pending.changes() || *halt == Halt::Following && pending.sets_facts();
+    match halt.filter(kept_out) {
         Some(halt) => Err(halt.error()),
         None => Ok(pending),
     }

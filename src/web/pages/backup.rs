@@ -144,7 +144,9 @@ fn resting(call: &Call) -> Result<Markup> {
 fn state(call: &Call, view: &BackupPage) -> Result<Markup> {
     let last = view.state.last.as_ref();
     let word = |text: Option<&String>| text.map_or_else(|| html! {}, |t| html! { (t) });
+    let away = call.app.offsite()?.map_or("没有设置".to_owned(), |s| s.words());
     let items = [
+        ("异地", html! { (away) }),
         ("最近一次已验证", html! { (view.last.map_or("还没有".to_owned(), |at| at.to_string())) }),
         ("下一次", html! { (view.next.map_or("没有安排".to_owned(), |at| at.to_string())) }),
         ("上一次结果", html! { @if let Some(last) = last {

@@ -19,6 +19,8 @@ mod files;
 mod refused;
 #[path = "crash/rot.rs"]
 mod rot;
+#[path = "crash/sets.rs"]
+mod sets;
 #[path = "crash/simulate.rs"]
 mod simulate;
 

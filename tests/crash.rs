@@ -45,7 +45,7 @@ const CUTS: usize = 10_000;
 /// One cut in so many is looked at to the end even where another left the same head.
 const FULLY: usize = 8;
 /// Cuts after which the mending is cut as well.
-const DOUBLE_CUTS: usize = 400;
+const DOUBLE_CUTS: usize = 2_000;
 const WORKERS: usize = 2;
 
 /// What the application did, and what the disk saw of it.

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use super::recipients::{self, Holder};
 use super::{Actor, App, runner::Job};
 use crate::backup::retention::Known;
 use crate::backup::schedule::{Schedule, State, Typed};
@@ -18,8 +19,8 @@ const CLOCK_SLACK_S: i64 = 600;
 
 /// What the page shows.
 pub struct BackupPage {
-    /// Who can open sets, `age1…`.
-    pub recipients: Vec<String>,
+    /// Who can open sets.
+    pub recipients: Vec<Holder>,
     /// Who signs them.
     pub signer: Signer,
     /// When the last set was verified.
@@ -110,7 +111,6 @@ impl App {
             return Err(self.refused(actor, &account::KIND, RecordId(0)));
         }
         let snapshot = self.store.read()?;
-        let recipients = snapshot.fact_text(fact::RECIPIENTS)?;
         let schedule = Schedule::decode(&snapshot.fact_text(fact::BACKUP_SCHEDULE)?);
         let known = Known::decode(&snapshot.fact_text(fact::BACKUP_SETS)?);
         let roots = self.backup_roots();
@@ -119,7 +119,7 @@ impl App {
         let lying = folder.clone().and_then(|f| f.map_or_else(|| Ok(Vec::new()), |f| backup::list(&f, None)));
         let ready = self.ready_schedule().ok();
         Ok(BackupPage {
-            recipients: recipients.lines().map(str::to_owned).collect(),
+            recipients: recipients::holders(&snapshot)?,
             signer: backup::signer_of(&snapshot)?,
             last: self.last_backup()?,
             next: ready.and_then(|s| s.next_due(self.now())),
@@ -170,6 +170,7 @@ impl App {
         if snapshot.fact_text(fact::RECIPIENTS)?.is_empty() {
             alarms.push("还没有设置备份密钥，现在没有任何备份。".to_owned());
         }
+        alarms.extend(self.recipients_waiting(&snapshot)?);
         let text = snapshot.fact_text(fact::BACKUP_SCHEDULE)?;
         let schedule = Schedule::decode(&text);
         match &schedule {
@@ -211,31 +212,12 @@ impl App {
         }))
     }
 
-    /// Sets the recipients where there are none yet. Replacing them is not one person's business.
-    pub fn set_recipients(&self, actor: &Actor, recipients: Vec<String>) -> Result<()> {
-        self.keeps_backups(actor)?;
-        backup::check_recipients(&recipients)?;
-        let actor = actor.clone();
-        self.store.submit(move |txn| {
-            if !super::record::live(txn, &actor)?.is("sysadmin") {
-                return Err(Error::denied());
-            }
-            if txn.fact(fact::RECIPIENTS)?.is_some_and(|r| !r.is_empty()) {
-                return Err(Error::invalid("备份密钥已经设置。更换密钥不能由一个人完成。"));
-            }
-            txn.set_fact(fact::RECIPIENTS, recipients.join("\n"));
-            txn.act(Act::new(actor.doer(), act::RECIPIENTS));
-            Ok(())
-        })
-    }
-
     pub(super) fn keeps_backups(&self, actor: &Actor) -> Result<()> {
         if actor.is("sysadmin") { Ok(()) } else { Err(self.refused(actor, &account::KIND, RecordId(0))) }
     }
 
     pub(super) fn recipients(&self, given: &[String]) -> Result<Vec<String>> {
-        let configured = self.store.read()?.fact_text(fact::RECIPIENTS)?;
-        let configured: Vec<String> = configured.lines().map(str::to_owned).collect();
+        let configured = recipients::keys(&self.store.read()?)?;
         if given.is_empty() {
             if configured.is_empty() {
                 let least = limits::RECIPIENTS_MIN;
@@ -249,11 +231,6 @@ impl App {
         }
         Ok(given.to_vec())
     }
-}
-
-/// Recipients are absent, or enough and well formed.
-pub fn check_recipients(recipients: &[String]) -> Result<()> {
-    if recipients.is_empty() { Ok(()) } else { backup::check_recipients(recipients) }
 }
 
 /// What lies in the target, each with what the store knows of it, then known sets that lie elsewhere; newest first.

@@ -11,6 +11,7 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 
 use super::access::local_doer;
+use super::recipients::{self, Holder};
 use super::{Actor, App, record, search};
 use crate::backup::{self, Resting, Trial};
 use crate::base::{Error, Moment, RecordId, Result, Seq, limits};
@@ -133,7 +134,7 @@ impl Checks {
     }
 
     /// What is overdue, in words. What never was is counted from `since`; what lies ahead of the clock never was.
-    pub(super) fn overdue(&self, recipients: &[&str], since: Moment, now: Moment) -> Vec<String> {
+    pub(super) fn overdue(&self, recipients: &[String], since: Moment, now: Moment) -> Vec<String> {
         let late = |last: Option<i64>, days: u32| {
             let from = last.filter(|at| *at <= now.0).unwrap_or(since.0);
             now.0 - from >= i64::from(days) * DAY_MS
@@ -146,7 +147,7 @@ impl Checks {
             told.push(format!("恢复演练已经到期（{}，应不超过 {days} 天）。", when(drilled)));
         }
         for recipient in recipients {
-            let passed = self.keys.get(*recipient).and_then(|k| k.passed);
+            let passed = self.keys.get(recipient).and_then(|k| k.passed);
             if late(passed, self.key_days) {
                 let print = backup::key_print(recipient);
                 told.push(format!("备份密钥 {print} 该核对了（{}）。", when(passed)));
@@ -220,7 +221,7 @@ pub struct ChecksPage {
     /// What is remembered.
     pub checks: Checks,
     /// Every recipient.
-    pub recipients: Vec<String>,
+    pub recipients: Vec<Holder>,
     /// Whoever looks is the system administrator.
     pub may_change: bool,
 }
@@ -232,16 +233,15 @@ impl App {
             return Err(self.refused(actor, &account::KIND, RecordId(0)));
         }
         let snapshot = self.store.read()?;
-        let recipients = snapshot.fact_text(fact::RECIPIENTS)?.lines().map(str::to_owned).collect();
         let checks = Checks::decode(&snapshot.fact_text(fact::BACKUP_CHECKS)?);
+        let recipients = recipients::holders(&snapshot)?;
         Ok(ChecksPage { checks, recipients, may_change: actor.is("sysadmin") })
     }
 
     /// What is overdue, for the administrators; a schedule says since when there are backups at all.
     pub(super) fn checks_overdue(&self, snapshot: &Snapshot, since: Moment) -> Result<Vec<String>> {
-        let recipients = snapshot.fact_text(fact::RECIPIENTS)?;
         let checks = Checks::decode(&snapshot.fact_text(fact::BACKUP_CHECKS)?);
-        Ok(checks.overdue(&recipients.lines().collect::<Vec<_>>(), since, self.now()))
+        Ok(checks.overdue(&recipients::keys(snapshot)?, since, self.now()))
     }
 
     /// Enters a drill that somebody did on this machine; its set must be one of this county's journal.
@@ -345,8 +345,7 @@ impl App {
     }
 
     fn known_recipient(&self, recipient: &str) -> Result<()> {
-        let known = self.store.read()?.fact_text(fact::RECIPIENTS)?;
-        let known = known.lines().any(|r| r == recipient);
+        let known = recipients::keys(&self.store.read()?)?.iter().any(|r| r == recipient);
         if known { Ok(()) } else { Err(Error::invalid("没有这把备份密钥。请刷新页面后重试。")) }
     }
 

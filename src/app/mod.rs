@@ -19,6 +19,7 @@ pub mod keys;
 pub mod login;
 pub mod names;
 mod planted;
+pub mod recipients;
 pub mod record;
 mod run_entry;
 pub mod runner;

@@ -144,7 +144,7 @@ impl App {
 /// Does the set-up of a store, once.
 pub fn set_up(store: &Store, token: Option<&str>, answers: Answers) -> Result<()> {
     answers.check()?;
-    crate::app::backup::check_recipients(&answers.recipients)?;
+    crate::app::recipients::check(&answers.recipients)?;
     let token = token.map(str::to_owned);
     let ready = answers.account.into_iter().map(|account| {
         let credential = hash(&account.password)?;

@@ -181,6 +181,8 @@ pub const SPACE_RESERVED_BYTES: u64 = 32 << 20;
 pub const SPACE_RESERVE_BYTES: u64 = 512 << 20;
 /// Fewest recipients of a backup.
 pub const RECIPIENTS_MIN: usize = 2;
+/// Characters of the words about a recipient.
+pub const RECIPIENT_NOTE_CHARS: usize = 40;
 /// Times of day of a backup schedule.
 pub const BACKUP_TIMES: usize = 24;
 /// Fewest verified sets that stay.

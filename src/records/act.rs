@@ -64,7 +64,7 @@ actions! {
     BACKUP = 50, "备份";
     /// A backup failed.
     BACKUP_FAILED = 51, "备份失败";
-    /// The backup recipients were set.
+    /// The backup recipients were set; refused: a proposal of others was ended.
     RECIPIENTS = 52, "设置备份密钥";
     /// The set-up link was printed.
     SETUP_LINK = 53, "生成初始化链接";
@@ -78,6 +78,8 @@ actions! {
     BACKUP_RETIRED = 57, "清理旧备份";
     /// After a failure of the disk, everything was checked and changes are taken again.
     RESUME = 58, "恢复写入";
+    /// Other backup recipients were asked for.
+    RECIPIENTS_WANTED = 59, "申请更换备份密钥";
     /// A key slot was added; the note says its kind and name.
     KEY_ADDED = 60, "增加密钥槽";
     /// A key slot was removed.

@@ -6,6 +6,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use redb::ReadableTable;
 
 use super::journal::{self, Head};
+use super::kept::Digests;
 use super::seal::sha256;
 use super::tables::{
     self, CHILDREN, COUNTERS, HIDDEN, JOURNAL, LISTS, LOOKUPS, META, RECORD_KEYS, RECORDS, TALLIES, TOUCHES,
@@ -66,11 +67,11 @@ pub(super) fn run(
     // Listed before the snapshot: what is uploaded meanwhile may be named after it.
     let stored = blob::all(&shared.dir)?;
     let (txn, generations) = shared.begin_read()?;
-    let newest = chain(&txn, shared, (&mut report, tick))?;
+    let (newest, digests) = chain(&txn, shared, (&mut report, tick))?;
     let mut expected = Expected::default();
     let named = values((&txn, &generations), shared, (&newest, &mut expected), (&mut report, tick))?;
     derived(&txn, &expected, &mut report)?;
-    let kept = kept(&txn, shared, &mut report)?;
+    let kept = kept(&txn, shared, digests, &mut report)?;
     files(whole, &named, &kept, (&mut report, tick))?;
     let known: HashSet<&str> = named.iter().map(|(_, f)| f).chain(&kept).map(|f| f.blob.as_str()).collect();
     report.orphans = stored.into_iter().filter(|b| !known.contains(b.as_str())).collect();
@@ -122,13 +123,17 @@ struct Expected {
     numbers: Vec<String>,
 }
 
-fn chain(txn: &redb::ReadTransaction, shared: &Shared, (report, tick): Watched<'_>) -> Result<Newest> {
+fn chain(
+    txn: &redb::ReadTransaction,
+    shared: &Shared,
+    (report, tick): Watched<'_>,
+) -> Result<(Newest, Digests)> {
     let table = txn.open_table(JOURNAL).map_err(damage)?;
     let meta = txn.open_table(META).map_err(damage)?;
     let stored = meta.get(fact::HEAD.as_bytes()).map_err(damage)?.map(|v| v.value().to_vec());
     let stored = view::read_head(&stored.unwrap_or_default())?;
     let mut head = Head { seq: Seq(0), hash: [0; 32] };
-    let mut newest = Newest::new();
+    let (mut newest, mut digests) = (Newest::new(), Digests::new());
     let mut epoch = 1;
     for row in table.iter().map_err(damage)? {
         let (seq, bytes) = row.map_err(damage)?;
@@ -146,6 +151,9 @@ fn chain(txn: &redb::ReadTransaction, shared: &Shared, (report, tick): Watched<'
                 head = Head { seq: entry.header.seq, hash: entry.hash };
                 let changed = entry.header.subjects.iter().filter_map(|s| Some((s.id.0, (s.version, s.digest?))));
                 newest.extend(changed);
+                if let Err(e) = kept::follow(shared, &entry, &mut digests) {
+                    report.problem(e.public().to_owned());
+                }
             }
             Err(e) => {
                 report.problem(e.public().to_owned());
@@ -166,7 +174,7 @@ fn chain(txn: &redb::ReadTransaction, shared: &Shared, (report, tick): Watched<'
         report.problem("运行中的链头与库中不一致");
     }
     report.head = Some(head);
-    Ok(newest)
+    Ok((newest, digests))
 }
 
 fn values(
@@ -314,14 +322,23 @@ fn derived(txn: &redb::ReadTransaction, expected: &Expected, report: &mut Report
     Ok(())
 }
 
-/// The store's own secrets, and what accounts keep, open in their places; the attachments that are named there.
-fn kept(txn: &redb::ReadTransaction, shared: &Shared, report: &mut Report) -> Result<Vec<FileRef>> {
+/// The store's own secrets, and what accounts keep, open in their places, and the latter is what the journal names; the
+/// attachments that are named there. What was kept before the journal began to name it is taken as it is.
+fn kept(
+    txn: &redb::ReadTransaction,
+    shared: &Shared,
+    mut digests: Digests,
+    report: &mut Report,
+) -> Result<Vec<FileRef>> {
     let meta = txn.open_table(META).map_err(damage)?;
     let mut named = Vec::new();
     for row in meta.iter().map_err(damage)? {
         let (name, sealed) = row.map_err(damage)?;
         let name = String::from_utf8_lossy(name.value()).into_owned();
-        if kept::PREFIXES.iter().any(|p| name.starts_with(p)) {
+        if kept::is_kept(&name) {
+            if digests.remove(&name).is_some_and(|d| d != Some(sha256(&[sealed.value()]))) {
+                report.problem(format!("库信息 {name} 不是日志所记的最新内容（可能被换回旧的）"));
+            }
             match kept::open(shared, &name, sealed.value()) {
                 Ok(fields) => named.extend(kept::files(&fields)),
                 Err(e) => report.problem(e.public().to_owned()),
@@ -332,6 +349,9 @@ fn kept(txn: &redb::ReadTransaction, shared: &Shared, report: &mut Report) -> Re
                 report.problem("库自身的密钥损坏或被调换");
             }
         }
+    }
+    for (name, _) in digests.into_iter().filter(|(_, digest)| digest.is_some()) {
+        report.problem(format!("缺少库信息 {name}"));
     }
     Ok(named)
 }

@@ -83,7 +83,7 @@ pub struct Entry {
 pub struct Part {
     /// Whose key seals it.
     pub id: RecordId,
-    /// 0 main, 1 identity, 2 a note about an act.
+    /// 0 main, 1 identity, 2 a note about an act, 3 what was kept for accounts.
     pub part: u8,
     /// The sealed bytes.
     pub sealed: Vec<u8>,

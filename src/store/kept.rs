@@ -1,10 +1,15 @@
 //! What an account keeps for itself outside of records — drafts of forms, choices of lists — as sealed facts: values by
 //! tag under the store's own key, bound to their name. They come and go with the act that says so, leave no content in
-//! the journal, and are part of every backup. What the tags mean is `app`'s; bytes: `data-format/store.md`.
+//! the journal but what shows that an earlier one was put back, and are part of every backup. What the tags mean is
+//! `app`'s; bytes: `data-format/store.md`.
 
+use std::collections::HashMap;
+
+use super::journal::{Entry, Part};
+use super::seal::sha256;
 use super::tables::META;
-use super::{Shared, Snapshot, damage, fact};
-use crate::base::{Error, Result};
+use super::{Shared, Snapshot, damage, fact, view};
+use crate::base::{Error, RecordId, Result, Seq};
 use crate::records::{Fields, FileRef};
 
 /// Names below which facts of this form lie.
@@ -43,6 +48,59 @@ pub(super) fn open(shared: &Shared, name: &str, sealed: &[u8]) -> Result<Fields>
     let plain = shared.secrets.own.open(&place(shared, name), sealed);
     // The name says whose it is and nothing of what it holds.
     Fields::decode(&plain.ok_or_else(|| Error::damaged(format!("库信息 {name}")))?)
+}
+
+/// Number of the part of an entry that says what was kept and taken away with it.
+pub(super) const PART: u8 = 3;
+
+/// Digests of what is kept, by name, as the journal tells them; `None` of what was taken away last.
+pub(super) type Digests = HashMap<String, Option<[u8; 32]>>;
+
+/// The part for facts that a transaction set or took away: a line for each, its name and the digest of its bytes, or
+/// `-`. There is none when no fact is of this form.
+pub(super) fn part(shared: &Shared, seq: Seq, facts: &[(String, Option<Vec<u8>>)]) -> Result<Option<Part>> {
+    let last: HashMap<&str, Option<&Vec<u8>>> = facts
+        .iter()
+        .filter(|(name, _)| is_kept(name))
+        .map(|(name, value)| (name.as_str(), value.as_ref()))
+        .collect();
+    let mut lines: Vec<String> =
+        last.into_iter().map(|(name, value)| format!("{name} {}\n", digest(value))).collect();
+    if lines.is_empty() {
+        return Ok(None);
+    }
+    lines.sort_unstable();
+    let place = view::part_place(RecordId(0), seq.0, PART);
+    let sealed = shared.secrets.own.seal(&place, lines.concat().as_bytes())?;
+    Ok(Some(Part { id: RecordId(0), part: PART, sealed }))
+}
+
+fn digest(value: Option<&Vec<u8>>) -> String {
+    value.map_or("-".to_owned(), |v| hex::encode(sha256(&[v])))
+}
+
+/// Takes up what an entry says was kept and taken away.
+pub(super) fn follow(shared: &Shared, entry: &Entry, digests: &mut Digests) -> Result<()> {
+    for part in entry.parts.iter().filter(|p| p.id.0 == 0 && p.part == PART) {
+        let seq = entry.header.seq;
+        let wrong = || Error::damaged(format!("日志第 {seq} 条关于草稿和列表设置的内容"));
+        let plain = shared.secrets.own.open(&view::part_place(part.id, seq.0, PART), &part.sealed);
+        let text = plain.and_then(|p| String::from_utf8(p).ok()).ok_or_else(wrong)?;
+        for line in text.lines() {
+            let (name, digest) = line.split_once(' ').filter(|(name, _)| is_kept(name)).ok_or_else(wrong)?;
+            let digest = match digest {
+                "-" => None,
+                hex => Some(hex::decode(hex).ok().and_then(|d| d.try_into().ok()).ok_or_else(wrong)?),
+            };
+            digests.insert(name.to_owned(), digest);
+        }
+    }
+    Ok(())
+}
+
+/// A fact of this form lies under this name.
+pub(super) fn is_kept(name: &str) -> bool {
+    PREFIXES.iter().any(|p| name.starts_with(p))
 }
 
 /// Attachments that what is kept names.

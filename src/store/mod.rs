@@ -76,6 +76,8 @@ pub mod fact {
     pub const DEMO: &str = "demo";
     /// Backup recipients, one a line.
     pub const RECIPIENTS: &str = "recipients";
+    /// Other recipients that somebody asked for, until a second administrator answered.
+    pub const RECIPIENTS_WANTED: &str = "recipients_wanted";
     /// Set-up token: `expiry-ms sha256-hex`.
     pub const SETUP: &str = "setup";
     /// Set when the first administrators exist.

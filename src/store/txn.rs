@@ -326,6 +326,7 @@ impl<'a> Txn<'a> {
             let sealed = self.shared.secrets.own.seal(&place, act.secret.as_bytes())?;
             parts.push(Part { id: RecordId(0), part: 2, sealed });
         }
+        parts.extend(kept::part(self.shared, seq, &self.facts)?);
         let changed = self.puts.values().map(|p| Subject {
             id: p.after.id,
             kind: p.after.kind,

@@ -282,7 +282,7 @@ impl Snapshot {
 
     /// The sealed words of an entry (a reason, a query), for whoever may read them.
     pub fn entry_secret(&self, entry: &Entry) -> Option<String> {
-        let part = entry.parts.iter().find(|p| p.id.0 == 0)?;
+        let part = entry.parts.iter().find(|p| p.id.0 == 0 && p.part == 2)?;
         let place = part_place(RecordId(0), entry.header.seq.0, part.part);
         String::from_utf8(self.shared.secrets.own.open(&place, &part.sealed)?).ok()
     }

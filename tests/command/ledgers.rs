@@ -146,17 +146,33 @@ fn all_comes_in(file: &str, bytes: &[u8], planted: &BTreeMap<u64, &str>, total: 
     assert_eq!(room.run("audit verify --dir d").code, 0);
 }
 
-/// The workbook of refused rows has each of them with its reason, and nothing of those article 16 refuses.
-fn refused_rows_come_back(room: &Room, planted: &BTreeMap<u64, &str>) {
+/// The line of a ledger in JSON lines comes back whole; what cannot be read, or article 16 refuses, does not.
+#[test]
+fn refused_json_lines_come_back_with_their_reason() {
+    let room = Room::bare();
+    let wrong = r#"{"title":"河东村水渠","text":"没有修好","received":"2025-02-30"}"#;
+    let gate = r#"{"title":"反映钱某","text":"收礼","accused":[{"name":"钱甲","rank":"正科级"}]}"#;
+    room.put("p.jsonl", format!("{wrong}\n{gate}\n{{\"title\":\"反映钱乙\n"));
+    room.fails("import petitions p.jsonl --dir d --failed refused.xlsx", 1);
+    let rows = refused(&room);
+    assert_eq!(rows[0], ["原行号", "原行内容", "未导入原因"]);
+    let told: Vec<(&str, &str)> = rows[1..].iter().map(|r| (r[0].as_str(), r[1].as_str())).collect();
+    assert_eq!(told, [("1", wrong), ("2", ""), ("3", "")]);
+    assert!(rows[1][2].contains("received") && rows[2][2].contains("第十六条") && rows[3][2].contains("不是 JSON"));
+}
+
+/// Rows of the workbook of refused rows.
+fn refused(room: &Room) -> Vec<Vec<String>> {
     let program = std::path::Path::new(env!("CARGO_BIN_EXE_jiceng"));
     let file = Box::new(File::open(room.at("refused.xlsx")).unwrap());
     let items = foreign::Reader::start(program, foreign::Format::Xlsx, file).unwrap();
-    let rows: Vec<Vec<String>> = items
-        .filter_map(|item| match item.unwrap() {
-            foreign::Item::Row { cells, .. } => Some(cells),
-            _ => None,
-        })
-        .collect();
+    let cells = |item: foreign::Item| if let foreign::Item::Row { cells, .. } = item { Some(cells) } else { None };
+    items.filter_map(|item| cells(item.unwrap())).collect()
+}
+
+/// The workbook of refused rows has each of them with its reason, and nothing of those article 16 refuses.
+fn refused_rows_come_back(room: &Room, planted: &BTreeMap<u64, &str>) {
+    let rows = refused(room);
     assert_eq!(rows.len(), planted.len() + 1);
     assert_eq!((rows[0][0].as_str(), rows[0].last().unwrap().as_str()), ("原行号", "未导入原因"));
     for (row, (line, column)) in rows[1..].iter().zip(planted) {

@@ -81,6 +81,9 @@ fn county() -> County {
     drop(app);
     let before = content(&fs::read(dir.join(DATABASE_FILE)).unwrap());
     let app = App::open(&dir, clock()).unwrap();
+    let kept = Typed { raw: typed(0, "草稿，改过一次"), ..Typed::default() };
+    assert!(app.keep_draft(&actor, &petition::KIND, &format!("{:032x}", 0), kept).unwrap());
+    app.throw_draft(&actor, &format!("{:032x}", 1)).unwrap();
     for (n, id) in ids.into_iter().enumerate() {
         let (raw, submit) = (typed(n, "水渠已经修好。"), format!("a{n:031x}"));
         let typed = Typed { raw, submit, revealed: true, ..Typed::default() };
@@ -154,7 +157,13 @@ fn tamper(county: &County, chance: &mut Chance) -> (Content, String) {
     let mut to = county.after.clone();
     let (a, b) = (any(&county.after.numbered[0], chance).0, any(&county.after.numbered[0], chance).0);
     let table = chance.below(3);
-    let what = match chance.below(10) {
+    let what = match chance.below(12) {
+        // Drafts that were written over or thrown away since.
+        10 | 11 => {
+            let (name, value) = any(&county.before.sealed, chance);
+            to.sealed.insert(name.clone(), value.clone());
+            "an earlier sealed fact".to_owned()
+        }
         0 => {
             to.numbered[0].insert(*a, county.after.numbered[0][b].clone());
             format!("value of {b} moved to {a}")

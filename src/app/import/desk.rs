@@ -472,6 +472,10 @@ fn expected(what: What) -> &'static str {
 pub fn failed_workbook(heads: &[String], summary: &Summary) -> Result<Vec<u8>> {
     let width = summary.failed_rows.iter().map(|r| r.cells.len()).max().unwrap_or(0).max(heads.len());
     let mut all: Vec<String> = heads.to_vec();
+    // Lines of JSON have no columns.
+    if heads.is_empty() && width == 1 {
+        all.push("原行内容".into());
+    }
     all.resize(width, String::new());
     all.insert(0, "原行号".into());
     all.push("未导入原因".into());

@@ -48,7 +48,11 @@ pub fn jsonl<'a>(input: &'a mut dyn BufRead, map: &'a BTreeMap<String, String>) 
                 Err(e) => return Some(Err(e)),
             }
             if !bytes.iter().all(u8::is_ascii_whitespace) {
-                return Some(Ok(SourceRow { line, cells: Vec::new(), object: parse_line(&bytes, map) }));
+                let object = parse_line(&bytes, map);
+                // What cannot be read may be about anybody: it is not given back.
+                let whole = || String::from_utf8_lossy(&bytes).trim().to_owned();
+                let cells = object.is_ok().then(whole).into_iter().collect();
+                return Some(Ok(SourceRow { line, cells, object }));
             }
         }
     });

@@ -34,7 +34,7 @@ impl House {
         let keys = ["a", "b"]
             .map(|k| backup::keygen(&home.path().join(k), None, Moment(MONDAY)).unwrap().recipient);
         let house = Self { home, clock, app: Some(app) };
-        house.app().set_recipients(&house.sysadmin(), keys.into()).unwrap();
+        house.app().set_recipients(&house.sysadmin(), &keys.join("\n")).unwrap();
         house.app().allow_backup_roots(vec![house.home.path().to_owned()]);
         house.plan("t", 3);
         house

@@ -32,8 +32,7 @@ pub fn show(call: &Call) -> Result<Reply> {
 
 /// Sets the recipients, where there are none.
 pub fn set_recipients(call: &Call) -> Result<Reply> {
-    let recipients = call.typed("recipients").split_whitespace().map(str::to_owned).collect();
-    answer(call, call.app.set_recipients(&call.live()?.actor, recipients), "keys")
+    answer(call, call.app.set_recipients(&call.live()?.actor, call.typed("recipients")), "keys")
 }
 
 /// Sets the schedule and marks its target.
@@ -108,7 +107,10 @@ fn page(call: &Call, problem: Option<&str>, problems: &Problems) -> Result<Marku
         section.section {
             h2 { "备份密钥" span.count { (view.recipients.len()) } }
             @if !view.recipients.is_empty() {
-                ul.lines { @for r in &view.recipients { li { span.mono.grow { (r) } } } }
+                ul.lines { @for r in &view.recipients { li {
+                    span.mono.grow { (r.key) } @if !r.note.is_empty() { span { (r.note) } }
+                } } }
+                p.help { a href="/backup/recipients" { "更换备份密钥" } "（由系统管理员提出，另一名管理员确认）" }
             } @else if view.may_change { (recipients_form(call)?) }
             @else { (layout::empty(Icon::Key, "还没有设置备份密钥，请系统管理员设置。", html! {})) }
         }
@@ -383,7 +385,8 @@ fn recipients_form(call: &Call) -> Result<Markup> {
                 label for="recipients" { "接收方 " em.req title="必填" { "*" } }
                 textarea #recipients name="recipients" rows="4" { "\n" (call.typed("recipients")) }
                 p.help {
-                    "每行一个 age1…，至少两个，分别由两名保管人用 jiceng backup keygen 生成；备份只有他们的密钥能打开。"
+                    "每行一个 age1…，后面空一格可写保管人或用途；至少两个，分别由两名保管人用 jiceng backup keygen 生成，\
+                     备份只有他们的密钥能打开。"
                 }
             }
             div.form-bar { button.btn.btn-primary type="submit" { "设置备份密钥" } }

@@ -4,6 +4,7 @@
 use maud::{Markup, html};
 
 use crate::app::checks::{Certificate, ChecksPage, KeyCheck};
+use crate::app::recipients::Holder;
 use crate::backup;
 use crate::base::{Error, ErrorKind, Moment, Result};
 use crate::web::guard::Call;
@@ -113,7 +114,8 @@ fn drills(view: &ChecksPage) -> Markup {
 }
 
 /// One key: when it was last tried, and the challenge that waits for an answer.
-fn key(call: &Call, view: &ChecksPage, recipient: &str) -> Result<Markup> {
+fn key(call: &Call, view: &ChecksPage, holder: &Holder) -> Result<Markup> {
+    let recipient = holder.key.as_str();
     let known = view.checks.keys.get(recipient).cloned().unwrap_or_default();
     let KeyCheck { asked, passed, failed } = known;
     let when = |at: Option<i64>| at.map_or("从未".to_owned(), |at| Moment(at).to_string());
@@ -125,7 +127,10 @@ fn key(call: &Call, view: &ChecksPage, recipient: &str) -> Result<Markup> {
     };
     let forms = if view.may_change { forms(call, recipient, asked.is_some())? } else { html! {} };
     Ok(html! {
-        h3 { "密钥 " span.mono { (backup::key_print(recipient)) } }
+        h3 {
+            "密钥 " span.mono { (backup::key_print(recipient)) }
+            @if !holder.note.is_empty() { "（" (holder.note) "）" }
+        }
         (layout::props(&[
             ("公钥", html! { span.mono { (recipient) } }),
             ("状况", state),

@@ -3,6 +3,7 @@
 
 use maud::{Markup, html};
 
+use crate::app::recipients::Holder;
 use crate::backup;
 use crate::base::Result;
 use crate::store::{SlotInfo, SlotKind};
@@ -76,12 +77,12 @@ fn data_key(slot: &SlotInfo) -> Markup {
 }
 
 /// One key: what it is, and lines for who keeps it where.
-fn custody(n: usize, recipient: &str) -> Markup {
+fn custody(n: usize, holder: &Holder) -> Markup {
     html! {
-        h3 { "第 " (n) " 把" }
+        h3 { "第 " (n) " 把" @if !holder.note.is_empty() { "（" (holder.note) "）" } }
         (layout::props(&[
-            ("指纹", html! { span.mono { (backup::key_print(recipient)) } }),
-            ("公钥", html! { span.mono { (recipient) } }),
+            ("指纹", html! { span.mono { (backup::key_print(&holder.key)) } }),
+            ("公钥", html! { span.mono { (holder.key) } }),
             ("保管人", blank()),
             ("签字、日期", blank()),
             ("存放处", blank()),

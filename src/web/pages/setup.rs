@@ -51,7 +51,7 @@ fn answers(call: &Call) -> Answers {
         roles: vec![(*role).to_owned()],
         password: text(&format!("{role}.password")).to_owned(),
     });
-    let recipients = text("recipients").split_whitespace().map(str::to_owned).collect();
+    let recipients = text("recipients").lines().map(str::to_owned).filter(|line| !line.trim().is_empty()).collect();
     Answers { unit, account: account.collect(), recipients }
 }
 

@@ -19,6 +19,8 @@ mod files;
 mod refused;
 #[path = "crash/rot.rs"]
 mod rot;
+#[path = "crash/sets.rs"]
+mod sets;
 #[path = "crash/simulate.rs"]
 mod simulate;
 
@@ -43,7 +45,7 @@ const CUTS: usize = 10_000;
 /// One cut in so many is looked at to the end even where another left the same head.
 const FULLY: usize = 8;
 /// Cuts after which the mending is cut as well.
-const DOUBLE_CUTS: usize = 400;
+const DOUBLE_CUTS: usize = 2_000;
 const WORKERS: usize = 2;
 
 /// What the application did, and what the disk saw of it.

@@ -6,10 +6,7 @@
 //! `JICENG_CAMPAIGN=n` tries n times as many cuts.
 
 use std::collections::BTreeSet;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::process::Command;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use jiceng::app::change::Typed;
 use jiceng::app::search::Query;
@@ -19,12 +16,9 @@ use jiceng::records::petition;
 use jiceng::search::Index;
 use jiceng::store::{Doer, Store};
 
-use super::disk::Chance;
-use super::files::{PROMISE, Recording};
-use super::{WORKERS, campaign, clock, memory};
+use super::files::{PROMISE, Recording, recorded};
+use super::{campaign, clock};
 
-/// Tells the process that lives the day where.
-const HOME: &str = "JICENG_RECORDED";
 const CUTS: usize = 300;
 const PETITIONS: usize = 26;
 /// In the text of every petition; in those that were not amended; in those that were.
@@ -33,8 +27,8 @@ const WORDS: [&str; 3] = ["水渠", "漏水", "修好"];
 /// Nothing to do in an ordinary process: the test below starts it.
 #[test]
 fn a_day_that_is_recorded() {
-    let Some(home) = std::env::var_os(HOME) else { return };
-    let store = Store::open(&Path::new(&home).join("d"), clock()).unwrap();
+    let Some(home) = recorded() else { return };
+    let store = Store::open(&home.join("d"), clock()).unwrap();
     let app = App::with_store(store.clone()).unwrap();
     let actor = app.demo_actor(demo::EVERYTHING).unwrap();
     // The runner of tests has begun a line.
@@ -89,9 +83,9 @@ struct Promised {
 }
 
 impl Promised {
-    fn before(recording: &Recording, cut: usize) -> Self {
+    fn of(lines: &[&str]) -> Self {
         let mut all = Self::default();
-        for line in recording.promised(cut) {
+        for line in lines {
             let words: Vec<&str> = line.split(' ').collect();
             match words[..] {
                 ["index", seq] => all.index = seq.parse().unwrap(),
@@ -178,39 +172,12 @@ fn whatever_the_power_leaves_of_the_folder_is_whole_and_the_index_with_it() {
     let app = demo::create(&home.path().join("d"), clock(), true).unwrap();
     app.wait_for_index().unwrap();
     drop(app);
-    let mut day = Command::new(std::env::current_exe().unwrap());
-    day.args(["--exact", "day::a_day_that_is_recorded", "--nocapture", "--test-threads=1"])
-        .env(HOME, home.path());
-    let Some(recording) = Recording::of(&mut day, home.path()) else { return };
+    let Some(recording) = Recording::of("day::a_day_that_is_recorded", home.path()) else { return };
     let (syncs, names) = recording.counts();
-    let promises = recording.promised(recording.len()).count();
-    assert!(
-        syncs > 300 && names > 300 && promises > 2 * PETITIONS,
-        "{syncs} syncs, {names} names, {promises}"
-    );
-    let removals = recording.after_removals();
-    let (cuts, next) = (CUTS * campaign(), AtomicUsize::new(0));
-    let work = || {
-        let mut wrong = Vec::new();
-        loop {
-            let n = next.fetch_add(1, Ordering::Relaxed);
-            if n >= cuts {
-                return wrong;
-            }
-            let (mut chance, place) = (Chance(n as u64), memory());
-            let anywhere = chance.below(recording.len() + 1);
-            let cut = if n % 2 == 0 { anywhere } else { removals[chance.below(removals.len())] };
-            recording.after_a_cut(cut, &mut chance, place.path());
-            let promised = Promised::before(&recording, cut);
-            let look = catch_unwind(AssertUnwindSafe(|| examine(&place.path().join("d"), &promised)));
-            let found = look.unwrap_or_else(|_| Err("it panics".to_owned()));
-            wrong.extend(found.err().map(|what| format!("cut {n} after {cut} operations: {what}")));
-        }
-    };
-    let wrong: Vec<String> = std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..WORKERS).map(|_| scope.spawn(work)).collect();
-        workers.into_iter().flat_map(|w| w.join().unwrap()).collect()
-    });
+    assert!(syncs > 300 && names > 300, "{syncs} syncs, {names} names");
+    let cuts = CUTS * campaign();
+    let wrong =
+        recording.try_cuts(cuts, |place, promises, _| examine(&place.join("d"), &Promised::of(promises)));
     println!(
         "{cuts} cuts among {} operations, {syncs} syncs, {names} names: {} wrong",
         recording.len(),

@@ -10,13 +10,24 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Component, Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::disk::{Chance, SECTOR};
+use super::{WORKERS, memory};
 
 /// What a line of the output begins with that is a promise.
 pub(crate) const PROMISE: &str = "promise ";
+
+/// Tells the process that is recorded where.
+const HOME: &str = "JICENG_RECORDED";
+
+/// The root, in a process that is recorded.
+pub(crate) fn recorded() -> Option<PathBuf> {
+    std::env::var_os(HOME).map(PathBuf::from)
+}
 
 /// The calls that matter. What else could change a file is in [`FOREIGN`], and nobody is expected to use it.
 const CALLS: &str = "openat,open,close,fcntl,write,pwrite64,lseek,ftruncate,rename,renameat,renameat2,unlink,unlinkat,\
@@ -55,8 +66,9 @@ pub(crate) struct Recording {
 }
 
 impl Recording {
-    /// Runs a program under strace; `None` where this machine does not let a test do that.
-    pub(crate) fn of(program: &mut Command, root: &Path) -> Option<Self> {
+    /// Runs a test of this program under strace, which learns from the environment where the root is; `None` where this
+    /// machine does not let a test do that.
+    pub(crate) fn of(test: &str, root: &Path) -> Option<Self> {
         let root = root.canonicalize().unwrap();
         let log = root.with_extension("strace");
         let mut first = Nodes::default();
@@ -64,8 +76,13 @@ impl Recording {
         let mut strace = Command::new("strace");
         strace.args(["-f", "-qq", "-xx", "-s", "1000000000", "--seccomp-bpf", "-o"]).arg(&log);
         strace.args(["-e", &format!("trace={CALLS},{FOREIGN}"), "-e", "signal=none"]);
-        strace.arg(program.get_program()).args(program.get_args());
-        strace.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        strace.arg(std::env::current_exe().unwrap()).args([
+            "--exact",
+            test,
+            "--nocapture",
+            "--test-threads=1",
+        ]);
+        strace.env(HOME, &root);
         let Ok(out) = strace.output() else {
             println!("skipped: strace is missing");
             return None;
@@ -89,8 +106,9 @@ impl Recording {
     }
 
     /// Moments at which a file had just been removed: the power must not bring back what still names it.
-    pub(crate) fn after_removals(&self) -> Vec<usize> {
-        let removes = |op: &Op| matches!(op, Op::Names(_, names) if names.iter().all(|(_, node)| node.is_none()));
+    fn after_removals(&self) -> Vec<usize> {
+        let removes =
+            |op: &Op| matches!(op, Op::Names(_, names) if names.iter().all(|(_, node)| node.is_none()));
         (1..=self.log.len()).filter(|n| removes(&self.log[n - 1])).collect()
     }
 
@@ -107,8 +125,39 @@ impl Recording {
             .filter_map(|op| if let Op::Promise(what) = op { Some(what.as_str()) } else { None })
     }
 
+    /// Looks at what so many cuts leave, half of them right after something was removed; what is wrong. Whoever looks is
+    /// told where it lies, what was promised, and which cut it is.
+    pub(crate) fn try_cuts(
+        &self,
+        cuts: usize,
+        look: impl Fn(&Path, &[&str], usize) -> Result<(), String> + Sync,
+    ) -> Vec<String> {
+        let (removals, next) = (self.after_removals(), AtomicUsize::new(0));
+        let work = || {
+            let mut wrong = Vec::new();
+            loop {
+                let n = next.fetch_add(1, Ordering::Relaxed);
+                if n >= cuts {
+                    return wrong;
+                }
+                let (mut chance, place) = (Chance(n as u64), memory());
+                let anywhere = chance.below(self.log.len() + 1);
+                let cut = if n.is_multiple_of(2) { anywhere } else { removals[chance.below(removals.len())] };
+                self.after_a_cut(cut, &mut chance, place.path());
+                let promised: Vec<&str> = self.promised(cut).collect();
+                let found = catch_unwind(AssertUnwindSafe(|| look(place.path(), &promised, n)));
+                let found = found.unwrap_or_else(|_| Err("it panics".to_owned()));
+                wrong.extend(found.err().map(|what| format!("cut {n} after {cut} operations: {what}")));
+            }
+        };
+        std::thread::scope(|scope| {
+            let workers: Vec<_> = (0..WORKERS).map(|_| scope.spawn(work)).collect();
+            workers.into_iter().flat_map(|w| w.join().unwrap()).collect()
+        })
+    }
+
     /// Makes the folder in `place`, which is empty, as it might be after the power went when so much had been done.
-    pub(crate) fn after_a_cut(&self, cut: usize, chance: &mut Chance, place: &Path) {
+    fn after_a_cut(&self, cut: usize, chance: &mut Chance, place: &Path) {
         let share = [0, 4, 32, 60, 64][chance.below(5)];
         let in_order = chance.below(2) == 0;
         let done = &self.log[..cut];

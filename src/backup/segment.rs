@@ -252,16 +252,18 @@ fn check(path: &Path, identity: &Identity) -> Result<Segment> {
     Ok(Segment { plain, header, generations, signer, digest, path: path.to_owned(), rows })
 }
 
-/// Reads the stream of a segment as it lies inside age and zstd: its head and how many rows it has besides.
-pub fn read_stream(begin: &str, stream: &[u8]) -> Result<(Header, Signer, u64)> {
-    let plain = Plain::of_bytes(begin.as_bytes(), "")?;
-    let mut pass = Pass::start(plain, Box::new(io::Cursor::new(stream.to_vec())), String::new())?;
-    let mut count = 0;
-    while pass.next()?.is_some() {
-        count += 1;
+/// Reads a segment without its ciphers: the plain beginning, then what lies inside age and zstd. By whomever it is
+/// signed.
+pub fn read_open(bytes: &[u8]) -> Result<(Plain, Header, Signer, Vec<ArchiveRow>)> {
+    let mut input = io::Cursor::new(bytes.to_vec());
+    let plain = Plain::take(&mut input, "")?;
+    let mut pass = Pass::start(plain, Box::new(input), String::new())?;
+    let mut rows = Vec::new();
+    while let Some(row) = pass.next()? {
+        rows.push(row);
     }
     let (_, signer) = pass.signed()?;
-    Ok((pass.header, signer, count))
+    Ok((pass.plain, pass.header, signer, rows))
 }
 
 /// One reading of a segment from its beginning to its end.

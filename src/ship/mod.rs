@@ -12,6 +12,7 @@ pub(crate) mod log;
 mod memory;
 mod mount;
 mod sets;
+mod tests;
 
 use std::path::{Path, PathBuf};
 

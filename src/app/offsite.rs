@@ -392,7 +392,7 @@ impl Thread {
                 }));
                 let error =
                     match done.unwrap_or_else(|_| Err(Error::internal("the writer of segments panicked"))) {
-                        Ok(Step::Wrote) => {
+                        Ok(Step::Wrote | Step::Full) => {
                             next = Instant::now() + every;
                             None
                         }

@@ -154,6 +154,10 @@ struct Bucket {
 impl Bucket {
     /// A server over a folder; `None`, said aloud, where the program is missing.
     fn start(root: &Path) -> Option<Self> {
+        if cfg!(not(feature = "object-store")) {
+            println!("skipped: built without object stores, nothing was shown about them");
+            return None;
+        }
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         Self::start_at(root, port)
     }
@@ -343,9 +347,8 @@ fn a_host_that_was_replaced_takes_no_changes_from_then_on() {
         .arg("--dir")
         .arg(site.at("taken"));
     let server = server.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    wait_for("the fence", || {
-        other.said("sent.json")["number"].as_u64() > site.said("sent.json")["number"].as_u64()
-    });
+    let last = other.said("shipped.json")["number"].as_u64();
+    wait_for("the fence", || other.said("sent.json")["number"].as_u64() > last);
     assert!(other.ship_once(&to).status.success());
     kill(server);
     // The first one comes back, goes on, and is told.

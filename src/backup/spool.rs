@@ -1,5 +1,5 @@
-//! The spool between the server and the process that ships (`data-format/offsite.md`): segments and attachments on their
-//! way, and what each side says of them.
+//! The spool between the server and the process that ships (`data-format/offsite.md`): segments and attachments on
+//! their way, and what each side says of them.
 //!
 //! What must hold: every file appears whole, under its name, durably; two users of one group can share the folder.
 

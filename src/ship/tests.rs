@@ -1,4 +1,5 @@
-//! The shipper against folders: what it brings, in which order, through kills, beside another host, and what it removes.
+//! The shipper against folders: what it brings, in which order, through kills, beside another host, and what it
+//! removes.
 
 #![cfg(test)]
 

@@ -15,12 +15,9 @@ use super::ring::Generations;
 use super::seal::{Secret, sha256};
 use super::tables;
 use super::txn::Txn;
-use super::{Act, ArchiveRow, Shared, Store, damage, fact, lock, upgrade, view};
+use super::{Act, ArchiveRow, GONE_ROWS, Shared, Store, damage, fact, lock, upgrade, view};
 use crate::base::{Error, RecordId, Result, Seq};
 use crate::records::{self, act};
-
-/// Rows that name facts that went.
-const GONE_ROWS: u8 = 8;
 
 /// A segment of the log, opened: its signer is believed.
 pub struct Change {

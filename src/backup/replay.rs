@@ -43,6 +43,8 @@ impl Until {
 /// The log in a folder, by its plain beginnings.
 pub(super) struct Log {
     slots: BTreeMap<u64, (PathBuf, Plain)>,
+    /// Numbers of fences, and where the history of their epochs begins.
+    fences: Vec<(u64, Seq)>,
 }
 
 /// How far a restore went in a log.
@@ -69,7 +71,8 @@ impl Log {
     /// Reads the plain beginnings of a log; there may be none.
     pub(super) fn read(folder: &Path) -> Result<Self> {
         let mut slots = BTreeMap::new();
-        let Ok(entries) = fs::read_dir(folder.join(FOLDER)) else { return Ok(Self { slots }) };
+        let mut fences = Vec::new();
+        let Ok(entries) = fs::read_dir(folder.join(FOLDER)) else { return Ok(Self { slots, fences }) };
         for entry in entries {
             let path = entry?.path();
             let Some(number) = path.file_name().and_then(|n| segment::number_of(n.to_str()?)) else {
@@ -79,9 +82,12 @@ impl Log {
             if plain.number != number {
                 return Err(flawed(&super::file_name(&path), "文件名与内容的编号不符，可能被改名或调换"));
             }
+            if plain.kind == Kind::Fence {
+                fences.push((number, plain.to.seq));
+            }
             slots.insert(number, (path, plain));
         }
-        Ok(Self { slots })
+        Ok(Self { slots, fences })
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -124,6 +130,10 @@ impl Log {
             if plain.mark != mark || gap {
                 return Err(*number);
             }
+            if self.is_superseded(plain, goal) {
+                seen.push(*number);
+                continue;
+            }
             if behind {
                 let same = plain.epoch < epoch || plain.to.seq < end.seq || plain.to.hash == end.hash;
                 if !same {
@@ -140,6 +150,12 @@ impl Log {
             seen.push(*number);
         }
         Ok(Way { changes, seen, end })
+    }
+
+    /// A later fence begins before its end: what it holds is no part of the county's history.
+    fn is_superseded(&self, plain: &Plain, goal: u64) -> bool {
+        let later = |number: u64| plain.number < number && number <= goal;
+        self.fences.iter().any(|(number, to)| later(*number) && *to < plain.to.seq)
     }
 
     /// The last slot of which a set holds everything.
@@ -162,7 +178,11 @@ impl Log {
     ) -> Result<(Followed, Vec<Needed>)> {
         let (mut before, mut needed) = (None, Vec::new());
         for number in &way.seen {
-            let Some((path, _)) = self.slots.get(number) else { continue };
+            let Some((path, plain)) = self.slots.get(number) else { continue };
+            if plain.kind == Kind::Change && !way.changes.contains(number) {
+                before = Some(segment::digest_of(path)?.0);
+                continue;
+            }
             let segment = Segment::open(path, key, signer)?;
             if before.is_some_and(|digest| digest != segment.plain.previous) {
                 return Err(flawed(&super::file_name(path), "与前一段接不上，前一段或本段被换过"));

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::archive::{BUFFER, Form, RING_ROWS, RowReader, RowWriter};
 use super::crypt::{self, KeyFile, Metered, Readers, Signer};
 use super::restore::believe;
-use super::{file_name, flawed, read_failed, target, write_failed};
+use super::{file_name, flawed, read_failed, spool, target, write_failed};
 use crate::base::{Error, Moment, Result, Seq, limits};
 use crate::store::seal::Secret;
 use crate::store::{ArchiveRow, Change, Erased, GONE_ROWS, Head, Seen, Snapshot, fact};
@@ -166,7 +166,8 @@ fn write_file(
     }
     let purged = if kind == Kind::Fence { Vec::new() } else { snapshot.purged_since(from)? };
     let header = header_of(&plain, store, (seen.is_none(), purged), now);
-    let file = File::options().write(true).create_new(true).mode(0o640).open(path).map_err(write_failed)?;
+    let file = File::options().write(true).create_new(true).mode(0o600).open(path).map_err(write_failed)?;
+    spool::share(&file).map_err(write_failed)?;
     let begin = plain.to_string();
     let mut out = Metered::new(BufWriter::with_capacity(BUFFER, file));
     out.write_all(begin.as_bytes()).map_err(write_failed)?;
@@ -276,16 +277,18 @@ fn check(path: &Path, identity: &Identity) -> Result<Segment> {
     Ok(Segment { plain, header, generations, signer, digest, path: path.to_owned(), rows })
 }
 
-/// Reads the stream of a segment as it lies inside age and zstd: its head and how many rows it has besides.
-pub fn read_stream(begin: &str, stream: &[u8]) -> Result<(Header, Signer, u64)> {
-    let plain = Plain::of_bytes(begin.as_bytes(), "")?;
-    let mut pass = Pass::start(plain, Box::new(io::Cursor::new(stream.to_vec())), String::new())?;
-    let mut count = 0;
-    while pass.next()?.is_some() {
-        count += 1;
+/// Reads a segment without its ciphers: the plain beginning, then what lies inside age and zstd. By whomever it is
+/// signed.
+pub fn read_open(bytes: &[u8]) -> Result<(Plain, Header, Signer, Vec<ArchiveRow>)> {
+    let mut input = io::Cursor::new(bytes.to_vec());
+    let plain = Plain::take(&mut input, "")?;
+    let mut pass = Pass::start(plain, Box::new(input), String::new())?;
+    let mut rows = Vec::new();
+    while let Some(row) = pass.next()? {
+        rows.push(row);
     }
     let (_, signer) = pass.signed()?;
-    Ok((pass.header, signer, count))
+    Ok((pass.plain, pass.header, signer, rows))
 }
 
 /// One reading of a segment from its beginning to its end.

@@ -1,4 +1,5 @@
-//! The log of a target, as the shipper adds to it: segment after segment, each under the condition that its slot is free.
+//! The log of a target, as the shipper adds to it: segment after segment, each under the condition that its slot is
+//! free.
 //!
 //! What must hold: a segment leaves the spool only after the target has it; what it needs of the pool is there before
 //! it; a slot that somebody else took is never passed over, but told, and nothing is added after it. Wherever this is
@@ -73,6 +74,7 @@ impl<'a> Log<'a> {
         if self.report.is_fenced() {
             return Ok(0);
         }
+        self.memory.begins_after(last.number)?;
         let mut brought = 0;
         // The spool is looked at again after each round trip: what came meanwhile goes along.
         loop {
@@ -132,7 +134,6 @@ impl<'a> Log<'a> {
             return Ok(slot);
         }
         self.report.found(&slot, Some(plain.mark))?;
-        self.memory.begins_after(start)?;
         Ok(slot)
     }
 

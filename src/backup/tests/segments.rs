@@ -1,5 +1,7 @@
-//! Segments of the off-site log: what is written comes back, what was changed is refused, and a restore ends where it was
-//! asked to.
+//! Segments of the off-site log: what is written comes back, what was changed is refused, and a restore ends where it
+//! was asked to.
+
+#![cfg(test)]
 
 use super::*;
 use crate::backup::segment::{self, Kind, Needed, Plain, Segment, Wanted, name_of};
@@ -317,7 +319,7 @@ fn facts_that_went_and_keys_that_moved_come_along() {
     let gone_rows = segment.rows(&county.keys[0]).unwrap().map(Result::unwrap).filter(|r| r.table == 8);
     assert_eq!(gone_rows.map(|r| r.key).collect::<Vec<_>>(), [b"draft.9.probe".to_vec()]);
     county.store.begin_rotation(Act::new(doer(), act::KEY_ROTATION)).unwrap();
-    county.store.rewrap_some(0, Act::new(doer(), act::KEY_REWRAPPED)).unwrap();
+    county.store.rewrap(0, Act::new(doer(), act::KEY_REWRAPPED)).unwrap();
     county.store.end_rotation(Act::new(doer(), act::KEY_ROTATED)).unwrap();
     writer.change(&county.store, NOW);
     let back = restored(&county, None, None).unwrap();

@@ -13,6 +13,7 @@ mod memory;
 mod mount;
 mod sets;
 pub mod standby;
+pub mod watch;
 
 use std::path::{Path, PathBuf};
 

@@ -80,6 +80,9 @@ pub fn bare(app: &App, title: &str, content: Markup) -> Markup {
 /// What is wrong with the disk, the data and the backups, for the three administrators; that nobody can work yet, for
 /// everybody else.
 fn strip(app: &App, live: &Live) -> Result<Markup> {
+    if let Some(words) = app.standby_words() {
+        return Ok(notice::notice(NoticeKind::Warn, &words));
+    }
     if !is_administrator(live) {
         let rests = app.resting()?.map(|_| "数据刚从备份恢复，现在只能查看。三员中的两人确认后才能办理业务。");
         return Ok(html! { @if let Some(text) = rests { (notice::notice(NoticeKind::Warn, text)) } });

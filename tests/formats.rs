@@ -9,6 +9,8 @@
 
 #[path = "formats/sealed.rs"]
 mod sealed;
+#[path = "formats/segments.rs"]
+mod segments;
 
 use std::fmt::Write as _;
 use std::fs;

@@ -250,7 +250,7 @@ mod tests {
         let app = App::with_store(store.clone()).unwrap();
         assert!(app.setup_token_is_good(&token).unwrap());
         let act = Act::new(local_doer(), act::RESTORE);
-        crate::store::raise_epoch(&store, act, String::new(), Vec::new()).unwrap();
+        crate::store::raise_epoch(&store, act, String::new(), (Vec::new(), 0)).unwrap();
         assert!(!app.setup_token_is_good(&token).unwrap());
         drop((app, store));
         let app = App::open(&at, clock).unwrap();

@@ -25,6 +25,7 @@ mod manifest;
 pub mod mount;
 mod numbers;
 mod pool;
+mod replay;
 mod restore;
 pub mod retention;
 mod run;
@@ -46,6 +47,7 @@ pub use manifest::{Content, Damaged, Manifest, Needs};
 pub use mount::Target;
 pub use pool::name_of as pool_name;
 pub use numbers::{AskNumber, Skipped, typed_number};
+pub use replay::{Followed, Until};
 pub use restore::{
     Details, Restored, Resting, SetInfo, Verified, Wish, damage_text, list, lost_text, rescued_text, restore, verify,
 };

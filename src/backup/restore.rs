@@ -19,6 +19,7 @@ use super::crypt::{KeyFile, Metered, Signer, Stamp};
 use super::manifest::{Damaged, Manifest};
 use super::numbers::{self, AskNumber, Skipped};
 use super::pool::{self, Listing, Pool, Reading};
+use super::replay::{self, Chosen, Followed, Log, Until};
 use super::target::{self, Part, Set};
 use super::{SetId, flawed, read_failed};
 use crate::base::{Clock, Error, ErrorKind, Result, limits};
@@ -237,6 +238,18 @@ impl Opened {
         self.manifest.content.confirm(copy, &|_| true).map(drop)
     }
 
+    /// Checks a copy after segments were applied to it. Gives attachments that are not whole and of which the set does
+    /// not say so.
+    fn confirm_further(&self, copy: &Store) -> Result<Vec<Damaged>> {
+        let report = copy.check()?;
+        if let Some(problem) = report.problems.first().filter(|_| report.faults > 0) {
+            let count = report.faults;
+            return Err(super::manifest::unequal(&format!("按日志恢复后发现 {count} 处问题，第一处：{problem}")));
+        }
+        let found = report.damaged.into_iter().map(|(record, blob)| Damaged { record: record.0, blob });
+        Ok(found.filter(|d| !self.manifest.damaged.contains(d)).collect())
+    }
+
     /// Fetches what the copy's records name from the pool; what is not there or not what the list says stays out.
     pub(super) fn fetch(&self, copy: &Store, pool: &Pool) -> Result<()> {
         let Some(listing) = &self.listing else { return Ok(()) };
@@ -332,8 +345,10 @@ pub fn rescued_text(rescued: &[Damaged]) -> String {
 pub struct Wish<'a> {
     /// The folder with the sets.
     pub from: &'a Path,
-    /// Which set; the newest complete one when not named.
+    /// Which set, without the log unless a point is named; the newest one that leads there when not named.
     pub set: Option<&'a str>,
+    /// Where in the log beside the sets to end; at its end when not named.
+    pub until: Option<Until>,
     /// Who opens it.
     pub key: &'a KeyFile,
     /// A signer to believe besides the key file's: base64 or fingerprint.
@@ -367,6 +382,12 @@ pub struct Restored {
     pub lost: Vec<Damaged>,
     /// Register numbers that nothing will have.
     pub skipped: Vec<Skipped>,
+    /// What was applied of the log.
+    pub followed: Followed,
+    /// Records in the store now.
+    pub records: u64,
+    /// Later slots of the log that cannot be read: what they purged may be in the store.
+    pub unread_slots: u64,
 }
 
 /// What a restored store says of itself until it was confirmed.
@@ -401,9 +422,8 @@ pub fn restore(wish: &Wish<'_>, clock: Arc<dyn Clock>) -> Result<Restored> {
     if dir.starts_with(wish.from.canonicalize()?) {
         return Err(Error::invalid("恢复的目录不能在备份目录里。请用 --dir 指定另一个新目录。"));
     }
-    let set = target::choose(&sets, wish.set)?;
-    let opened = Opened::new(set, wish.key)?;
-    opened.believe(wish.key, wish.signer)?;
+    let log = Log::read(wish.from)?;
+    let Chosen { set, opened, goal, way } = replay::choose(&sets, &log, wish)?;
     let opened = opened.with_list(set)?;
     let (data, _) = set.parts()?;
     let stamp = data.intact()?;
@@ -413,26 +433,44 @@ pub fn restore(wish: &Wish<'_>, clock: Arc<dyn Clock>) -> Result<Restored> {
     let place = Place { dir: &stage.at, key_file: &stage.key_file };
     let (copy, stamp) = archive::load(&opened.source(data, wish.key), &place, Arc::clone(&clock), &|_| Ok(()))?;
     opened.check_stamp(data, &stamp)?;
-    opened.fetch(&copy, &Pool::of(wish.from))?;
-    let lost = opened.confirm(&copy, None)?;
+    let pool = Pool::of(wish.from);
+    opened.fetch(&copy, &pool)?;
+    let mut lost = opened.confirm(&copy, None)?;
+    let mut followed = Followed::default();
+    if let Some(way) = &way {
+        let needed;
+        (followed, needed) = log.follow(way, &copy, (wish.key, wish.signer))?;
+        if followed.slots > 0 {
+            replay::fetch_named(&copy, &pool, &needed)?;
+            lost = opened.confirm_further(&copy)?;
+        }
+    }
+    let (purged, unread_slots) = log.purged_after(goal, (wish.key, wish.signer));
+    replay::purge_again(&copy, &purged)?;
     let skipped = numbers::plan(&copy.read()?, clock.now().year(), wish.numbers, wish.ask)?;
-    let epoch = raise_epoch(&copy, &opened.manifest.set, &skipped, &wish.doer)?;
+    let name = match followed.last {
+        0 => opened.manifest.set.clone(),
+        last => format!("{} 加日志至第 {last} 段", opened.manifest.set),
+    };
+    let epoch = raise_epoch(&copy, &name, (&skipped, log.epoch()), &wish.doer)?;
+    let records = copy.read()?.count()?;
     drop(copy);
     let head = reopened(&stage.at, epoch, clock)?;
     stage.finish()?;
     let (dir, key_file) = (stage.dir.clone(), stage.key_file.clone());
     let set = opened.manifest.set.clone();
-    Ok(Restored { set, dir, key_file, manifest: opened.manifest, head, epoch, lost, skipped })
+    let manifest = opened.manifest;
+    Ok(Restored { set, dir, key_file, manifest, head, epoch, lost, skipped, followed, records, unread_slots })
 }
 
 /// The entry of the restore names the set and the void numbers; the store rests until it is confirmed.
-fn raise_epoch(copy: &Store, set: &str, skipped: &[Skipped], doer: &Doer) -> Result<u64> {
+fn raise_epoch(copy: &Store, set: &str, (skipped, beyond): (&[Skipped], u64), doer: &Doer) -> Result<u64> {
     let words: Vec<String> = skipped.iter().map(ToString::to_string).collect();
     let counters = skipped.iter().map(|s| (s.counter.clone(), s.to)).collect();
     let void = if words.is_empty() { String::new() } else { format!(" 恢复空号 {}", words.join("、")) };
     let resting = Resting { set: set.to_owned(), skipped: words, confirmed: Vec::new() };
     let act = Act::new(doer.clone(), act::RESTORE).note(format!("{set}{void}"));
-    store::raise_epoch(copy, act, resting.encode(), counters)
+    store::raise_epoch(copy, act, resting.encode(), (counters, beyond))
 }
 
 /// Opens the store the way the next command will: by its slot file and key file.

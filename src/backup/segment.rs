@@ -18,7 +18,7 @@ use super::restore::believe;
 use super::{file_name, flawed, read_failed, target, write_failed};
 use crate::base::{Error, Moment, Result, Seq, limits};
 use crate::store::seal::Secret;
-use crate::store::{ArchiveRow, GONE_ROWS, Head, Seen, Snapshot, fact};
+use crate::store::{ArchiveRow, Change, Erased, GONE_ROWS, Head, Seen, Snapshot, fact};
 
 use plain::WORD;
 pub use plain::{Kind, Needed, Plain, hex_digest, name_of, number_of, store_mark};
@@ -53,7 +53,7 @@ pub struct Header {
     /// When it was written, milliseconds since 1970 UTC.
     pub created: i64,
     /// Records that were purged in it.
-    pub purged: Vec<u64>,
+    pub purged: Vec<Erased>,
     /// Version of the program.
     pub program: String,
 }
@@ -164,8 +164,7 @@ fn write_file(
     if !plain.is_sound() || kind == Kind::Change && snapshot.head()? != to {
         return Err(Error::internal(format!("a segment that cannot be: {plain}")));
     }
-    let purged = snapshot.touched_since(from).map(|t| t.purged.into_iter().collect::<Vec<u64>>())?;
-    let purged = if kind == Kind::Fence { Vec::new() } else { purged };
+    let purged = if kind == Kind::Fence { Vec::new() } else { snapshot.purged_since(from)? };
     let header = header_of(&plain, store, (seen.is_none(), purged), now);
     let file = File::options().write(true).create_new(true).mode(0o640).open(path).map_err(write_failed)?;
     let begin = plain.to_string();
@@ -184,7 +183,7 @@ fn write_file(
     Ok(Written { plain, digest: stamp.sha256, bytes: stamp.bytes })
 }
 
-fn header_of(plain: &Plain, store: String, (whole_meta, purged): (bool, Vec<u64>), now: Moment) -> Header {
+fn header_of(plain: &Plain, store: String, (whole_meta, purged): (bool, Vec<Erased>), now: Moment) -> Header {
     Header {
         store,
         kind: plain.kind,
@@ -240,6 +239,23 @@ impl Segment {
         Ok(segment)
     }
 
+    /// What a store takes over of it.
+    pub fn change(&self, key: &KeyFile) -> Result<Change> {
+        Ok(Change {
+            store: self.header.store.clone(),
+            from: self.plain.from,
+            head: self.plain.to,
+            generations: self.generations.clone(),
+            whole_meta: self.header.whole_meta,
+            rows: self.rows(key)?.collect::<Result<_>>()?,
+        })
+    }
+
+    /// When a segment says it was written. Nothing else of it is looked at: to be believed when it was opened.
+    pub fn written_at(path: &Path, key: &KeyFile) -> Result<Moment> {
+        Pass::open(path, key.identity()).map(|pass| Moment(pass.header.created))
+    }
+
     /// Its rows of tables 1 to 8 in their order, read once more; an error where they are not those that were checked.
     pub fn rows(&self, key: &KeyFile) -> Result<impl Iterator<Item = Result<ArchiveRow>> + use<>> {
         let pass = Pass::open(&self.path, key.identity())?;
@@ -260,16 +276,18 @@ fn check(path: &Path, identity: &Identity) -> Result<Segment> {
     Ok(Segment { plain, header, generations, signer, digest, path: path.to_owned(), rows })
 }
 
-/// Reads the stream of a segment as it lies inside age and zstd: its head and how many rows it has besides.
-pub fn read_stream(begin: &str, stream: &[u8]) -> Result<(Header, Signer, u64)> {
-    let plain = Plain::of_bytes(begin.as_bytes(), "")?;
-    let mut pass = Pass::start(plain, Box::new(io::Cursor::new(stream.to_vec())), String::new())?;
-    let mut count = 0;
-    while pass.next()?.is_some() {
-        count += 1;
+/// Reads a segment without its ciphers: the plain beginning, then what lies inside age and zstd. By whomever it is
+/// signed.
+pub fn read_open(bytes: &[u8]) -> Result<(Plain, Header, Signer, Vec<ArchiveRow>)> {
+    let mut input = io::Cursor::new(bytes.to_vec());
+    let plain = Plain::take(&mut input, "")?;
+    let mut pass = Pass::start(plain, Box::new(input), String::new())?;
+    let mut rows = Vec::new();
+    while let Some(row) = pass.next()? {
+        rows.push(row);
     }
     let (_, signer) = pass.signed()?;
-    Ok((pass.header, signer, count))
+    Ok((pass.plain, pass.header, signer, rows))
 }
 
 /// One reading of a segment from its beginning to its end.
@@ -305,7 +323,7 @@ impl Pass {
             (header.whole_meta, header.purged.clone()),
             Moment(header.created),
         );
-        let rising = header.purged.windows(2).all(|w| w[0] < w[1]);
+        let rising = header.purged.windows(2).all(|w| w[0].record < w[1].record);
         let same = said == Header { program: said.program.clone(), ..header.clone() };
         if !same || !rising || plain.mark != store_mark(&header.store) {
             return Err(flawed(&name, "头部与首行不符"));

@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod pooled;
+mod segments;
 
 use std::fs;
 use std::path::PathBuf;
@@ -78,7 +79,7 @@ impl County {
     }
 
     fn wish<'a>(&self, from: &'a Path, key: &'a KeyFile, dir: &'a Path) -> Wish<'a> {
-        Wish { from, set: None, key, signer: None, dir, numbers: &[], ask: &|_, _| Ok(None), doer: doer() }
+        Wish { from, set: None, until: None, key, signer: None, dir, numbers: &[], ask: &|_, _| Ok(None), doer: doer() }
     }
 
     /// Restores and checks that a refusal left nothing.

@@ -57,6 +57,13 @@ impl Moment {
         Offset::constant(8).to_datetime(jiff::Timestamp::from_millisecond(self.0).unwrap_or_default())
     }
 
+    /// Reads `2026-11-23 17:01` or `2026-11-23 17:01:02`, Beijing time.
+    pub fn of_beijing(text: &str) -> Option<Self> {
+        let read = |form| jiff::civil::DateTime::strptime(form, text).ok();
+        let civil = read("%Y-%m-%d %H:%M:%S").or_else(|| read("%Y-%m-%d %H:%M"))?;
+        Offset::constant(8).to_timestamp(civil).ok().map(|t| Self(t.as_millisecond()))
+    }
+
     /// The civil day in Beijing.
     pub fn day(self) -> Day {
         let d = self.beijing();

@@ -12,7 +12,7 @@ use super::output::{self, Out};
 use crate::app::App;
 use crate::app::access::local_doer;
 use crate::app::checks::{self, Certificate};
-use crate::backup::{self, Amount, KeyFile, Progress, Signer, Trial, Verified, Wish};
+use crate::backup::{self, Amount, Followed, KeyFile, Progress, Signer, Trial, Until, Verified, Wish};
 use crate::base::clock::SystemClock;
 use crate::base::{Clock, Error, Result};
 
@@ -106,6 +106,9 @@ pub(super) struct RestoreArgs {
     /// 哪一份；默认最新的完整一份
     #[arg(long)]
     set: Option<String>,
+    /// 恢复到哪一刻：时间（"2026-11-23 17:01"，北京时间）或异地日志的段号；默认到目录中日志的末尾，用 --set 时只恢复那一份
+    #[arg(long)]
+    until: Option<String>,
     /// 密钥文件
     #[arg(long)]
     identity: PathBuf,
@@ -316,6 +319,7 @@ fn restore(args: &RestoreArgs, out: &mut dyn Out) -> Result<()> {
     let wish = Wish {
         from: &args.from,
         set: args.set.as_deref(),
+        until: args.until.as_deref().map(Until::typed).transpose()?,
         key: &key,
         signer: args.signer.as_deref(),
         dir: &args.dir,
@@ -327,10 +331,17 @@ fn restore(args: &RestoreArgs, out: &mut dyn Out) -> Result<()> {
     out.out(&format!("已恢复 {} 到 {}", restored.set, restored.dir.display()));
     out.err(&format!(
         "记录 {} 条；新密钥文件 {}；纪元 {}。请运行 jiceng doctor 检查后再启动服务。",
-        restored.manifest.content.records,
+        restored.records,
         restored.key_file.display(),
         restored.epoch
     ));
+    if restored.followed.last > 0 {
+        let Followed { slots, last } = restored.followed;
+        out.err(&format!("在备份之后又按异地日志恢复了 {slots} 段，到第 {last} 段为止。"));
+    }
+    if restored.unread_slots > 0 {
+        out.err(&format!("注意，之后的日志中有 {} 段读不出，其间清除过的记录可能又在其中，请核对后重新清除。", restored.unread_slots));
+    }
     for skipped in &restored.skipped {
         out.err(&format!("空号：{skipped}。这些号可能在备份之后已用于纸质登记，不再发出。"));
     }

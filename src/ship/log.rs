@@ -73,6 +73,7 @@ impl<'a> Log<'a> {
         if self.report.is_fenced() {
             return Ok(0);
         }
+        self.memory.begins_after(last.number)?;
         let mut brought = 0;
         // The spool is looked at again after each round trip: what came meanwhile goes along.
         loop {
@@ -132,7 +133,6 @@ impl<'a> Log<'a> {
             return Ok(slot);
         }
         self.report.found(&slot, Some(plain.mark))?;
-        self.memory.begins_after(start)?;
         Ok(slot)
     }
 

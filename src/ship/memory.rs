@@ -19,7 +19,7 @@ pub(super) struct Delivered {
     pub(super) sets: BTreeMap<String, Vec<String>>,
     /// The first slot from which on all were brought by this spool.
     #[serde(default)]
-    pub(super) since: u64,
+    pub(super) since: Option<u64>,
     /// Members of the pool, by name in the target, with the last slot that names them.
     #[serde(default)]
     pub(super) named: BTreeMap<String, u64>,
@@ -68,10 +68,13 @@ impl Memory {
         self.save(&inner)
     }
 
-    /// Slots up to this one were brought by somebody else: what they name is not known here.
+    /// Where nothing is remembered, slots up to this one may name what is not known here.
     pub(super) fn begins_after(&self, number: u64) -> Result<()> {
         let mut inner = self.hold();
-        inner.delivered.since = number + 1;
+        if inner.delivered.since.is_some() {
+            return Ok(());
+        }
+        inner.delivered.since = Some(number + 1);
         self.save(&inner)
     }
 

@@ -13,6 +13,7 @@ mod memory;
 mod mount;
 mod sets;
 pub mod standby;
+mod tests;
 pub mod watch;
 
 use std::path::{Path, PathBuf};

@@ -245,11 +245,12 @@ mod tests {
         });
         for trial in 0..200 {
             let (name, barrier) = (format!("log/{trial}"), Barrier::new(2));
+            let put = |(mount, file): &(Mount, PathBuf)| {
+                barrier.wait();
+                mount.put_new(&name, file).unwrap()
+            };
+            let put = &put;
             let won: Vec<Put> = std::thread::scope(|s| {
-                let put = &|(mount, file): &(Mount, PathBuf)| {
-                    barrier.wait();
-                    mount.put_new(&name, file).unwrap()
-                };
                 let running = hosts.each_ref().map(|host| s.spawn(move || put(host)));
                 running.map(|r| r.join().unwrap()).to_vec()
             });

@@ -153,7 +153,7 @@ impl Sets<'_> {
     fn sweep(&self) -> Result<()> {
         let mut inner = self.memory.hold();
         let first = slots(self.remote, None)?.first().map_or(u64::MAX, |(number, _)| *number);
-        if inner.delivered.since > first {
+        if inner.delivered.since.is_none_or(|since| since > first) {
             return Ok(());
         }
         inner.delivered.named.retain(|_, slot| *slot >= first);

@@ -209,13 +209,19 @@ impl Blobs<'_> {
     }
 }
 
-/// Raises the epoch of a store that was just loaded; the caller opens it anew. A set-up link that was out when the
+/// Raises the epoch of a store that was just loaded, also above one that others had meanwhile; the caller opens it anew. A set-up link that was out when the
 /// backup was made opens nothing here; counters go on after these numbers; the store rests, as `resting` says, until
 /// somebody confirms it.
-pub fn raise_epoch(store: &Store, act: super::Act, resting: String, counters: Vec<(String, u64)>) -> Result<u64> {
+pub fn raise_epoch(
+    store: &Store,
+    act: super::Act,
+    resting: String,
+    (counters, beyond): (Vec<(String, u64)>, u64),
+) -> Result<u64> {
     store.submit(move |txn| {
         let text = txn.fact(fact::EPOCH)?.unwrap_or_default();
         let epoch: u64 = String::from_utf8_lossy(&text).parse().map_err(|_| Error::damaged("纪元"))?;
+        let epoch = epoch.max(beyond);
         txn.set_fact(fact::EPOCH, (epoch + 1).to_string());
         txn.set_fact(fact::SETUP, "");
         // Where no administrators were set up yet, nobody could confirm it, and there is nothing to confirm.

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use redb::ReadableTable;
+use serde::{Deserialize, Serialize};
 
 use super::archive::{COUNTER_ROWS, JOURNAL_ROWS, KEY_ROWS, META_ROWS, RECORD_ROWS};
 use super::seal::sha256;
@@ -27,8 +28,16 @@ pub struct Touched {
     pub records: BTreeSet<u64>,
     /// Keys of other records may have changed as well.
     pub all_keys: bool,
-    /// Records that were purged.
-    pub purged: BTreeSet<u64>,
+}
+
+/// A record whose content was purged; the moment it was entered tells it from another one that has its id after a
+/// restore.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Erased {
+    /// The record.
+    pub record: u64,
+    /// When it was entered, milliseconds since 1970 UTC.
+    pub created: i64,
 }
 
 impl Touched {
@@ -36,15 +45,7 @@ impl Touched {
         let header = &entry.header;
         self.records.extend(header.subjects.iter().filter(|s| s.digest.is_some()).map(|s| s.id.0));
         self.all_keys |= header.action == act::KEY_REWRAPPED.code;
-        let purged = purged_by(entry);
-        self.all_keys |= !purged.is_empty();
-        self.purged.extend(purged);
     }
-}
-
-/// Ids of the records that an entry purged: the one place that knows which action that is.
-fn purged_by(_entry: &Entry) -> Vec<u64> {
-    Vec::new()
 }
 
 impl Snapshot {
@@ -57,6 +58,12 @@ impl Snapshot {
             Ok((name.value().to_vec(), sha256(&[value.value()])))
         });
         digests.collect::<Result<_>>().map(Seen)
+    }
+
+    /// Records that entries after `after` purged, by rising ids: the one place that knows what a purge is. Their new
+    /// values and keys come along as those of any record that an entry changed.
+    pub fn purged_since(&self, _after: Seq) -> Result<Vec<Erased>> {
+        Ok(Vec::new())
     }
 
     /// What the entries after `after` did.

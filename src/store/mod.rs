@@ -41,7 +41,7 @@ use crate::records::FileRef;
 
 pub use archive::{ArchiveRow, load, raise_epoch};
 pub use blob::{BlobReader, BlobWriter};
-pub use changes::{GONE_ROWS, Seen, Touched};
+pub use changes::{Erased, GONE_ROWS, Seen, Touched};
 pub use check::Report;
 pub use condition::{Failure, Fence, Halt};
 pub use follow::{Applied, Change};

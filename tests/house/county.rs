@@ -175,6 +175,11 @@ impl County {
         self.child.lock().unwrap().take().unwrap().wait().unwrap().code()
     }
 
+    /// The number of the process that serves.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.lock().unwrap().as_ref().unwrap().id()
+    }
+
     /// The process is still there.
     pub(crate) fn is_alive(&self) -> bool {
         self.child.lock().unwrap().as_mut().is_some_and(|c| c.try_wait().unwrap().is_none())

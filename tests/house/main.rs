@@ -29,6 +29,7 @@ mod ledger;
 mod matrix;
 mod mending;
 mod nightly;
+mod offsite;
 mod papers;
 mod passwords;
 mod register;

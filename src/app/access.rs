@@ -23,6 +23,8 @@ pub struct Actor {
     pub roles: Vec<String>,
     /// Which way in: `web`, `local:<uid>`.
     pub via: String,
+    /// Where they are, nothing is done but looking: on a standby.
+    pub only_looks: bool,
 }
 
 impl Actor {
@@ -35,6 +37,7 @@ impl Actor {
             name: record.fields.text(account::NAME).to_owned(),
             roles: record.fields.codes(account::ROLES).to_vec(),
             via: via.to_owned(),
+            only_looks: false,
         }
     }
 
@@ -45,6 +48,9 @@ impl Actor {
 
     /// How far a right over a kind reaches.
     pub fn scope(&self, kind: &Kind, right: Right) -> Scope {
+        if self.only_looks && !matches!(right, Right::See | Right::Identity) {
+            return Scope::Nothing;
+        }
         let held = kind.grants.iter().filter(|g| g.1.contains(&right) && self.is(g.0));
         held.map(|g| g.2).max().unwrap_or(Scope::Nothing)
     }
@@ -109,6 +115,7 @@ mod tests {
             name: "x".into(),
             roles: vec![role.into()],
             via: "test".into(),
+            only_looks: false,
         }
     }
 
@@ -131,6 +138,21 @@ mod tests {
             let a = actor(admin);
             let creates = a.scope(kind, Right::Create) > Scope::Nothing;
             assert!(!(creates && a.may_type(kind, roles, None)), "{admin}");
+        }
+    }
+
+    #[test]
+    fn whoever_only_looks_sees_as_much_and_does_nothing() {
+        for role in ["leader", "clerk", "sysadmin"] {
+            let (works, looks) = (actor(role), Actor { only_looks: true, ..actor(role) });
+            for kind in records::ALL {
+                for right in [Right::See, Right::Identity] {
+                    assert_eq!(looks.scope(kind, right), works.scope(kind, right), "{role} {}", kind.name);
+                }
+                for right in [Right::Create, Right::Edit] {
+                    assert_eq!(looks.scope(kind, right), Scope::Nothing, "{role} {}", kind.name);
+                }
+            }
         }
     }
 

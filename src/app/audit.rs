@@ -2,7 +2,7 @@
 
 use super::{Actor, App};
 use crate::base::{Error, Result, Seq};
-use crate::store::{Head, Header, Report};
+use crate::store::{Entry, Head, Header, Report, Snapshot};
 
 /// One line of the auditor's view.
 pub struct Line {
@@ -10,6 +10,13 @@ pub struct Line {
     pub header: Header,
     /// The reason given, where there is one.
     pub reason: Option<String>,
+}
+
+/// Search terms are content; reasons are addressed to the auditor.
+pub(super) fn line(snapshot: &Snapshot, entry: Entry) -> Line {
+    let told = entry.header.action == crate::records::act::REVEAL.code;
+    let reason = told.then(|| snapshot.entry_secret(&entry)).flatten();
+    Line { header: entry.header, reason }
 }
 
 impl App {
@@ -24,11 +31,7 @@ impl App {
         let mut lines = Vec::new();
         for seq in (1..=top).rev().take(limit) {
             let Some(entry) = snapshot.entry(Seq(seq))? else { continue };
-            // Search terms are content; reasons are addressed to the auditor.
-            let reason = (entry.header.action == crate::records::act::REVEAL.code)
-                .then(|| snapshot.entry_secret(&entry))
-                .flatten();
-            lines.push(Line { header: entry.header, reason });
+            lines.push(line(&snapshot, entry));
         }
         Ok((lines, head))
     }

@@ -132,7 +132,7 @@ impl App {
             sets: shown(lying.unwrap_or_default(), known),
             roots,
             slots: self.store.slots(),
-            may_change: actor.is("sysadmin"),
+            may_change: actor.is("sysadmin") && !self.is_standby(),
         })
     }
 

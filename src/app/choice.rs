@@ -46,7 +46,8 @@ impl App {
     }
 
     fn choose(&self, actor: &Actor, kind: &'static Kind, now: &Choice, next: Choice) -> Result<()> {
-        if *now == next {
+        // A standby remembers nothing of its own: what is chosen there holds for the page.
+        if *now == next || self.is_standby() {
             return Ok(());
         }
         let (name, act) = (name(actor, kind), Act::new(actor.doer(), act::CHOICE).note(kind.name));

@@ -16,6 +16,7 @@ pub mod draft;
 pub mod follower;
 pub mod import;
 pub mod keys;
+pub mod leftover;
 pub mod login;
 pub mod names;
 pub mod offsite;

@@ -3,11 +3,12 @@
 
 use std::sync::Mutex;
 
+use super::audit::{self, Line};
 use super::doctor::{Finding, Verdict};
 use super::{Actor, App, lock};
 use crate::backup::standby::Following;
 use crate::base::{Moment, Result};
-use crate::store::{Entry, Halt, Store};
+use crate::store::{Halt, Store};
 
 /// Entries of the standby's own journal on the auditor's page.
 const LOCAL_LINES: usize = 100;
@@ -52,6 +53,13 @@ impl App {
         self.standby.0.is_some()
     }
 
+    /// What is followed; `None` when this is no standby.
+    pub fn following(&self) -> Result<Option<Following>> {
+        let told = self.store.following()?;
+        let damaged = || crate::base::Error::damaged("备机所跟随的目标");
+        told.map(|text| Following::decode(&text).ok_or_else(damaged)).transpose()
+    }
+
     /// Why nothing can be changed here, on a standby.
     pub fn standby_refusal(&self) -> Option<String> {
         self.is_standby().then(|| Halt::Following.text())
@@ -88,8 +96,13 @@ impl App {
     }
 
     /// The newest entries that were made here, for the auditor; empty where there never was a standby.
-    pub fn local_entries(&self, actor: &Actor) -> Result<Vec<Entry>> {
-        if actor.is("auditor") { self.store.read()?.newest_local(LOCAL_LINES) } else { Ok(Vec::new()) }
+    pub fn local_entries(&self, actor: &Actor) -> Result<Vec<Line>> {
+        if !actor.is("auditor") {
+            return Ok(Vec::new());
+        }
+        let snapshot = self.store.read()?;
+        let entries = snapshot.newest_local(LOCAL_LINES)?;
+        Ok(entries.into_iter().map(|entry| audit::line(&snapshot, entry)).collect())
     }
 
     pub(super) fn standing(&self) -> Option<Finding> {

@@ -63,6 +63,9 @@ pub(super) fn audit(args: &AuditArgs, app: &Arc<App>, secret: &Secrets, out: &mu
         report.files,
         heads.len()
     ));
+    if report.local > 0 {
+        out.err(&format!("备机日志 {} 条。", report.local));
+    }
     let count = report.problems.len();
     if count == 0 { Ok(()) } else { Err(Error::damaged(format!("核验发现 {count} 处问题"))) }
 }

@@ -17,12 +17,14 @@ use tokio::net::UnixListener;
 use zeroize::Zeroizing;
 
 use super::output::Out;
+use super::standby::{Seat, StandbyArgs, StandbyCommand::Promote};
 use super::{Command, Line, Secrets, key};
 use crate::app::App;
 use crate::app::unlock::Sealed;
 use crate::base::{Error, ErrorKind, Result};
 
 const SEALED: &str = "数据尚未解锁，命令没有执行。请在解锁页输入口令，或运行 jiceng unlock。";
+const CHANGING: &str = "备机正在更换数据，命令没有执行。请过一会儿再试。";
 const SOCKET: &str = "control.sock";
 /// Longest path of a socket that every system takes, in bytes.
 const SOCKET_PATH: usize = 100;
@@ -34,6 +36,8 @@ pub(super) enum Door {
     Open(Arc<App>),
     /// Data that was not open at the start.
     Sealed(Arc<Sealed>),
+    /// A standby, whose data changes places.
+    Standby(Arc<Seat>),
 }
 
 impl Door {
@@ -42,6 +46,7 @@ impl Door {
         match self {
             Self::Open(app) => Some(Arc::clone(app)),
             Self::Sealed(sealed) => sealed.app(),
+            Self::Standby(seat) => seat.app(),
         }
     }
 }
@@ -114,6 +119,10 @@ fn one(door: &Door, stream: UnixStream) {
     let outcome = serde_json::from_str::<Request>(&line).map_err(Error::internal).and_then(|request| {
         let parsed = Line::try_parse_from(&request.arguments).map_err(|e| Error::usage(e.to_string()))?;
         match (door, door.app(), parsed.command) {
+            (Door::Standby(seat), Some(_), Command::Standby(StandbyArgs { command: Some(Promote(args)), .. })) => {
+                seat.promote(&args, &request.secret, &mut out)
+            }
+            (Door::Standby(_), None, _) => Err(Error::new(ErrorKind::Busy, CHANGING)),
             (_, Some(app), command) => super::with_store(command, &app, &request.secret, &mut out),
             (Door::Sealed(sealed), None, Command::Unlock(_)) => key::unlock(sealed, &request.secret, &mut out),
             _ => Err(Error::new(ErrorKind::Denied, SEALED)),

@@ -15,6 +15,7 @@ mod search;
 mod serve;
 mod setup;
 mod ship;
+mod standby;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -68,6 +69,8 @@ enum Command {
     Doctor(check::DoctorArgs),
     /// 异地传送：把备份和变更段送到挂载盘或对象存储，或取回（独立进程，不需要数据目录和密钥）
     Ship(ship::ShipArgs),
+    /// 备机：跟随主机的异地副本，只读服务；主机坏了由它接替
+    Standby(standby::StandbyArgs),
     /// 由服务启动：在受限的进程中读取一个外来文件
     #[command(hide = true)]
     ReadForeign(foreign::ReadArgs),
@@ -112,6 +115,7 @@ fn run(command: Command, arguments: &[OsString], out: &mut dyn Out) -> Result<()
         Command::Serve(args) => serve::serve(&args, out),
         Command::ReadForeign(args) => foreign::read(args),
         Command::Ship(args) => ship::run(args, out),
+        Command::Standby(args) if !args.runs_on_store() => standby::run(&args, arguments, out),
         Command::Unlock(args) => {
             let secret = Secrets::of_unlock(&args)?;
             control::ask(&args.dir, arguments, &secret, out)
@@ -146,6 +150,7 @@ impl Secrets {
         let (login, input) = match command {
             Command::Import(args) => (args.login.as_deref(), false),
             Command::Search(args) => (args.login.as_deref(), args.reads_stdin()),
+            Command::Standby(args) => (args.login(), false),
             _ => (None, false),
         };
         let password = login.map(output::ask_password).transpose()?;
@@ -193,6 +198,7 @@ fn with_store(command: Command, app: &Arc<App>, secret: &Secrets, out: &mut dyn 
             out.out("数据已经解锁。");
             Ok(())
         }
+        Command::Standby(args) => standby::with_store(&args, app, secret, out),
         Command::Demo(_) | Command::Init(_) | Command::Serve(_) | Command::Ship(_) | Command::ReadForeign(_) => {
             Err(Error::usage("这个命令要单独运行。"))
         }
@@ -209,6 +215,7 @@ fn folder(command: &Command) -> Option<&Path> {
         Command::Audit(check::AuditCommand::Verify(args)) => Some(&args.dir),
         Command::Doctor(args) => Some(&args.dir),
         Command::Reindex(f) | Command::SetupLink(f) => Some(&f.dir),
+        Command::Standby(args) => args.command.as_ref().map(standby::StandbyCommand::dir),
         Command::Demo(_) | Command::Init(_) | Command::Serve(_) | Command::Ship(_) | Command::ReadForeign(_) => None,
     }
 }

@@ -57,6 +57,14 @@ pub(super) fn ask_password(login: &str) -> Result<String> {
     line("请在标准输入的第一行给出口令，或在终端中运行。")
 }
 
+/// Asks for words at the terminal, or takes a line of standard input where there is none.
+pub(super) fn ask_words(question: &str) -> Result<String> {
+    if std::io::stdin().is_terminal() {
+        eprint!("{question}");
+    }
+    line(question)
+}
+
 /// The first line of standard input; where there is none, `absent` says what to do.
 fn line(absent: &str) -> Result<String> {
     let mut line = Zeroizing::new(String::new());

@@ -101,18 +101,12 @@ fn run(door: &Door, listen: SocketAddr, config: &Config, out: &mut dyn Out) -> R
     let (dir, now) = match door {
         Door::Open(app) => (app.dir().to_owned(), app.now()),
         Door::Sealed(sealed) => (sealed.dir().to_owned(), sealed.now()),
+        Door::Standby(_) => return Err(Error::internal("a standby is served by its own command")),
     };
     let certificate = certificate::load(&dir, config.tls.as_ref(), now)?;
     start_log();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .max_blocking_threads(limits::WORKERS + limits::ARGON_AT_ONCE + limits::ARGON_WAITING)
-        .build()?;
-    runtime.block_on(async {
-        let listener = TcpListener::bind(listen).await.map_err(|e| {
-            let text = format!("不能监听 {listen}：端口被占用或没有权限。请用 --listen 换一个地址。");
-            Error::new(ErrorKind::Io, text).with_detail(e)
-        })?;
+    runtime()?.block_on(async {
+        let listener = bind(listen).await?;
         let address = listener.local_addr()?;
         note_address(&dir, address)?;
         let commands = tokio::spawn(control::answer(door.clone(), control::listen(&dir)?));
@@ -121,6 +115,21 @@ fn run(door: &Door, listen: SocketAddr, config: &Config, out: &mut dyn Out) -> R
         let served = faces(door, &listener, (&certificate, config), out).await;
         commands.abort();
         served
+    })
+}
+
+/// What a server runs on.
+pub(super) fn runtime() -> Result<tokio::runtime::Runtime> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let threads = limits::WORKERS + limits::ARGON_AT_ONCE + limits::ARGON_WAITING;
+    Ok(builder.enable_all().max_blocking_threads(threads).build()?)
+}
+
+/// Listens on an address.
+pub(super) async fn bind(listen: SocketAddr) -> Result<TcpListener> {
+    TcpListener::bind(listen).await.map_err(|e| {
+        let text = format!("不能监听 {listen}：端口被占用或没有权限。请用 --listen 换一个地址。");
+        Error::new(ErrorKind::Io, text).with_detail(e)
     })
 }
 
@@ -143,19 +152,35 @@ async fn faces(
         }
     }
     let Some(app) = door.app() else { return Ok(()) };
+    if app.is_standby() {
+        return Err(Error::invalid(format!(
+            "{} 是备机的数据目录。请运行 jiceng standby --dir {0}；要由它接替主机，请运行 jiceng standby promote --dir {0}。",
+            app.dir().display()
+        )));
+    }
+    working(&app, listener, (certificate, config), (&mut end, out)).await
+}
+
+/// Serves open data, with everything that goes on beside it, until the end.
+pub(super) async fn working(
+    app: &Arc<App>,
+    listener: &TcpListener,
+    (certificate, config): (&Certificate, &Config),
+    (end, out): (&mut (impl Future<Output = ()> + Unpin), &mut dyn Out),
+) -> Result<()> {
     app.on_failure(end_soon);
     app.keep_reserve();
     if let Some(halt) = app.halted() {
         out.err(&halt.text());
     }
     app.allow_backup_roots(config.backup.roots.clone());
-    let _backups = runner::Thread::start(&app)?;
-    let _scrubs = scrub::Thread::start(&app)?;
-    let _offsite = start_offsite(&app, config, out);
+    let _backups = runner::Thread::start(app)?;
+    let _scrubs = scrub::Thread::start(app)?;
+    let _offsite = start_offsite(app, config, out);
     app.resume_rotation()?;
-    let warmed = Arc::clone(&app);
+    let warmed = Arc::clone(app);
     drop(tokio::task::spawn_blocking(move || warmed.warm_up()));
-    server::serve(&server::face(&app), listener, certificate, end).await
+    server::serve(&server::face(app), listener, certificate, end).await
 }
 
 /// A spool that cannot be used keeps nobody from working; administrators are told until it can.
@@ -166,7 +191,7 @@ fn start_offsite(app: &Arc<App>, config: &Config, out: &mut dyn Out) -> Option<o
 
 /// The disk failed under the store: the process ends once the answers had time to leave, and whoever watches it starts
 /// it anew on what is durable.
-fn end_soon(failure: Failure) {
+pub(super) fn end_soon(failure: Failure) {
     let Failure { code, .. } = failure;
     let next = if failure.is_full() { "the disk is full" } else { "the next start takes no changes" };
     tracing::error!("the disk refused an operation on the store (os error {code}); the process ends, {next}");
@@ -180,11 +205,11 @@ fn end_soon(failure: Failure) {
 }
 
 /// Where the set-up link must point, for whoever prints it.
-fn note_address(dir: &Path, address: SocketAddr) -> Result<()> {
+pub(super) fn note_address(dir: &Path, address: SocketAddr) -> Result<()> {
     Ok(std::fs::write(dir.join(super::setup::ADDRESS_FILE), address.to_string())?)
 }
 
-async fn asked_to_end() {
+pub(super) async fn asked_to_end() {
     use tokio::signal::unix::{SignalKind, signal};
     let Ok(mut term) = signal(SignalKind::terminate()) else { return };
     tokio::select! {

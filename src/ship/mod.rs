@@ -14,6 +14,7 @@ mod mount;
 mod sets;
 pub mod standby;
 mod tests;
+pub mod watch;
 
 use std::path::{Path, PathBuf};
 

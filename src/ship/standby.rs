@@ -102,7 +102,7 @@ fn newest(remote: &dyn Remote) -> Result<Option<(SetId, Named)>> {
 impl Standby {
     /// Goes on where the store of an application stands.
     pub fn of(app: &App, remote: Box<dyn Remote>, key: KeyFile) -> Result<Self> {
-        let told = app.followed().following()?.and_then(|text| Following::decode(&text));
+        let told = app.following()?;
         let told = told.ok_or_else(|| Error::invalid("这个数据目录不是备机的。请用 jiceng serve 启动它。"))?;
         let work = app.dir().join(FOLDER);
         fs::create_dir_all(&work)?;
@@ -225,6 +225,11 @@ impl Standby {
             whole_meta: segment.header.whole_meta,
             rows: segment.rows(&self.key)?.collect::<Result<_>>()?,
         })
+    }
+
+    /// The store was brought to a later epoch than the application was opened in.
+    pub fn epoch_rose(&self, app: &App) -> Result<bool> {
+        Ok(epoch_of(app.followed())? != app.facts().epoch)
     }
 
     /// Fetches some of the attachments that are named and not here; how many are still to come.

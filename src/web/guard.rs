@@ -137,6 +137,9 @@ async fn prepare(app: Arc<App>, route: &'static Route, peer: String, request: Re
         (Access::LoggedIn, Some(_)) => true,
         (Access::Account, Some(live)) => !live.must_change,
     };
+    if allowed && !is_looking(route) && let Some(text) = call.app.standby_refusal() {
+        return Err(Error::new(ErrorKind::Busy, text));
+    }
     if route.method == Method::POST {
         same_origin(&parts.headers)?;
         let request = Request::from_parts(parts, body);
@@ -183,6 +186,14 @@ fn not_allowed(route: &Route, call: &Call) -> Reply {
         call.app.park(login, &call.path, call.raw.clone());
     }
     Reply::Redirect("/login".into())
+}
+
+/// What can be reached on a standby: pages, and the forms that change nothing. Deny by default.
+fn is_looking(route: &Route) -> bool {
+    if route.method == Method::POST {
+        return ["/login", "/logout", "/search", "/{kind}/{id}/identity"].contains(&route.path);
+    }
+    !["/new", "/edit", "/import", "/password", "/setup/{token}"].iter().any(|end| route.path.ends_with(end))
 }
 
 /// Forms that people fill; a log-out or a search that comes too late is no loss.

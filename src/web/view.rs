@@ -83,6 +83,9 @@ fn strip(app: &App, live: &Live) -> Result<Markup> {
     if let Some(halt @ Halt::Fenced(_)) = app.halted() {
         return Ok(notice::strip(&[halt.text()], None));
     }
+    if let Some(words) = app.standby_words() {
+        return Ok(notice::notice(NoticeKind::Warn, &words));
+    }
     if !is_administrator(live) {
         let rests = app.resting()?.map(|_| "数据刚从备份恢复，现在只能查看。三员中的两人确认后才能办理业务。");
         return Ok(html! { @if let Some(text) = rests { (notice::notice(NoticeKind::Warn, text)) } });

@@ -1,7 +1,9 @@
 //! The auditor's view of the journal: who, when, what — never the content of business records.
 
-use maud::html;
+use maud::{Markup, html};
 
+use crate::app::audit::Line;
+use crate::app::names::Directory;
 use crate::base::Result;
 use crate::records;
 use crate::store::Header;
@@ -18,6 +20,7 @@ pub fn show(call: &Call) -> Result<Reply> {
     let before = call.asked("before").parse().unwrap_or(0);
     let (lines, head) = call.app.audit_page(&live.actor, before, LINES)?;
     let directory = call.app.directory()?;
+    let local = call.app.local_entries(&live.actor)?;
     let oldest = lines.last().map_or(0, |l| l.header.seq.0);
     let outline = Outline {
         title: "审计日志".into(),
@@ -33,10 +36,24 @@ pub fn show(call: &Call) -> Result<Reply> {
             }
             p.help { "请定期抄录条数和链头并另行保管；用 jiceng audit verify --head 可核对日志没有被截断或改动。" }
         }
+        (table(&directory, &lines))
+        @if oldest > 1 { p { a.btn href=(format!("/audit?before={oldest}")) { "更早的记录" } } }
+        @if !local.is_empty() {
+            section.section {
+                h2 { "备机日志" }
+                p.help { "在备机上登录和查看的记录，自成一条日志链，不进入主机的日志。只列最新的。" }
+            }
+            (table(&directory, &local))
+        }
+    })
+}
+
+fn table(directory: &Directory, lines: &[Line]) -> Markup {
+    html! {
         div.table-wrap { table.list {
             thead { tr { th.num scope="col" { "序号" } th scope="col" { "时间" } th scope="col" { "人员" }
                 th scope="col" { "单位" } th scope="col" { "操作" } th scope="col" { "对象" } th scope="col" { "说明" } } }
-            tbody { @for line in &lines { @let h = &line.header; tr {
+            tbody { @for line in lines { @let h = &line.header; tr {
                 td.num { (h.seq) }
                 td.nowrap { (h.at) }
                 td.nowrap {
@@ -49,8 +66,7 @@ pub fn show(call: &Call) -> Result<Reply> {
                 td { (line.reason.clone().unwrap_or_else(|| note(&h.note))) }
             } } }
         } }
-        @if oldest > 1 { p { a.btn href=(format!("/audit?before={oldest}")) { "更早的记录" } } }
-    })
+    }
 }
 
 /// A note in words: a kind alone stands beside it already, one with a number says how many, a move has a label.

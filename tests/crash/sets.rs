@@ -52,7 +52,7 @@ fn backups_that_are_recorded() {
     let doer = Doer { account: RecordId(0), unit: RecordId(0), via: "test".to_owned() };
     let (ask, key) = (&|_: &str, _| Ok(None), &key);
     backup::restore(
-        &Wish { from: &from, set: None, key, signer: None, dir: &dir, numbers: &[], ask, doer },
+        &Wish { from: &from, set: None, until: None, key, signer: None, dir: &dir, numbers: &[], ask, doer },
         clock(),
     )
     .unwrap();

@@ -19,6 +19,7 @@ pub mod keys;
 pub mod login;
 pub mod names;
 mod planted;
+pub mod purge;
 pub mod record;
 mod run_entry;
 pub mod runner;
@@ -54,6 +55,8 @@ pub struct App {
     scrubber: scrub::Scrubber,
     /// Held by the one rotation of keys there is.
     rotation: Mutex<()>,
+    /// Held by whoever removes files of purged records.
+    purging: Mutex<()>,
     /// Batches to be given up as soon as records can be changed.
     broken: Mutex<Vec<RecordId>>,
 }
@@ -79,6 +82,7 @@ impl App {
             runner: runner::Runner::default(),
             scrubber: scrub::Scrubber::default(),
             rotation: Mutex::default(),
+            purging: Mutex::default(),
             broken: Mutex::default(),
         });
         app.find_broken_batches()?;

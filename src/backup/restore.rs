@@ -23,7 +23,7 @@ use super::target::{self, Part, Set};
 use super::{SetId, flawed, read_failed};
 use crate::base::{Clock, Error, ErrorKind, Result, limits};
 use crate::records::{FileRef, act};
-use crate::store::{self, Act, Doer, Head, Store, seal};
+use crate::store::{self, Act, Doer, Head, Purged, Store, seal};
 
 /// A set as a list shows it.
 #[derive(Debug)]
@@ -357,6 +357,10 @@ pub struct Restored {
     pub lost: Vec<Damaged>,
     /// Register numbers that nothing will have.
     pub skipped: Vec<Skipped>,
+    /// Records that were purged after the set was made, and were purged again.
+    pub purged: u64,
+    /// Newer sets whose manifests could not be read: what was purged since may be in the restored store.
+    pub unread: Vec<SetId>,
 }
 
 /// What a restored store says of itself until it was confirmed.
@@ -408,11 +412,39 @@ pub fn restore(wish: &Wish<'_>, clock: Arc<dyn Clock>) -> Result<Restored> {
     let skipped = numbers::plan(&copy.read()?, clock.now().year(), wish.numbers, wish.ask)?;
     let epoch = raise_epoch(&copy, &opened.manifest.set, &skipped, &wish.doer)?;
     drop(copy);
-    let head = reopened(&stage.at, epoch, clock)?;
+    let later = Later::read(&sets, set, &opened.manifest.content.store, wish);
+    let (head, purged) = reopened(&stage.at, epoch, clock, (&later.purged, &wish.doer))?;
     stage.finish()?;
     let (dir, key_file) = (stage.dir.clone(), stage.key_file.clone());
     let set = opened.manifest.set.clone();
-    Ok(Restored { set, dir, key_file, manifest: opened.manifest, head, epoch, lost, skipped })
+    let unread = later.unread;
+    Ok(Restored { set, dir, key_file, manifest: opened.manifest, head, epoch, lost, skipped, purged, unread })
+}
+
+/// What the other sets in the target say of purges.
+struct Later {
+    purged: Vec<Purged>,
+    unread: Vec<SetId>,
+}
+
+impl Later {
+    /// Reads every manifest of this store that can be believed: which of them is the newest, clocks and epochs do not
+    /// say for sure. Only the manifests of newer sets are missed where they cannot be read.
+    fn read(sets: &[Set], chosen: &Set, store: &str, wish: &Wish<'_>) -> Self {
+        let mut later = Self { purged: Vec::new(), unread: Vec::new() };
+        for set in sets.iter().filter(|set| set.complete()) {
+            let opened = Opened::new(set, wish.key);
+            let opened = opened.and_then(|o| o.believe(wish.key, wish.signer).map(|()| o));
+            match opened {
+                Ok(opened) if opened.manifest.content.store == store => later.purged.extend(opened.manifest.purged),
+                // Another county's, which is no concern of this one.
+                Ok(_) => {}
+                Err(_) if set.id > chosen.id => later.unread.push(set.id.clone()),
+                Err(_) => {}
+            }
+        }
+        later
+    }
 }
 
 /// The entry of the restore names the set and the void numbers; the store rests until it is confirmed.
@@ -425,10 +457,20 @@ fn raise_epoch(copy: &Store, set: &str, skipped: &[Skipped], doer: &Doer) -> Res
     store::raise_epoch(copy, act, resting.encode(), counters)
 }
 
-/// Opens the store the way the next command will: by its slot file and key file.
-fn reopened(dir: &Path, epoch: u64, clock: Arc<dyn Clock>) -> Result<Head> {
+/// Opens the store the way the next command will: by its slot file and key file. In the new epoch, and before anybody is
+/// served, what was purged is purged again; how many records that were.
+fn reopened(
+    dir: &Path,
+    epoch: u64,
+    clock: Arc<dyn Clock>,
+    (purged, doer): (&[Purged], &Doer),
+) -> Result<(Head, u64)> {
     let store = Store::open(dir, clock)?;
-    if store.facts().epoch == epoch { Ok(store.head()) } else { Err(Error::internal("epoch did not rise")) }
+    if store.facts().epoch != epoch {
+        return Err(Error::internal("epoch did not rise"));
+    }
+    let purged = store.apply_purges(purged, doer)?;
+    Ok((store.head(), purged))
 }
 
 /// The store in the making. Its key file stands at its final path from the start, because the slot file

@@ -102,6 +102,10 @@ actions! {
     RESTORE_CONFIRMED = 74, "确认恢复";
     /// Everything there is was read and compared; refused when something was wrong.
     SCRUB = 80, "数据自检";
+    /// The keys of records were forgotten, and with them their content; the second person's act, or a restore's.
+    PURGE = 90, "清除";
+    /// Sealed files that only purged records had named were removed.
+    PURGE_FILES = 91, "清除附件文件";
 }
 
 /// The verb of a code.

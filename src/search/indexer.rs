@@ -32,6 +32,8 @@ pub struct Index {
     writer: Mutex<Option<IndexWriter>>,
     retired: AtomicBool,
     position: Mutex<Option<Seq>>,
+    /// Rows that were purged up to this entry are in no file any more.
+    settled: Mutex<Seq>,
 }
 
 /// What is written with each commit.
@@ -40,6 +42,8 @@ struct Payload {
     epoch: u64,
     seq: u64,
     schema: u32,
+    #[serde(default)]
+    settled: u64,
 }
 
 impl Index {
@@ -52,17 +56,18 @@ impl Index {
     pub fn open(dir: &Path, epoch: u64) -> Result<(Self, Option<Seq>)> {
         fs::create_dir_all(dir)?;
         let kept = usable(dir, epoch);
-        let (inner, position) = match kept {
-            Some((inner, seq)) => (inner, Some(seq)),
-            None => (create(dir)?, None),
+        let (inner, position, settled) = match kept {
+            Some((inner, seq, settled)) => (inner, Some(seq), settled),
+            None => (create(dir)?, None, Seq(0)),
         };
         let writer = start_writer(&inner)?;
         let reader = reader(&inner)?;
         let (_, fields) = schema::build();
         let shelf = Mutex::new(Shelf::new(reader.searcher()).map_err(failed)?);
         let (dir, writer, kept) = (dir.to_owned(), Mutex::new(Some(writer)), Mutex::new(position));
+        let (retired, settled) = (AtomicBool::default(), Mutex::new(settled));
         Ok((
-            Self { dir, epoch, fields, inner, reader, shelf, writer, retired: AtomicBool::default(), position: kept },
+            Self { dir, epoch, fields, inner, reader, shelf, writer, retired, position: kept, settled },
             position,
         ))
     }
@@ -102,7 +107,8 @@ impl Index {
     /// # Errors
     /// `Io` or `Internal`; the index then stands where it stood.
     pub fn commit(&self, seq: Seq) -> Result<()> {
-        let payload = Payload { epoch: self.epoch, seq: seq.0, schema: SCHEMA_VERSION };
+        let settled = held(&self.settled).0;
+        let payload = Payload { epoch: self.epoch, seq: seq.0, schema: SCHEMA_VERSION, settled };
         let payload = serde_json::to_string(&payload).map_err(Error::internal)?;
         self.write(|writer| {
             let mut prepared = writer.prepare_commit()?;
@@ -160,6 +166,22 @@ impl Index {
         }
         writer.garbage_collect_files().wait().map_err(failed)?;
         self.show()
+    }
+
+    /// Takes rows off the disk that were removed because records were purged up to the entry `upto`, and remembers it;
+    /// the removals were committed before.
+    ///
+    /// # Errors
+    /// Those of [`Self::settle`] and [`Self::commit`]: try again later.
+    pub fn forget(&self, upto: Seq) -> Result<()> {
+        self.settle()?;
+        *held(&self.settled) = upto;
+        self.commit(self.position().unwrap_or_default())
+    }
+
+    /// The entry up to which purged rows are in no file any more.
+    pub fn settled(&self) -> Seq {
+        *held(&self.settled)
     }
 
     /// Ends the writer and its merges and lets go of the folder, which may then be moved or removed; searches go on.
@@ -231,14 +253,14 @@ fn reader(index: &tantivy::Index) -> Result<IndexReader> {
 }
 
 /// The index in `dir` and its position, if it is whole and ours.
-fn usable(dir: &Path, epoch: u64) -> Option<(tantivy::Index, Seq)> {
+fn usable(dir: &Path, epoch: u64) -> Option<(tantivy::Index, Seq, Seq)> {
     let mut index = tantivy::Index::open(MmapDirectory::open(dir).ok()?).ok()?;
     let (schema, _) = schema::build();
     let payload: Payload = serde_json::from_str(&index.load_metas().ok()?.payload?).ok()?;
     let ours = payload.epoch == epoch && payload.schema == SCHEMA_VERSION && index.schema() == schema;
     let whole = ours && index.validate_checksum().ok()?.is_empty();
     index.set_tokenizers(schema::tokenizers());
-    whole.then_some((index, Seq(payload.seq)))
+    whole.then_some((index, Seq(payload.seq), Seq(payload.settled)))
 }
 
 /// An empty index in place of whatever `dir` holds.

@@ -19,6 +19,7 @@ mod keys;
 mod keyslot;
 mod locked;
 mod pending;
+mod purge;
 mod ring;
 pub mod seal;
 mod tables;
@@ -44,6 +45,7 @@ pub use journal::{Doer, Entry, Head, Header, Part as EntryPart, Subject};
 pub use keys::{NewSlot, Rewrapped, SlotInfo};
 pub use keyslot::{CREDENTIAL, Opener, SLOT_FILE, SlotKind, Unlock, free_key_path, write_new};
 pub use locked::{Keys, Locked};
+pub use purge::{KeysDue, Purged};
 pub use tables::NAMES as TABLES;
 pub use txn::{Act, Txn};
 pub use upgrade::STORE_VERSION;
@@ -98,6 +100,12 @@ pub mod fact {
     pub const RESTORED: &str = "restored";
     /// Drills and challenges, and how often they are due.
     pub const BACKUP_CHECKS: &str = "backup_checks";
+    /// Names of sealed files that only purged records had named, one a line, until they are removed.
+    pub const PURGED_FILES: &str = "purged_files";
+    /// The generation of keys that must go because of a purge, and since when: `number milliseconds`.
+    pub const PURGE_KEYS: &str = "purge_keys";
+    /// Which generations took over and when: lines `number milliseconds`.
+    pub const ROTATIONS: &str = "rotations";
     /// Sealed: key of keyed hashes.
     pub const LOOKUP_KEY: &str = "secret.lookup";
     /// Sealed: key of names of attachments.

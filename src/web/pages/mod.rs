@@ -15,6 +15,7 @@ pub mod keysheet;
 pub mod list;
 pub mod login;
 pub mod password;
+pub mod purge;
 pub mod record;
 pub mod resume;
 pub mod scrub;

@@ -93,7 +93,9 @@ impl App {
             }
             may_be_purged(kind, &target)?;
             if let Some(open) = pending(txn, id)? {
-                return Err(Error::invalid(format!("已有一份清除申请在等复核（记录号 {open}），不需要再申请。")));
+                return Err(Error::invalid(format!(
+                    "已有一份清除申请在等复核（记录号 {open}），不需要再申请。"
+                )));
             }
             let fields = request(kind, &target, reason, txn.now()).with_text(MADE_BY, submit);
             let made = decide::create(&purge::KIND, fields, live(txn, &actor)?.author(), txn.now());
@@ -212,7 +214,11 @@ impl App {
         let at = due_at(due.since);
         let late = self.now().0 - at.0 >= limits::PURGE_KEYS_LATE_DAYS * DAY_MS;
         let text = if late {
-            format!("{} 清除过记录，清除之前的密钥代应在 {} 前销毁，已经超期。请系统管理员在“备份”页立即更换密钥代。", due.since, at.day())
+            format!(
+                "{} 清除过记录，清除之前的密钥代应在 {} 前销毁，已经超期。请系统管理员在“备份”页立即更换密钥代。",
+                due.since,
+                at.day()
+            )
         } else {
             format!("{} 清除过记录，清除之前的密钥代将在 {} 前自动更换并销毁。", due.since, at.day())
         };
@@ -230,7 +236,9 @@ pub(super) fn carry_out(txn: &mut Txn<'_>, doer: Doer, request: &mut Record) -> 
     let id = request.fields.link(tag::TARGET).unwrap_or(RecordId(0));
     let refuse = |why: &str| Ok(Err(Refusal::Problems(vec![("opinion".to_owned(), why.to_owned())])));
     let Some(target) = txn.get_any(id)? else { return refuse("要清除的记录不存在。") };
-    let Some(kind) = records::by_tag(target.kind) else { return refuse("要清除的记录类别不认识。") };
+    let Some(kind) = records::by_tag(target.kind) else {
+        return refuse("要清除的记录类别不认识。");
+    };
     if let Err(e) = may_be_purged(kind, &target) {
         return refuse(e.public());
     }
@@ -308,3 +316,6 @@ fn old_backups(before: &[Known], schedule: Option<&Schedule>, epoch: u64) -> Old
     let until = last.and_then(|at| Some(schedule?.gone_by(Moment(at))));
     OldBackups { kept: kept.len(), until, elsewhere: elsewhere.into_iter().collect() }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod pooled;
+mod purged;
 
 use std::fs;
 use std::path::PathBuf;

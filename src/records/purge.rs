@@ -152,7 +152,9 @@ fn impersonal(kind: &Kind, field: &Field, value: &Value) -> Option<Value> {
         | (Widget::Flag, Value::Flag(_))
         | (Widget::Link("org"), Value::Link(_)) => Some(value.clone()),
         // The register number, which the store gave.
-        (Widget::Fixed, Value::Text(_)) => kind.number.filter(|(tag, _)| *tag == field.tag).map(|_| value.clone()),
+        (Widget::Fixed, Value::Text(_)) => {
+            kind.number.filter(|(tag, _)| *tag == field.tag).map(|_| value.clone())
+        }
         _ => None,
     }
 }
@@ -183,7 +185,9 @@ mod tests {
                     let (name, blob) = (CANARY.to_owned(), CANARY.to_owned());
                     Value::Files(vec![FileRef { name, size: 1, blob, key: vec![7; 32] }])
                 }
-                _ if kind.number.is_some_and(|(tag, _)| tag == field.tag) => Value::Text("信访〔2026〕1号".into()),
+                _ if kind.number.is_some_and(|(tag, _)| tag == field.tag) => {
+                    Value::Text("信访〔2026〕1号".into())
+                }
                 _ => Value::Text(CANARY.to_owned()),
             };
             record.fields.insert(field.tag, value);
@@ -203,10 +207,15 @@ mod tests {
                 assert!(!String::from_utf8_lossy(&bytes).contains(CANARY), "{}", kind.name);
                 assert!(left.encode_identity(kind).is_empty(), "{}", kind.name);
                 assert_eq!(Record::decode(left.id, &bytes, &[]).unwrap(), left, "{}", kind.name);
-                let typed = |w: &Widget| matches!(w, Widget::Line | Widget::Area | Widget::Rows(_) | Widget::Files);
-                let words = kind.fields.iter().filter(|f| typed(&f.widget) && left.fields.get(f.tag).is_some());
+                let typed =
+                    |w: &Widget| matches!(w, Widget::Line | Widget::Area | Widget::Rows(_) | Widget::Files);
+                let words =
+                    kind.fields.iter().filter(|f| typed(&f.widget) && left.fields.get(f.tag).is_some());
                 assert_eq!((words.count(), left.is_purged(), left.version), (0, true, record.version + 1));
-                assert_eq!((left.unit, left.created, left.creator), (record.unit, record.created, record.creator));
+                assert_eq!(
+                    (left.unit, left.created, left.creator),
+                    (record.unit, record.created, record.creator)
+                );
                 assert_eq!(left.fields.text(MADE_BY), "9f3c");
             }
         }
@@ -229,6 +238,21 @@ mod tests {
         let codes = [18, 19, 20, 34, 40, 55, 58].map(|tag| petition.fields.text(tag).is_empty());
         assert!(codes[0] && codes[1..].iter().all(|empty| !empty), "free words under a choice are words");
         assert_eq!((petition.fields.int(21), petition.fields.codes(35).len()), (1, 1));
+    }
+
+    #[test]
+    fn whoever_asked_does_not_decide_and_nobody_else_takes_it_back() {
+        let mv = |name: &str| KIND.flow.moves.iter().find(|m| m.name == name).unwrap();
+        let by = |account| (Author { account: RecordId(account), unit: RecordId(2) }, NOW);
+        let request = decide::create(&KIND, (KIND.sample)(1), by(5).0, NOW).unwrap();
+        for name in [APPROVE, "refuse"] {
+            let own = decide::advance(&KIND, &request, mv(name), "同意", by(5));
+            assert_eq!(own, Err(decide::Refusal::OwnWork));
+            assert!(decide::advance(&KIND, &request, mv(name), "同意", by(6)).is_ok());
+        }
+        let other = decide::advance(&KIND, &request, mv("withdraw"), "误报", by(6));
+        assert_eq!(other, Err(decide::Refusal::NotOwn));
+        assert!(decide::advance(&KIND, &request, mv("withdraw"), "误报", by(5)).is_ok());
     }
 
     #[test]

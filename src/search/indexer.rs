@@ -342,6 +342,41 @@ mod tests {
         assert_eq!(ids(&index.search(&everything(), &ask("举报"), &[]).unwrap()).len(), 2);
     }
 
+    /// Every term that stands in a file of the index.
+    fn terms(index: &Index) -> Vec<Vec<u8>> {
+        let mut all = Vec::new();
+        for reader in index.reader.searcher().segment_readers() {
+            for (field, _) in reader.schema().fields().filter(|(_, entry)| entry.is_indexed()) {
+                let postings = reader.inverted_index(field).unwrap();
+                let mut stream = postings.terms().stream().unwrap();
+                while stream.advance() {
+                    all.push(stream.key().to_vec());
+                }
+            }
+        }
+        all
+    }
+
+    /// What was purged and removed stood in the files of the index until some later merge.
+    #[test]
+    fn what_was_forgotten_stands_in_no_file_and_that_is_remembered() {
+        let (dir, index) = index(&[doc(1, "一件", "举报"), doc(2, "二件", "砚漆")]);
+        index.settle().unwrap();
+        let has = |index: &Index| {
+            let holds = |t: &Vec<u8>| String::from_utf8_lossy(t).contains("漆");
+            terms(index).iter().any(holds)
+        };
+        index.apply(vec![Change { id: 2, doc: None }]).unwrap();
+        index.commit(Seq(6)).unwrap();
+        assert!(has(&index), "removed rows keep their terms");
+        assert_eq!(index.settled(), Seq(0));
+        index.forget(Seq(6)).unwrap();
+        assert_eq!((has(&index), index.settled(), index.position()), (false, Seq(6), Some(Seq(6))));
+        drop(index);
+        let (index, at) = Index::open(dir.path(), 1).unwrap();
+        assert_eq!((at, index.settled(), index.doc_count()), (Some(Seq(6)), Seq(6), 1));
+    }
+
     #[test]
     fn settling_takes_removed_rows_off_the_disk() {
         let (_dir, index) = index(&[doc(1, "一件", "举报"), doc(2, "二件", "举报")]);

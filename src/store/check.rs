@@ -274,7 +274,10 @@ fn split_number(text: &str) -> (&str, u64) {
     (name, bare[name.len()..].parse().unwrap_or(0))
 }
 
-fn touches(txn: &redb::ReadTransaction) -> Result<(Vec<Vec<u8>>, BTreeMap<u64, u64>)> {
+/// Rows of TOUCHES, and of PURGED, as the journal gives them.
+type Told = (Vec<Vec<u8>>, BTreeMap<u64, u64>);
+
+fn touches(txn: &redb::ReadTransaction) -> Result<Told> {
     let table = txn.open_table(JOURNAL).map_err(damage)?;
     let (mut keys, mut purged) = (Vec::new(), BTreeMap::new());
     for row in table.iter().map_err(damage)? {

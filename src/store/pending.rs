@@ -7,7 +7,8 @@ use redb::{ReadableTable, Table, WriteTransaction};
 use super::fault::{Bug, planted};
 use super::journal::{self, Entry, Head, Header, Part};
 use super::tables::{
-    self, CHILDREN, COUNTERS, HIDDEN, JOURNAL, LISTS, LOOKUPS, META, PURGED, RECORD_KEYS, RECORDS, Rows, TALLIES, TOUCHES,
+    self, CHILDREN, COUNTERS, HIDDEN, JOURNAL, LISTS, LOOKUPS, META, PURGED, RECORD_KEYS, RECORDS, Rows, TALLIES,
+    TOUCHES,
 };
 use super::{Shared, damage, fact, upgrade, view};
 use crate::base::{Error, RecordId, Result};

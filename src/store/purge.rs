@@ -87,7 +87,8 @@ impl Snapshot {
         named.retain(|blob| files.contains(blob));
         for entry in self.journal_after(Seq(0))? {
             let entry = entry?;
-            let changed: BTreeSet<RecordId> = entry.parts.iter().map(|p| p.id).filter(|id| id.0 != 0).collect();
+            let changed: BTreeSet<RecordId> =
+                entry.parts.iter().map(|p| p.id).filter(|id| id.0 != 0).collect();
             for id in changed {
                 let deltas = self.delta(&entry, id, false)?;
                 let all = deltas.iter().flat_map(|d| d.set.all_files()).map(|f| f.blob);
@@ -119,8 +120,8 @@ impl Store {
         })
     }
 
-    /// Removes the files of purged records that nothing names any more; how many. `held` wait for a form, and were asked
-    /// for before this is called.
+    /// Removes the files of purged records that nothing names any more; how many. `held` wait for a form, and were
+    /// asked for before this is called.
     ///
     /// # Errors
     /// While records cannot be changed: a disk that failed may have lost the commit that names a file.

@@ -275,8 +275,8 @@ impl Snapshot {
         seqs.into_iter().filter_map(|seq| self.entry(Seq(seq)).transpose()).collect()
     }
 
-    /// What an entry changed in a record: main part, and identity part when asked for; nothing where that was before the
-    /// record was purged.
+    /// What an entry changed in a record: main part, and identity part when asked for; nothing where that was before
+    /// the record was purged.
     pub fn delta(&self, entry: &Entry, id: RecordId, identity: bool) -> Result<Vec<Delta>> {
         if self.purged_at(id)?.is_some_and(|purged| entry.header.seq < purged) {
             return Ok(Vec::new());

@@ -31,6 +31,7 @@ mod mending;
 mod nightly;
 mod papers;
 mod passwords;
+mod purge;
 mod register;
 mod resume;
 mod rights;

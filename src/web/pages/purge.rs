@@ -121,7 +121,9 @@ fn keys(keys: Keys) -> String {
         Keys::Destroyed(Some(at)) => format!("清除之前的密钥代已于 {at} 销毁，数据库文件中的残留不能再打开"),
         Keys::Destroyed(None) => "清除之前的密钥代已销毁，数据库文件中的残留不能再打开".to_owned(),
         Keys::Moving => "正在更换，换完即销毁清除之前的密钥代".to_owned(),
-        Keys::Due(at) => format!("清除之前的密钥代将在 {} 前自动更换并销毁；系统管理员可以立即更换", at.day()),
+        Keys::Due(at) => {
+            format!("清除之前的密钥代将在 {} 前自动更换并销毁；系统管理员可以立即更换", at.day())
+        }
     }
 }
 

@@ -457,8 +457,8 @@ fn raise_epoch(copy: &Store, set: &str, skipped: &[Skipped], doer: &Doer) -> Res
     store::raise_epoch(copy, act, resting.encode(), counters)
 }
 
-/// Opens the store the way the next command will: by its slot file and key file. In the new epoch, and before anybody is
-/// served, what was purged is purged again; how many records that were.
+/// Opens the store the way the next command will: by its slot file and key file. In the new epoch, and before anybody
+/// is served, what was purged is purged again; how many records that were.
 fn reopened(
     dir: &Path,
     epoch: u64,

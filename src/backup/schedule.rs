@@ -197,9 +197,9 @@ impl Schedule {
         })
     }
 
-    /// When a set that was verified at this moment is removed at the latest, if every due time from then on gives a good
-    /// set: the longest of the spans that may keep it, each with one more for where in it the set fell, and the run that
-    /// removes it.
+    /// When a set that was verified at this moment is removed at the latest, if every due time from then on gives a
+    /// good set: the longest of the spans that may keep it, each with one more for where in it the set fell, and the
+    /// run that removes it.
     pub fn gone_by(&self, at: Moment) -> Moment {
         let runs_a_week = u32::try_from(self.days.len() * self.times.len()).unwrap_or(1).max(1);
         let least = u32::try_from(limits::SETS_KEPT_MIN).unwrap_or(0);

@@ -47,6 +47,9 @@
 //! 11. A store whose disk failed or is nearly full takes entries, and no changes of records; whoever got an answer got
 //!     a true one, also from a commit that failed.
 //!
+//! 12. A purged record is one whose key was replaced in the transaction of its purge: nothing that was written before
+//!     can be opened, and no floor tries. What is left of it concerns nobody; who asked for it did not decide.
+//!
 //! # Where the plan was changed, and why
 //!
 //! * A record is a map of tagged values described by its kind's field table, not a struct a kind: form, list, history,

@@ -190,6 +190,7 @@ impl App {
             alarms.extend(last.kept.clone());
         }
         alarms.extend(self.silence(schedule.as_ref())?);
+        alarms.extend(self.purge_keys()?.filter(|(_, late)| *late).map(|(text, _)| text));
         if let Some(schedule) = &schedule {
             alarms.extend(self.checks_overdue(&snapshot, Moment(schedule.since))?);
         }

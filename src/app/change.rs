@@ -3,7 +3,7 @@
 
 use super::stage::Owner;
 use super::record::{authorise, before_files, files_tag, live};
-use super::{Actor, App, Right, Scope, articles};
+use super::{Actor, App, Right, Scope, articles, purge};
 use crate::base::{Error, ErrorKind, RecordId, Result};
 use crate::records::decide::{self, Refusal};
 use crate::records::field::{self, Problem, Raw};
@@ -254,6 +254,11 @@ impl App {
                 Err(refusal) => Ok(Err(Changed::Refused(refusal))),
                 Ok(mut after) => {
                     after.fields.insert(CHANGED_BY, Value::Text(mark));
+                    if purge::is_carried_out_by(kind, mv)
+                        && let Err(refusal) = purge::carry_out(txn, actor.doer(), &mut after)?
+                    {
+                        return Ok(Err(Changed::Refused(refusal)));
+                    }
                     txn.update(after).map(Ok)
                 }
             }
@@ -301,6 +306,7 @@ impl App {
             Refusal::NotNow => Error::new(ErrorKind::Stale, "记录的状态已变，这一步现在不能做。请刷新后再看。").into(),
             Refusal::NotOwn => Error::invalid("只能作废自己登记的记录。不是本人登记的，请由负责人作废。").into(),
             Refusal::Void => Error::invalid("这条记录已作废，只能查看，不能修改。").into(),
+            Refusal::Purged => Error::invalid("这条记录的内容已清除，不能修改或办理。").into(),
             Refusal::OwnWork => Error::invalid("经办和审批不能是同一个人，请由另一位负责人审批。").into(),
         }
     }
@@ -328,7 +334,7 @@ fn changes_identity(kind: &Kind, before: &Record, typed: &Typed) -> bool {
 }
 
 /// The record this very form made already; only for whoever made it.
-fn already(txn: &Txn<'_>, kind: &'static Kind, creator: RecordId, submit: &str) -> Result<Option<Record>> {
+pub(super) fn already(txn: &Txn<'_>, kind: &'static Kind, creator: RecordId, submit: &str) -> Result<Option<Record>> {
     if submit.is_empty() {
         return Ok(None);
     }

@@ -81,6 +81,11 @@ impl App {
         for kind in crate::records::ALL.iter().filter(|k| k.indexed) {
             expected += snapshot.count_of(kind)?;
         }
+        for purged in snapshot.purged(crate::base::Seq(0))? {
+            let record = snapshot.get(crate::base::RecordId(purged.record), false)?;
+            let indexed = record.and_then(|r| crate::records::by_tag(r.kind)).is_some_and(|k| k.indexed);
+            expected -= u64::from(indexed);
+        }
         if lag == 0 && documents != expected {
             let text = format!("索引 {documents} 条，应有 {expected} 条。请运行 jiceng reindex 重建。");
             return Ok(Finding { name: "检索索引", verdict: Verdict::Bad, text });
@@ -106,7 +111,11 @@ impl App {
         if self.store.is_rotating() {
             text.push_str("密钥轮换没有完成，服务运行时会接着做，也可以运行 jiceng key rotate。");
         }
-        let verdict = if self.store.is_rotating() { Verdict::Warn } else { worst.unwrap_or(Verdict::Good) };
+        let purges = self.purge_keys()?;
+        let late = purges.as_ref().is_some_and(|(_, late)| *late);
+        text.extend(purges.map(|(words, _)| words));
+        let warn = self.store.is_rotating() || late;
+        let verdict = if warn { Verdict::Warn } else { worst.unwrap_or(Verdict::Good) };
         Ok(Finding { name, verdict, text })
     }
 

@@ -30,6 +30,8 @@ const ENTRIES_UNCOMMITTED: u64 = 500;
 /// many records of it: each commit keeps the disk busy. Searches read them from the store meanwhile.
 const COMMIT_PAUSE: Duration = Duration::from_secs(2);
 const CHANGES_UNCOMMITTED: usize = 64;
+/// After so long a merge that purges ask for is tried again.
+const SETTLE_PAUSE: Duration = Duration::from_secs(1);
 /// Records applied at once.
 const RECORDS_AT_ONCE: usize = 2_000;
 
@@ -54,6 +56,8 @@ struct Progress {
     /// The entry up to which it does; entries without changes count before they are committed.
     seen: Seq,
     uncommitted: Uncommitted,
+    /// Rows of purged records are still in files of the index.
+    unsettled: bool,
     /// Callers that wait for the index.
     waiting: usize,
     failure: Option<Error>,
@@ -96,6 +100,7 @@ impl Follower {
             index: Arc::new(index),
             seen,
             uncommitted: Uncommitted::nothing(seen),
+            unsettled: false,
             waiting: 0,
             failure: None,
             rebuilding: false,
@@ -172,6 +177,11 @@ impl Follower {
         }
         progress.waiting -= 1;
         done
+    }
+
+    /// Rows of purged records are in no file of the index any more.
+    pub fn is_settled(&self) -> Result<bool> {
+        Ok(self.index().0.settled() >= self.shared.store.read()?.last_purge()?)
     }
 
     /// Whether the index on the disk is what was written; what cannot be read three times is not.
@@ -252,7 +262,10 @@ fn beside(dir: &Path, what: &str) -> PathBuf {
 
 fn run(shared: &Shared, woken: &Receiver<()>) {
     loop {
-        let pause = lock(&shared.progress).uncommitted.pause();
+        let pause = {
+            let progress = lock(&shared.progress);
+            progress.uncommitted.pause().or(progress.unsettled.then_some(SETTLE_PAUSE))
+        };
         let ended = match pause {
             Some(pause) => woken.recv_timeout(pause) == Err(RecvTimeoutError::Disconnected),
             None => woken.recv().is_err(),
@@ -359,10 +372,32 @@ fn follow(shared: &Shared) -> Result<()> {
         progress.uncommitted = open;
         progress.failure = None;
         shared.moved.notify_all();
-        if open.upto >= head || shared.stopping.load(Ordering::Acquire) {
+        drop(progress);
+        let stopping = shared.stopping.load(Ordering::Acquire);
+        if open.upto >= head || stopping {
+            if !stopping {
+                forget_purged(shared, &snapshot, &index)?;
+            }
             return Ok(());
         }
     }
+}
+
+/// Removed rows stay in the files of the index until a merge drops them: after purges one is made, for all of them
+/// together. Searches go on meanwhile.
+fn forget_purged(shared: &Shared, snapshot: &Snapshot, index: &Index) -> Result<()> {
+    let last = snapshot.last_purge()?;
+    let committed = index.position().unwrap_or_default() >= last;
+    let mut unsettled = last > index.settled();
+    if unsettled && committed {
+        match index.forget(last) {
+            Ok(()) => unsettled = false,
+            // The engine may be merging by itself just now.
+            Err(e) => tracing::info!(detail = e.detail(), "the merge after a purge is tried again: {e}"),
+        }
+    }
+    lock(&shared.progress).unsettled = unsettled;
+    Ok(())
 }
 
 /// Applies the next entries, without committing them.

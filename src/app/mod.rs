@@ -22,6 +22,7 @@ pub mod names;
 pub mod offsite;
 mod planted;
 pub mod recipients;
+pub mod purge;
 pub mod record;
 mod run_entry;
 pub mod runner;
@@ -60,6 +61,8 @@ pub struct App {
     offsite: offsite::Offsite,
     /// Held by the one rotation of keys there is.
     rotation: Mutex<()>,
+    /// Held by whoever removes files of purged records.
+    purging: Mutex<()>,
     /// Batches to be given up as soon as records can be changed.
     broken: Mutex<Vec<RecordId>>,
 }
@@ -88,6 +91,7 @@ impl App {
             standby,
             offsite: offsite::Offsite::default(),
             rotation: Mutex::default(),
+            purging: Mutex::default(),
             broken: Mutex::default(),
         });
         app.find_broken_batches()?;

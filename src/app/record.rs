@@ -1,12 +1,13 @@
 //! Looking at records of any kind: list, open, history, the identity for a reason, attachments. One code path for every
 //! kind; absent and forbidden look the same; a look at something sensitive is entered before it is shown.
 
+use super::purge::Told;
 use super::session::Live;
 use super::viewing::Look;
 use super::{Actor, App, Right, Scope};
 use crate::base::{Error, RecordId, Result, limits};
 use crate::records::decide;
-use crate::records::flow::{Move, Tone};
+use crate::records::flow::{Duty, Move, Tone};
 use crate::records::{self, Author, Field, Fields, FileRef, Kind, Part, Record, Value, Widget, account, act, batch};
 use crate::store::{Act, BlobReader, Header, ListQuery, Snapshot, Txn};
 
@@ -59,6 +60,14 @@ pub struct Opened {
     pub may_edit: bool,
     /// The actor may open the identity.
     pub may_identify: bool,
+    /// The actor may ask now that it be purged.
+    pub may_purge: bool,
+    /// A request to purge it that waits.
+    pub purge_asked: Option<RecordId>,
+    /// That it was purged.
+    pub purged: Option<Told>,
+    /// What a request to purge is about, where the actor may see that.
+    pub target: Option<Record>,
     /// Rows of the record that are records of their own: those of the page asked for.
     pub children: Vec<Record>,
     /// How many there are in all.
@@ -130,7 +139,8 @@ impl App {
         let snapshot = self.store.read()?;
         let mut all = Vec::new();
         for state in kind.flow.states.iter().filter(|s| matches!(s.tone, Tone::Open | Tone::Waiting)) {
-            let moves = kind.flow.onward(state.tag);
+            // That an own entry can be taken back is no work that waits.
+            let moves = kind.flow.onward(state.tag).filter(|m| m.duty != Duty::Enter);
             let reach = moves.map(|m| actor.scope(kind, Right::Move(m.duty))).max();
             let reach = reach.unwrap_or_else(|| actor.scope(kind, Right::Edit));
             let units = self.units_of(actor, kind, reach)?;
@@ -155,7 +165,7 @@ impl App {
         let record = self.visible(&snapshot, actor, kind, id)?;
         self.answer_for(actor, act::READ, kind, std::slice::from_ref(&record))?;
         let may = |right| actor.may(kind, right, record.unit);
-        let open = kind.flow.open_moves(&record).filter(|m| may(Right::Move(m.duty)));
+        let open = kind.flow.open_moves(&record).filter(|m| may(Right::Move(m.duty)) && !record.is_purged());
         let moves = open.filter(|m| !decide::is_others_entry(&record, m, actor.account));
         let own = |m: &&'static Move| decide::is_own_work(kind, &record, m, actor.account);
         let (own_work, moves) = moves.partition::<Vec<_>, _>(own);
@@ -164,14 +174,23 @@ impl App {
         if kind.tag == batch::KIND.tag {
             self.answer_for_members(actor, &children)?;
         }
+        let purge_asked = self.purge_asked(&snapshot, id)?;
         Ok(Opened {
+            may_purge: may(Right::Purge)
+                && purge_asked.is_none()
+                && !record.is_purged()
+                && kind.flow.is_settled(record.state),
+            purge_asked,
+            purged: self.purge_of(&snapshot, &record)?,
+            target: target(&snapshot, actor, &record)?,
             has_identity: snapshot.has_identity(id)?,
             moves,
             voiding,
             own_work: own_work.iter().any(|m| !kind.flow.voids(m)),
             may_edit: may(Right::Edit)
                 && !kind.flow.awaits_approval(record.state)
-                && !kind.flow.is_void(record.state),
+                && !kind.flow.is_void(record.state)
+                && !record.is_purged(),
             may_identify: actor.may_identify(kind, record.unit),
             children,
             children_total,
@@ -204,6 +223,9 @@ impl App {
         let actor = actor.clone();
         self.store.submit(move |txn| {
             let record = authorise(txn, &actor, kind, Right::See, id)?;
+            if record.is_purged() {
+                return Err(Error::invalid("这条记录的内容已清除，检举控告人信息也已不存在。"));
+            }
             let live = live(txn, &actor)?;
             if !live.may_identify(kind, record.unit) {
                 return Err(Error::denied());
@@ -393,6 +415,13 @@ fn children(snapshot: &Snapshot, actor: &Actor, record: &Record, page: u64) -> R
     // Records of a batch may belong to units that are not this person's.
     rows.retain(|r| records::by_tag(r.kind).is_some_and(|k| actor.may(k, Right::See, r.unit)));
     Ok((rows, ids.len() as u64))
+}
+
+/// What a request to purge is about.
+fn target(snapshot: &Snapshot, actor: &Actor, record: &Record) -> Result<Option<Record>> {
+    let id = record.fields.link(records::purge::tag::TARGET).filter(|_| record.kind == records::purge::KIND.tag);
+    let target = id.map_or(Ok(None), |id| snapshot.get(id, false))?;
+    Ok(target.filter(|t| records::by_tag(t.kind).is_some_and(|k| actor.may(k, Right::See, t.unit))))
 }
 
 fn versions(snapshot: &Snapshot, kind: &'static Kind, record: &Record) -> Result<Vec<Record>> {

@@ -265,12 +265,13 @@ impl Drop for Thread {
     }
 }
 
-fn look(app: &App) {
+fn look(app: &Arc<App>) {
     loop {
         app.tidy_drafts();
-        for done in [app.look_after_backups(), app.tidy_imports(), app.give_up_batches()] {
+        let purges = app.look_after_purges();
+        for done in [purges, app.look_after_backups(), app.tidy_imports(), app.give_up_batches()] {
             if let Err(e) = done {
-                tracing::error!(detail = e.detail(), "looking after backups and imports: {e}");
+                tracing::error!(detail = e.detail(), "looking after backups, imports and purges: {e}");
             }
         }
         let inner = lock(&app.runner.inner);

@@ -160,7 +160,7 @@ impl App {
     }
 
     /// Sealed files that wait for a form or an import.
-    fn held_blobs(&self) -> Vec<String> {
+    pub(super) fn held_blobs(&self) -> Vec<String> {
         [self.staged_blobs(), self.desk_blobs()].concat()
     }
 

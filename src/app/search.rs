@@ -77,6 +77,11 @@ impl App {
         let fresh = fresh.unwrap_or_default();
         let docs = fresh.iter().filter_map(|id| snapshot.get(*id, false).transpose());
         let docs: Vec<Doc> = docs.collect::<Result<Vec<_>>>()?.iter().filter_map(document).collect();
+        // What was purged is not found, however much the index has still to take up.
+        let mut excluded: Vec<u64> = snapshot.purged(seen)?.iter().map(|p| p.record).collect();
+        excluded.extend(fresh.iter().map(|id| id.0));
+        excluded.sort_unstable();
+        excluded.dedup();
         let request = Request {
             text: query.text.chars().take(limits::QUERY_CHARS).collect(),
             kinds: query.kinds.clone(),
@@ -87,7 +92,7 @@ impl App {
             order: query.order,
             offset: usize::try_from(query.offset).unwrap_or(usize::MAX),
             limit: usize::try_from(query.limit.min(limits::SEARCH_DEPTH)).unwrap_or(usize::MAX),
-            exclude: fresh.iter().map(|id| id.0).collect(),
+            exclude: excluded,
             hidden: snapshot.hidden_batches()?.into_iter().collect(),
             newest_batch: snapshot.last_id()?.0,
         };
@@ -166,7 +171,7 @@ fn scope(actor: &Actor) -> search::Scope {
 
 /// What the index is told of a record. The petitioner's identity is not in it.
 pub(super) fn document(record: &Record) -> Option<Doc> {
-    let kind = records::by_tag(record.kind).filter(|k| k.indexed)?;
+    let kind = records::by_tag(record.kind).filter(|k| k.indexed && !record.is_purged())?;
     let text = |role| texts(kind, &record.fields, role);
     Some(Doc {
         id: record.id.0,

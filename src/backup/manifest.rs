@@ -18,7 +18,7 @@ use super::target::Part;
 use super::{flawed, read_failed, write_failed};
 use crate::base::{Error, ErrorKind, RecordId, Result, limits};
 use crate::records::FileRef;
-use crate::store::{Snapshot, Store, fact};
+use crate::store::{Purged, Snapshot, Store, fact};
 
 /// The form of sets in which everything is whole.
 const WHOLE: u32 = 1;
@@ -69,6 +69,9 @@ pub struct Manifest {
     /// What it needs of the pool; `None` in sets that carry their attachments themselves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pool: Option<Needs>,
+    /// Records whose content was purged, by rising id; with it a restore of an older set purges them again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub purged: Vec<Purged>,
     /// Name of the data file.
     pub data_file: String,
     /// Its SHA-256, hex.
@@ -223,6 +226,9 @@ impl Manifest {
         let fits = manifest.format == manifest.form();
         if !rising || !fits || manifest.damaged.len() > limits::DAMAGED_FILES {
             return Err("清单中的附件一栏不可识别");
+        }
+        if !manifest.purged.windows(2).all(|w| w[0].record < w[1].record) {
+            return Err("清单中的清除一栏不可识别");
         }
         if manifest.pool.as_ref().is_some_and(|p| p.file.is_some() != (p.count > 0)) {
             return Err("清单中的附件一栏不可识别");

@@ -14,7 +14,7 @@ use super::segment::{self, Kind, Needed, Plain, Segment, store_mark};
 use super::target::{self, Set};
 use super::{KeyFile, flawed};
 use crate::base::{Error, ErrorKind, Moment, Result, Seq};
-use crate::store::{Applied, Erased, Head, Store};
+use crate::store::{Applied, Purged, Head, Store};
 
 const FOLDER: &str = "log";
 
@@ -208,7 +208,7 @@ impl Log {
         &self,
         goal: u64,
         (key, signer): (&KeyFile, Option<&str>),
-    ) -> (Vec<Erased>, u64) {
+    ) -> (Vec<Purged>, u64) {
         let (mut purged, mut unread) = (Vec::new(), 0);
         for (path, _) in self.slots.range(goal + 1..).map(|(_, slot)| slot) {
             match Segment::open(path, key, signer) {
@@ -283,17 +283,6 @@ pub(super) fn fetch_named(copy: &Store, pool: &Pool, needed: &[Needed]) -> Resul
         }
     }
     Ok(())
-}
-
-/// Purges again what later slots purged, before anybody is served.
-pub(super) fn purge_again(_copy: &Store, purged: &[Erased]) -> Result<()> {
-    if purged.is_empty() {
-        return Ok(());
-    }
-    let count = purged.len();
-    Err(Error::invalid(format!(
-        "日志中有 {count} 条记录后来被清除，本程序不会清除，没有恢复。请换用新版程序。"
-    )))
 }
 
 /// No set leads to the point.

@@ -24,7 +24,7 @@ use super::target::{self, Part, Set};
 use super::{SetId, flawed, read_failed};
 use crate::base::{Clock, Error, ErrorKind, Result, limits};
 use crate::records::{FileRef, act};
-use crate::store::{self, Act, Doer, Head, Store, seal};
+use crate::store::{self, Act, Doer, Head, Purged, Store, seal};
 
 /// A set as a list shows it.
 #[derive(Debug)]
@@ -388,6 +388,10 @@ pub struct Restored {
     pub records: u64,
     /// Later slots of the log that cannot be read: what they purged may be in the store.
     pub unread_slots: u64,
+    /// Records that were purged after what was restored, and were purged again.
+    pub purged: u64,
+    /// Newer sets whose manifests could not be read: what was purged since may be in the restored store.
+    pub unread: Vec<SetId>,
 }
 
 /// What a restored store says of itself until it was confirmed.
@@ -445,8 +449,6 @@ pub fn restore(wish: &Wish<'_>, clock: Arc<dyn Clock>) -> Result<Restored> {
             lost = opened.confirm_further(&copy)?;
         }
     }
-    let (purged, unread_slots) = log.purged_after(goal, (wish.key, wish.signer));
-    replay::purge_again(&copy, &purged)?;
     let skipped = numbers::plan(&copy.read()?, clock.now().year(), wish.numbers, wish.ask)?;
     let name = match followed.last {
         0 => opened.manifest.set.clone(),
@@ -455,12 +457,54 @@ pub fn restore(wish: &Wish<'_>, clock: Arc<dyn Clock>) -> Result<Restored> {
     let epoch = raise_epoch(&copy, &name, (&skipped, log.epoch()), &wish.doer)?;
     let records = copy.read()?.count()?;
     drop(copy);
-    let head = reopened(&stage.at, epoch, clock)?;
+    let (mut gone, unread_slots) = log.purged_after(goal, (wish.key, wish.signer));
+    let later = Later::read(&sets, set, &opened.manifest.content.store, wish);
+    gone.extend(later.purged);
+    let (head, purged) = reopened(&stage.at, epoch, clock, (&gone, &wish.doer))?;
     stage.finish()?;
     let (dir, key_file) = (stage.dir.clone(), stage.key_file.clone());
     let set = opened.manifest.set.clone();
-    let manifest = opened.manifest;
-    Ok(Restored { set, dir, key_file, manifest, head, epoch, lost, skipped, followed, records, unread_slots })
+    Ok(Restored {
+        set,
+        dir,
+        key_file,
+        manifest: opened.manifest,
+        head,
+        epoch,
+        lost,
+        skipped,
+        followed,
+        records,
+        unread_slots,
+        purged,
+        unread: later.unread,
+    })
+}
+
+/// What the other sets in the target say of purges.
+struct Later {
+    purged: Vec<Purged>,
+    unread: Vec<SetId>,
+}
+
+impl Later {
+    /// Reads every manifest of this store that can be believed: which of them is the newest, clocks and epochs do not
+    /// say for sure. Only the manifests of newer sets are missed where they cannot be read.
+    fn read(sets: &[Set], chosen: &Set, store: &str, wish: &Wish<'_>) -> Self {
+        let mut later = Self { purged: Vec::new(), unread: Vec::new() };
+        for set in sets.iter().filter(|set| set.complete()) {
+            let opened = Opened::new(set, wish.key);
+            let opened = opened.and_then(|o| o.believe(wish.key, wish.signer).map(|()| o));
+            match opened {
+                Ok(opened) if opened.manifest.content.store == store => later.purged.extend(opened.manifest.purged),
+                // Another county's, which is no concern of this one.
+                Ok(_) => {}
+                Err(_) if set.id > chosen.id => later.unread.push(set.id.clone()),
+                Err(_) => {}
+            }
+        }
+        later
+    }
 }
 
 /// The entry of the restore names the set and the void numbers; the store rests until it is confirmed.
@@ -473,10 +517,20 @@ fn raise_epoch(copy: &Store, set: &str, (skipped, beyond): (&[Skipped], u64), do
     store::raise_epoch(copy, act, resting.encode(), (counters, beyond))
 }
 
-/// Opens the store the way the next command will: by its slot file and key file.
-fn reopened(dir: &Path, epoch: u64, clock: Arc<dyn Clock>) -> Result<Head> {
+/// Opens the store the way the next command will: by its slot file and key file. In the new epoch, and before anybody
+/// is served, what was purged is purged again; how many records that were.
+fn reopened(
+    dir: &Path,
+    epoch: u64,
+    clock: Arc<dyn Clock>,
+    (purged, doer): (&[Purged], &Doer),
+) -> Result<(Head, u64)> {
     let store = Store::open(dir, clock)?;
-    if store.facts().epoch == epoch { Ok(store.head()) } else { Err(Error::internal("epoch did not rise")) }
+    if store.facts().epoch != epoch {
+        return Err(Error::internal("epoch did not rise"));
+    }
+    let purged = store.apply_purges(purged, doer)?;
+    Ok((store.head(), purged))
 }
 
 /// The store in the making. Its key file stands at its final path from the start, because the slot file

@@ -16,7 +16,7 @@ use super::mount::{self, Target};
 use super::pool::{self, Listing, Pool};
 use super::target::{self, Draft, Folder, SetId};
 use super::{Amount, Done, Progress, Watch, file_name, flawed, read_failed, write_failed};
-use crate::base::{Error, ErrorKind, RecordId, Result, limits};
+use crate::base::{Error, ErrorKind, RecordId, Result, Seq, limits};
 use crate::records::FileRef;
 use crate::store::fault::{Bug, planted};
 use crate::store::{self, Head, Snapshot, Store};
@@ -75,6 +75,7 @@ impl Run<'_> {
             files,
             damaged,
             pool: Some(needs),
+            purged: self.snapshot.purged(Seq(0))?,
             data_file,
             data_sha256: hex::encode(stamp.sha256),
             data_bytes: stamp.bytes,

@@ -197,6 +197,23 @@ impl Schedule {
         })
     }
 
+    /// When a set that was verified at this moment is removed at the latest, if every due time from then on gives a
+    /// good set: the longest of the spans that may keep it, each with one more for where in it the set fell, and the
+    /// run that removes it.
+    pub fn gone_by(&self, at: Moment) -> Moment {
+        let runs_a_week = u32::try_from(self.days.len() * self.times.len()).unwrap_or(1).max(1);
+        let least = u32::try_from(limits::SETS_KEPT_MIN).unwrap_or(0);
+        let newest = self.kept.newest.max(least).div_ceil(runs_a_week) + 1;
+        let days = [
+            newest * 7,
+            self.kept.daily + 1,
+            (self.kept.weekly + 1) * 7,
+            (self.kept.monthly + 1) * 31,
+        ];
+        let days = days.into_iter().max().unwrap_or(0) + 7;
+        Moment(at.0 + i64::from(days) * DAY_MS)
+    }
+
     /// In words: `每天 02:00`, `周一、周四 02:00、14:00`.
     pub fn words(&self) -> String {
         const NAMES: [&str; 7] = ["周一", "周二", "周三", "周四", "周五", "周六", "周日"];

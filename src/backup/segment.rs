@@ -18,7 +18,7 @@ use super::restore::believe;
 use super::{file_name, flawed, read_failed, spool, target, write_failed};
 use crate::base::{Error, Moment, Result, Seq, limits};
 use crate::store::seal::Secret;
-use crate::store::{ArchiveRow, Change, Erased, GONE_ROWS, Head, Seen, Snapshot, fact};
+use crate::store::{ArchiveRow, Change, Purged, GONE_ROWS, Head, Seen, Snapshot, fact};
 
 use plain::WORD;
 pub use plain::{Kind, Needed, Plain, hex_digest, name_of, number_of, store_mark};
@@ -53,7 +53,7 @@ pub struct Header {
     /// When it was written, milliseconds since 1970 UTC.
     pub created: i64,
     /// Records that were purged in it.
-    pub purged: Vec<Erased>,
+    pub purged: Vec<Purged>,
     /// Version of the program.
     pub program: String,
 }
@@ -164,7 +164,7 @@ fn write_file(
     if !plain.is_sound() || kind == Kind::Change && snapshot.head()? != to {
         return Err(Error::internal(format!("a segment that cannot be: {plain}")));
     }
-    let purged = if kind == Kind::Fence { Vec::new() } else { snapshot.purged_since(from)? };
+    let purged = if kind == Kind::Fence { Vec::new() } else { snapshot.purged(from)? };
     let header = header_of(&plain, store, (seen.is_none(), purged), now);
     let file = File::options().write(true).create_new(true).mode(0o600).open(path).map_err(write_failed)?;
     spool::share(&file).map_err(write_failed)?;
@@ -184,7 +184,7 @@ fn write_file(
     Ok(Written { plain, digest: stamp.sha256, bytes: stamp.bytes })
 }
 
-fn header_of(plain: &Plain, store: String, (whole_meta, purged): (bool, Vec<Erased>), now: Moment) -> Header {
+fn header_of(plain: &Plain, store: String, (whole_meta, purged): (bool, Vec<Purged>), now: Moment) -> Header {
     Header {
         store,
         kind: plain.kind,

@@ -4,6 +4,7 @@
 
 mod pooled;
 mod segments;
+mod purged;
 
 use std::fs;
 use std::path::PathBuf;

@@ -47,6 +47,12 @@ pub const PASSPHRASE_MIN_CHARS: usize = 12;
 pub const SLOTS: usize = 16;
 /// Characters of the name of a key slot.
 pub const SLOT_NAME_CHARS: usize = 40;
+/// Days after a purge by which the generation of keys it leaves behind is replaced.
+pub const PURGE_KEYS_DAYS: i64 = 30;
+/// Days more after which administrators are told that it was not.
+pub const PURGE_KEYS_LATE_DAYS: i64 = 1;
+/// Changes of generation that the store remembers.
+pub const ROTATIONS_KEPT: usize = 50;
 /// Record keys wrapped anew in one commit while the keys rotate.
 pub const REWRAP_CHUNK: usize = 1_000;
 /// The same while others are at work.

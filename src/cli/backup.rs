@@ -345,6 +345,17 @@ fn restore(args: &RestoreArgs, out: &mut dyn Out) -> Result<()> {
     for skipped in &restored.skipped {
         out.err(&format!("空号：{skipped}。这些号可能在备份之后已用于纸质登记，不再发出。"));
     }
+    if restored.purged > 0 {
+        let purged = restored.purged;
+        out.err(&format!("这份备份之后有 {purged} 条记录的内容已被清除，恢复时已再次清除。"));
+    }
+    if let Some(first) = restored.unread.first() {
+        let count = restored.unread.len();
+        out.err(&format!(
+            "注意，有 {count} 份较新的备份清单打不开（第一份：{first}），不知道其中记录的清除事项：恢复的数据里可能有本应清除的内容。\
+             请用能打开它们的密钥重新恢复，或对照清除申请的登记逐件核对。"
+        ));
+    }
     out.err("恢复的数据现在只能查看：启动服务后，请三员中的两人登录，在“备份”页确认恢复无误。");
     if !restored.lost.is_empty() {
         let lost = backup::lost_text(&restored.lost);

@@ -66,6 +66,9 @@ pub(super) fn audit(args: &AuditArgs, app: &Arc<App>, secret: &Secrets, out: &mu
     if report.local > 0 {
         out.err(&format!("备机日志 {} 条。", report.local));
     }
+    if report.purged > 0 {
+        out.err(&format!("其中 {} 条记录的内容已按申请清除，清除之前的版本不能再打开。", report.purged));
+    }
     let count = report.problems.len();
     if count == 0 { Ok(()) } else { Err(Error::damaged(format!("核验发现 {count} 处问题"))) }
 }

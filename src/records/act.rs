@@ -102,12 +102,16 @@ actions! {
     CHECKS_SET = 73, "设置演练与核对周期";
     /// An administrator confirmed that a restored store is right.
     RESTORE_CONFIRMED = 74, "确认恢复";
-    /// A standby took over from the host it followed: a new epoch.
-    PROMOTED = 90, "备机接替";
-    /// What an old host had not delivered was written out for re-entry.
-    LEFTOVER = 91, "导出未送出的内容";
     /// Everything there is was read and compared; refused when something was wrong.
     SCRUB = 80, "数据自检";
+    /// The keys of records were forgotten, and with them their content; the second person's act, or a restore's.
+    PURGE = 90, "清除";
+    /// Sealed files that only purged records had named were removed.
+    PURGE_FILES = 91, "清除附件文件";
+    /// A standby took over from the host it followed: a new epoch.
+    PROMOTED = 95, "备机接替";
+    /// What an old host had not delivered was written out for re-entry.
+    LEFTOVER = 96, "导出未送出的内容";
 }
 
 /// The verb of a code.

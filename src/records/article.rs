@@ -28,8 +28,8 @@ static FIELDS: &[Field] = &[
     Field::new(CHAPTER, "chapter", "章节", Widget::Line).search(Search::Names),
     Field::new(TEXT, "text", "条文", Widget::Area).required().search(Search::Body).max(limits::TEXT_CHARS),
     Field::new(ADDRESS, "address", "位置", Widget::Line).required().search(Search::Title),
-    Field::new(PUBLISHED, "published", "公布日期", Widget::Date(true)),
-    Field::new(STATUS, "status", "时效性", Widget::OpenChoice(&regulation::STATUSES)),
+    Field::new(PUBLISHED, "published", "公布日期", Widget::Date(true)).kept(),
+    Field::new(STATUS, "status", "时效性", Widget::OpenChoice(&regulation::STATUSES)).kept(),
     Field::new(REF, "ref", "外部编号", Widget::Line).search(Search::Reference),
 ];
 

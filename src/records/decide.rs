@@ -21,6 +21,8 @@ pub enum Refusal {
     NotOwn,
     /// What was entered by mistake stays as it is.
     Void,
+    /// What was purged stays as it is.
+    Purged,
 }
 
 /// A new record; its id and register number are given by the store.
@@ -52,6 +54,9 @@ pub fn amend(
     if kind.flow.is_void(record.state) {
         return Err(Refusal::Void);
     }
+    if record.is_purged() {
+        return Err(Refusal::Purged);
+    }
     let may = |tag: u16| kind.field(tag).is_some_and(|f| f.typed() && editable(f));
     let kept = record.fields.iter().filter(|(tag, _)| !may(*tag));
     let mut fields: Fields = kept.chain(typed.iter().filter(|(tag, _)| may(*tag))).collect();
@@ -70,6 +75,9 @@ pub fn advance(
     by: (Author, Moment),
 ) -> Result<Record, Refusal> {
     let (author, now) = by;
+    if record.is_purged() {
+        return Err(Refusal::Purged);
+    }
     if !mv.from.contains(&record.state) {
         return Err(Refusal::NotNow);
     }

@@ -92,6 +92,8 @@ pub struct Field {
     pub search: Search,
     /// Longest text, in characters.
     pub max: usize,
+    /// Stays when the record is purged: a code, a date or a number that tells nothing of a person.
+    pub kept: bool,
 }
 
 impl Field {
@@ -108,6 +110,7 @@ impl Field {
             part: Part::Main,
             search: Search::No,
             max: limits::LINE_CHARS,
+            kept: false,
         }
     }
 
@@ -144,6 +147,12 @@ impl Field {
     /// With another bound on its length.
     pub const fn max(mut self, chars: usize) -> Self {
         self.max = chars;
+        self
+    }
+
+    /// Outlives a purge of the record; what nothing marks so goes.
+    pub const fn kept(mut self) -> Self {
+        self.kept = true;
         self
     }
 

@@ -109,6 +109,16 @@ impl Flow {
         moves.peek().is_some() && moves.all(|m| m.duty == Duty::Approve)
     }
 
+    /// Nothing is left to do: nobody waits, and no work lies open.
+    pub fn is_settled(&self, state: u8) -> bool {
+        self.state(state).is_some_and(|s| !matches!(s.tone, Tone::Open | Tone::Waiting))
+    }
+
+    /// The state of what is laid aside: the last quiet one.
+    pub fn laid_aside(&self) -> Option<u8> {
+        self.states.iter().rev().find(|s| s.tone == Tone::Quiet).map(|s| s.tag)
+    }
+
     /// Moves that start from where the record stands.
     pub fn open_moves<'a>(&'a self, record: &'a Record) -> impl Iterator<Item = &'static Move> + 'a {
         self.moves.iter().filter(|m| m.from.contains(&record.state))

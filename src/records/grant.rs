@@ -15,6 +15,8 @@ pub enum Right {
     Move(Duty),
     /// Open the petitioner's identity.
     Identity,
+    /// Ask that their content be purged; somebody else decides.
+    Purge,
 }
 
 /// Whose records a right reaches.

@@ -174,12 +174,12 @@ const HANDLING: &str = "办理";
 const EXTRA: &str = "附件与备注";
 
 static FIELDS: &[Field] = &[
-    Field::new(NUMBER, "number", "信访编号", Widget::Fixed).search(Search::Number),
-    Field::new(RECEIVED, "received", "收到时间", Widget::Date(true)).group(HEAD).help("期限从这一天起算"),
-    Field::new(CHANNEL, "channel", "信访形式", Widget::OpenChoice(&CHANNELS)).group(HEAD),
-    Field::new(ORIGIN, "origin", "来源", Widget::Choice(&ORIGINS)).group(HEAD),
-    Field::new(20, "repeat", "初次或重复", Widget::Choice(&REPEATS)).group(HEAD),
-    Field::new(21, "people", "联名或来访人数", Widget::Int(1, 100_000)).group(HEAD),
+    Field::new(NUMBER, "number", "信访编号", Widget::Fixed).kept().search(Search::Number),
+    Field::new(RECEIVED, "received", "收到时间", Widget::Date(true)).kept().group(HEAD).help("期限从这一天起算"),
+    Field::new(CHANNEL, "channel", "信访形式", Widget::OpenChoice(&CHANNELS)).kept().group(HEAD),
+    Field::new(ORIGIN, "origin", "来源", Widget::Choice(&ORIGINS)).kept().group(HEAD),
+    Field::new(20, "repeat", "初次或重复", Widget::Choice(&REPEATS)).kept().group(HEAD),
+    Field::new(21, "people", "联名或来访人数", Widget::Int(1, 100_000)).kept().group(HEAD),
     Field::new(22, "origin_number", "原编号", Widget::Line).group(HEAD).search(Search::Number),
     Field::new(23, "assigned_by", "交办文号", Widget::Line).group(HEAD).search(Search::Number),
     Field::new(24, "assigned_due", "要求办结日期", Widget::Date(false)).group(HEAD),
@@ -195,16 +195,16 @@ static FIELDS: &[Field] = &[
         .max(limits::TEXT_CHARS),
     Field::new(HAPPENED, "happened", "问题发生时间", Widget::Date(true)).group(MATTER).help("可只写年或年月"),
     Field::new(PLACE, "place", "地点", Widget::Line).group(MATTER).search(Search::Names),
-    Field::new(34, "nature", "信访性质", Widget::Choice(&NATURES)).group(MATTER),
-    Field::new(35, "categories", "问题类别", Widget::Choices(&CATEGORIES)).group(MATTER),
-    Field::new(36, "topics", "专项", Widget::Choices(&TOPICS)).group(MATTER),
+    Field::new(34, "nature", "信访性质", Widget::Choice(&NATURES)).kept().group(MATTER),
+    Field::new(35, "categories", "问题类别", Widget::Choices(&CATEGORIES)).kept().group(MATTER),
+    Field::new(36, "topics", "专项", Widget::Choices(&TOPICS)).kept().group(MATTER),
     Field::new(ACCUSED, "accused", "被检举控告人", Widget::Rows(ACCUSED_FIELDS))
         .group(ABOUT)
         .search(Search::Names)
         .help("职级必填；科级及以上人员不得录入本系统"),
     Field::new(ACCUSED_ORG, "accused_org", "被反映组织", Widget::Line).group(ABOUT).search(Search::Names),
-    Field::new(SIGNED, "signed", "署名情况", Widget::Choice(&SIGNATURES)).group(FROM),
-    Field::new(48, "feedback", "要求反馈", Widget::Flag).group(FROM),
+    Field::new(SIGNED, "signed", "署名情况", Widget::Choice(&SIGNATURES)).kept().group(FROM),
+    Field::new(48, "feedback", "要求反馈", Widget::Flag).kept().group(FROM),
     Field::new(NAME, "petitioner.name", "姓名或单位名称", Widget::Line).group(FROM).identity(),
     Field::new(42, "petitioner.gender", "性别", Widget::Choice(&GENDER)).group(FROM).identity(),
     Field::new(43, "petitioner.org", "工作单位", Widget::Line).group(FROM).identity(),
@@ -217,10 +217,10 @@ static FIELDS: &[Field] = &[
         .group(FROM)
         .identity()
         .max(limits::REMARK_CHARS),
-    Field::new(55, "method", "办理方式", Widget::Choice(&METHODS)).group(HANDLING),
-    Field::new(56, "assigned_to", "承办单位", Widget::Link("org")).group(HANDLING),
+    Field::new(55, "method", "办理方式", Widget::Choice(&METHODS)).kept().group(HANDLING),
+    Field::new(56, "assigned_to", "承办单位", Widget::Link("org")).kept().group(HANDLING),
     Field::new(57, "result", "办理结果", Widget::Area).group(HANDLING).search(Search::Body).max(limits::TEXT_CHARS),
-    Field::new(58, "truth", "属实程度", Widget::Choice(&TRUTHS)).group(HANDLING),
+    Field::new(58, "truth", "属实程度", Widget::Choice(&TRUTHS)).kept().group(HANDLING),
     Field::new(FILES, "files", "附件", Widget::Files).group(EXTRA),
     Field::new(TRAIL, "trail", "办理过程", Widget::Hidden),
     Field::new(REMARKS, "remarks", "备注", Widget::Area)
@@ -317,7 +317,7 @@ pub static KIND: Kind = Kind {
     unique: false,
     grants: &[
         Grant("handler", KEEP, Scope::Own),
-        Grant("approver", &[Right::See, Right::Move(Duty::Approve)], Scope::Own),
+        Grant("approver", &[Right::See, Right::Move(Duty::Approve), Right::Purge], Scope::Own),
         Grant("petition-office", OFFICE, Scope::County),
         Grant("identity", &[Right::Identity], Scope::County),
     ],

@@ -1,7 +1,8 @@
 //! A record and its values, and how they become bytes (CBOR, `data-format/records.md`).
 //!
-//! A record has two parts that are sealed apart: the main part, and the identity of the petitioner. Tags below 13 of
-//! the main part are the record's own head, 13 to 15 are marks of imports and forms, the others belong to its kind.
+//! A record has two parts that are sealed apart: the main part, and the identity of the petitioner. Tags below 12 of
+//! the main part are the record's own head, 12 to 15 are marks of purges, imports and forms, the others belong to its
+//! kind.
 //! Readers keep values they know the shape of, whatever the tag, so a field that was dropped from a kind is not dropped
 //! from old records.
 
@@ -23,6 +24,9 @@ const HEAD_VERSION: u16 = 7;
 /// How many tags the head has.
 const HEAD_TAGS: usize = 7;
 
+/// The record was purged (清除): what stands here is all that is left of it.
+pub const PURGED: u16 = 12;
+
 /// The batch (导入批次) a record came in with; a field every kind has and nobody sees. The record can be seen when
 /// its batch can.
 pub const BATCH: u16 = 13;
@@ -34,7 +38,7 @@ pub const CHANGED_BY: u16 = 14;
 pub const MADE_BY: u16 = 15;
 
 /// First tag that is not the head's.
-pub const FIRST_FIELD: u16 = 13;
+pub const FIRST_FIELD: u16 = 12;
 
 /// Who does something, on behalf of which unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,6 +114,11 @@ impl Record {
     /// The batch it came in with; `None` when it was entered by hand.
     pub fn batch(&self) -> Option<RecordId> {
         self.fields.link(BATCH)
+    }
+
+    /// Its content was purged; the facts that are left belong to nobody.
+    pub fn is_purged(&self) -> bool {
+        self.fields.flag(PURGED)
     }
 
     /// CBOR of head and main fields.

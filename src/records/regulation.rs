@@ -4,7 +4,7 @@
 use super::dict::{Dict, entry};
 use super::flow::{Duty, Flow, Move, State, Tone};
 use super::grant::{KEEP, SEE};
-use super::{Field, Fields, Grant, Kind, Record, Scope, Search, Value, Widget};
+use super::{Field, Fields, Grant, Kind, Record, Right, Scope, Search, Value, Widget};
 use crate::base::{Day, limits};
 
 /// Tags other files name.
@@ -66,10 +66,10 @@ static FIELDS: &[Field] = &[
     Field::new(TITLE, "title", "标题", Widget::Line).required().group(HEAD).search(Search::Title),
     Field::new(NUMBER, "number", "文号", Widget::Line).group(HEAD).search(Search::Number),
     Field::new(18, "issuer", "制定机关", Widget::Line).group(HEAD).search(Search::Names),
-    Field::new(19, "level", "效力级别", Widget::OpenChoice(&LEVELS)).group(HEAD),
-    Field::new(PUBLISHED, "published", "公布日期", Widget::Date(true)).group(HEAD),
-    Field::new(21, "effective", "施行日期", Widget::Date(true)).group(HEAD),
-    Field::new(STATUS, "status", "时效性", Widget::OpenChoice(&STATUSES)).group(HEAD),
+    Field::new(19, "level", "效力级别", Widget::OpenChoice(&LEVELS)).kept().group(HEAD),
+    Field::new(PUBLISHED, "published", "公布日期", Widget::Date(true)).kept().group(HEAD),
+    Field::new(21, "effective", "施行日期", Widget::Date(true)).kept().group(HEAD),
+    Field::new(STATUS, "status", "时效性", Widget::OpenChoice(&STATUSES)).kept().group(HEAD),
     Field::new(REPLACES, "replaces", "前一版本", Widget::Link("regulation"))
         .group(HEAD)
         .help("前一版本的记录号（其页面地址末尾的数字）；同名法规会自动列为其他版本"),
@@ -107,6 +107,15 @@ pub(super) const READERS: &[Grant] = &[
     Grant("law-office", KEEP, Scope::County),
 ];
 
+/// The same, and 调研法规室 may ask that one be purged, with its articles.
+const KEEPERS: &[Grant] = &[
+    Grant("handler", SEE, Scope::County),
+    Grant("approver", SEE, Scope::County),
+    Grant("petition-office", SEE, Scope::County),
+    Grant("law-office", KEEP, Scope::County),
+    Grant("law-office", &[Right::Purge], Scope::County),
+];
+
 /// The kind.
 pub static KIND: Kind = Kind {
     tag: 2,
@@ -122,7 +131,7 @@ pub static KIND: Kind = Kind {
     parent: None,
     keys: &[REF, VERSION_KEY],
     unique: false,
-    grants: READERS,
+    grants: KEEPERS,
     indexed: true,
     check: |fields| {
         let (published, effective) = (fields.day(PUBLISHED), fields.day(21));

@@ -35,6 +35,8 @@ pub struct Index {
     writer: Mutex<Option<IndexWriter>>,
     retired: AtomicBool,
     position: Mutex<Option<Seq>>,
+    /// Rows that were purged up to this entry are in no file any more.
+    settled: Mutex<Seq>,
 }
 
 /// What is written with each commit.
@@ -43,6 +45,8 @@ struct Payload {
     epoch: u64,
     seq: u64,
     schema: u32,
+    #[serde(default)]
+    settled: u64,
 }
 
 impl Index {
@@ -59,17 +63,18 @@ impl Index {
             dir.parent().map_or(Ok(()), durable::sync_folder)?;
         }
         let kept = usable(dir, epoch);
-        let (inner, position) = match kept {
-            Some((inner, seq)) => (inner, Some(seq)),
-            None => (create(dir)?, None),
+        let (inner, position, settled) = match kept {
+            Some((inner, seq, settled)) => (inner, Some(seq), settled),
+            None => (create(dir)?, None, Seq(0)),
         };
         let writer = start_writer(&inner)?;
         let reader = reader(&inner)?;
         let (_, fields) = schema::build();
         let shelf = Mutex::new(Shelf::new(reader.searcher()).map_err(failed)?);
         let (dir, writer, kept) = (dir.to_owned(), Mutex::new(Some(writer)), Mutex::new(position));
+        let (retired, settled) = (AtomicBool::default(), Mutex::new(settled));
         Ok((
-            Self { dir, epoch, fields, inner, reader, shelf, writer, retired: AtomicBool::default(), position: kept },
+            Self { dir, epoch, fields, inner, reader, shelf, writer, retired, position: kept, settled },
             position,
         ))
     }
@@ -109,7 +114,8 @@ impl Index {
     /// # Errors
     /// `Io` or `Internal`; the index then stands where it stood.
     pub fn commit(&self, seq: Seq) -> Result<()> {
-        let payload = Payload { epoch: self.epoch, seq: seq.0, schema: SCHEMA_VERSION };
+        let settled = held(&self.settled).0;
+        let payload = Payload { epoch: self.epoch, seq: seq.0, schema: SCHEMA_VERSION, settled };
         let payload = serde_json::to_string(&payload).map_err(Error::internal)?;
         self.write(|writer| {
             let mut prepared = writer.prepare_commit()?;
@@ -167,6 +173,22 @@ impl Index {
         }
         writer.garbage_collect_files().wait().map_err(failed)?;
         self.show()
+    }
+
+    /// Takes rows off the disk that were removed because records were purged up to the entry `upto`, and remembers it;
+    /// the removals were committed before.
+    ///
+    /// # Errors
+    /// Those of [`Self::settle`] and [`Self::commit`]: try again later.
+    pub fn forget(&self, upto: Seq) -> Result<()> {
+        self.settle()?;
+        *held(&self.settled) = upto;
+        self.commit(self.position().unwrap_or_default())
+    }
+
+    /// The entry up to which purged rows are in no file any more.
+    pub fn settled(&self) -> Seq {
+        *held(&self.settled)
     }
 
     /// Ends the writer and its merges and lets go of the folder, which may then be moved or removed; searches go on.
@@ -238,12 +260,12 @@ fn reader(index: &tantivy::Index) -> Result<IndexReader> {
 }
 
 /// The index in `dir` and its position, if it is whole and ours.
-fn usable(dir: &Path, epoch: u64) -> Option<(tantivy::Index, Seq)> {
+fn usable(dir: &Path, epoch: u64) -> Option<(tantivy::Index, Seq, Seq)> {
     // The engine panics on some damaged files.
     catch_unwind(AssertUnwindSafe(|| whole(dir, epoch))).ok().flatten()
 }
 
-fn whole(dir: &Path, epoch: u64) -> Option<(tantivy::Index, Seq)> {
+fn whole(dir: &Path, epoch: u64) -> Option<(tantivy::Index, Seq, Seq)> {
     directory::reads(dir).ok()?;
     let mut index = tantivy::Index::open(Lasting::open(dir).ok()?).ok()?;
     let (schema, _) = schema::build();
@@ -252,7 +274,7 @@ fn whole(dir: &Path, epoch: u64) -> Option<(tantivy::Index, Seq)> {
     let right = ours && index.validate_checksum().ok()?.is_empty();
     index.set_tokenizers(schema::tokenizers());
     // A file that is gone has no checksum; every segment has to open.
-    (right && reader(&index).is_ok()).then_some((index, Seq(payload.seq)))
+    (right && reader(&index).is_ok()).then_some((index, Seq(payload.seq), Seq(payload.settled)))
 }
 
 /// An empty index in place of whatever `dir` holds.
@@ -334,6 +356,41 @@ mod tests {
         fs::rename(&away, dir.path()).unwrap();
         brought().unwrap();
         assert_eq!(ids(&index.search(&everything(), &ask("举报"), &[]).unwrap()).len(), 2);
+    }
+
+    /// Every term that stands in a file of the index.
+    fn terms(index: &Index) -> Vec<Vec<u8>> {
+        let mut all = Vec::new();
+        for reader in index.reader.searcher().segment_readers() {
+            for (field, _) in reader.schema().fields().filter(|(_, entry)| entry.is_indexed()) {
+                let postings = reader.inverted_index(field).unwrap();
+                let mut stream = postings.terms().stream().unwrap();
+                while stream.advance() {
+                    all.push(stream.key().to_vec());
+                }
+            }
+        }
+        all
+    }
+
+    /// What was purged and removed stood in the files of the index until some later merge.
+    #[test]
+    fn what_was_forgotten_stands_in_no_file_and_that_is_remembered() {
+        let (dir, index) = index(&[doc(1, "一件", "举报"), doc(2, "二件", "砚漆")]);
+        index.settle().unwrap();
+        let has = |index: &Index| {
+            let holds = |t: &Vec<u8>| String::from_utf8_lossy(t).contains("漆");
+            terms(index).iter().any(holds)
+        };
+        index.apply(vec![Change { id: 2, doc: None }]).unwrap();
+        index.commit(Seq(6)).unwrap();
+        assert!(has(&index), "removed rows keep their terms");
+        assert_eq!(index.settled(), Seq(0));
+        index.forget(Seq(6)).unwrap();
+        assert_eq!((has(&index), index.settled(), index.position()), (false, Seq(6), Some(Seq(6))));
+        drop(index);
+        let (index, at) = Index::open(dir.path(), 1).unwrap();
+        assert_eq!((at, index.settled(), index.doc_count()), (Some(Seq(6)), Seq(6), 1));
     }
 
     #[test]

@@ -214,6 +214,17 @@ pub(super) fn discard(root: &Path, file: &FileRef) -> Result<()> {
     path(root, &file.blob).map_or(Ok(()), |p| Ok(fs::remove_file(p)?))
 }
 
+/// Removes a sealed file for good: its folder is synced. One that is gone already is gone.
+pub(super) fn remove(root: &Path, blob: &str) -> Result<()> {
+    let Some(path) = path(root, blob) else { return Ok(()) };
+    match fs::remove_file(&path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e.into()),
+        _ => {}
+    }
+    let folder = path.parent().filter(|folder| folder.exists());
+    Ok(folder.map_or(Ok(()), durable::sync_folder)?)
+}
+
 /// Removes a sealed file that was last written before a moment; how many that were.
 pub(super) fn remove_old(root: &Path, blob: &str, before: Moment) -> Result<u64> {
     let Some(path) = path(root, blob) else { return Ok(0) };

@@ -30,16 +30,6 @@ pub struct Touched {
     pub all_keys: bool,
 }
 
-/// A record whose content was purged; the moment it was entered tells it from another one that has its id after a
-/// restore.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Erased {
-    /// The record.
-    pub record: u64,
-    /// When it was entered, milliseconds since 1970 UTC.
-    pub created: i64,
-}
-
 impl Touched {
     fn note(&mut self, entry: &Entry) {
         let header = &entry.header;
@@ -58,12 +48,6 @@ impl Snapshot {
             Ok((name.value().to_vec(), sha256(&[value.value()])))
         });
         digests.collect::<Result<_>>().map(Seen)
-    }
-
-    /// Records that entries after `after` purged, by rising ids: the one place that knows what a purge is. Their new
-    /// values and keys come along as those of any record that an entry changed.
-    pub fn purged_since(&self, _after: Seq) -> Result<Vec<Erased>> {
-        Ok(Vec::new())
     }
 
     /// What the entries after `after` did.

@@ -1,7 +1,7 @@
 //! Checking everything there is: that the chain holds, that each record opens and is the one the journal names, that
 //! attachments are whole, that derived tables are what records and journal give.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use redb::ReadableTable;
 
@@ -9,7 +9,7 @@ use super::journal::{self, Head};
 use super::kept::Digests;
 use super::seal::sha256;
 use super::tables::{
-    self, CHILDREN, COUNTERS, HIDDEN, JOURNAL, LISTS, LOOKUPS, META, RECORD_KEYS, RECORDS, TALLIES, TOUCHES,
+    self, CHILDREN, COUNTERS, HIDDEN, JOURNAL, LISTS, LOOKUPS, META, PURGED, RECORD_KEYS, RECORDS, TALLIES, TOUCHES,
 };
 use super::{Generations, Shared, blob, damage, fact, kept, local, view};
 use crate::base::{RecordId, Result, Seq};
@@ -26,6 +26,8 @@ pub struct Report {
     pub local: u64,
     /// Attachments that are whole.
     pub files: u64,
+    /// Records whose content was purged.
+    pub purged: u64,
     /// Names of sealed files that nothing names: no record, none of its earlier versions, no draft.
     pub orphans: BTreeSet<String>,
     /// Head of the journal.
@@ -81,16 +83,17 @@ pub(super) fn run(
     files(whole, &named, &kept, (&mut report, tick))?;
     let known: HashSet<&str> = named.iter().map(|(_, f)| f).chain(&kept).map(|f| f.blob.as_str()).collect();
     report.orphans = stored.into_iter().filter(|b| !known.contains(b.as_str())).collect();
-    history((&txn, &generations), (&mut report, tick))?;
+    history((&txn, &generations), &expected.purged, (&mut report, tick))?;
     Ok(report)
 }
 
 /// A report in the making, and what is told after each thing that was read.
 type Watched<'a> = (&'a mut Report, &'a dyn Fn() -> Result<()>);
 
-/// Takes out of the orphans what earlier versions of records name.
+/// Takes out of the orphans what earlier versions of records name. What a purged record said before nobody can read.
 fn history(
     (txn, generations): (&redb::ReadTransaction, &Generations),
+    purged: &BTreeMap<u64, u64>,
     (report, tick): Watched<'_>,
 ) -> Result<()> {
     if report.orphans.is_empty() {
@@ -102,7 +105,9 @@ fn history(
         tick()?;
         // What does not read has been told already.
         let Ok(entry) = journal::read(row.map_err(damage)?.1.value()) else { continue };
-        for part in entry.parts.iter().filter(|p| p.id.0 != 0) {
+        let seq = entry.header.seq.0;
+        let forgotten = |id: RecordId| purged.get(&id.0).is_some_and(|at| seq < *at);
+        for part in entry.parts.iter().filter(|p| p.id.0 != 0 && !forgotten(p.id)) {
             let wrapped = keys.get(part.id.0).map_err(damage)?.map(|k| k.value().to_vec()).unwrap_or_default();
             let key = generations.open(part.id.0, &wrapped);
             match key.and_then(|key| view::open_delta(&key, part.id, entry.header.seq, part)) {
@@ -127,6 +132,10 @@ struct Expected {
     touches: Vec<Vec<u8>>,
     hidden: Vec<u64>,
     numbers: Vec<String>,
+    /// By the journal: record, and the entry that purged it.
+    purged: BTreeMap<u64, u64>,
+    /// By the records themselves.
+    remains: BTreeSet<u64>,
 }
 
 fn chain(
@@ -217,6 +226,7 @@ fn values(
                 if !expect(shared, &record, expected) {
                     report.problem(format!("记录 {id} 的类别不认识"));
                 }
+                expected.remains.extend(record.is_purged().then_some(id));
                 named.extend(record.fields.all_files().map(|f| (RecordId(id), f)));
                 report.records += 1;
             }
@@ -228,7 +238,11 @@ fn values(
         report.problem(format!("缺少最后 {missing} 条记录"));
     }
     counters(txn, next, &expected.numbers, report)?;
-    expected.touches = touches(txn)?;
+    (expected.touches, expected.purged) = touches(txn)?;
+    report.purged = expected.purged.len() as u64;
+    if !expected.remains.iter().eq(expected.purged.keys()) {
+        report.problem("已清除的记录与日志所记的不一致");
+    }
     if redb::ReadableTableMetadata::len(&keys).map_err(damage)? != report.records + 1 {
         report.problem("记录密钥的数量与记录不一致");
     }
@@ -274,17 +288,21 @@ fn split_number(text: &str) -> (&str, u64) {
     (name, bare[name.len()..].parse().unwrap_or(0))
 }
 
-fn touches(txn: &redb::ReadTransaction) -> Result<Vec<Vec<u8>>> {
+/// Rows of TOUCHES, and of PURGED, as the journal gives them.
+type Told = (Vec<Vec<u8>>, BTreeMap<u64, u64>);
+
+fn touches(txn: &redb::ReadTransaction) -> Result<Told> {
     let table = txn.open_table(JOURNAL).map_err(damage)?;
-    let mut keys = Vec::new();
+    let (mut keys, mut purged) = (Vec::new(), BTreeMap::new());
     for row in table.iter().map_err(damage)? {
         let Ok(entry) = journal::read(row.map_err(damage)?.1.value()) else { continue };
+        purged.extend(tables::purged_by(&entry.header).map(|id| (id, entry.header.seq.0)));
         if ![act::LIST.code, act::SEARCH.code].contains(&entry.header.action) {
             let ids: HashSet<u64> = entry.header.subjects.iter().map(|s| s.id.0).collect();
             keys.extend(ids.into_iter().map(|id| tables::touch_key(id, entry.header.seq.0)));
         }
     }
-    Ok(keys)
+    Ok((keys, purged))
 }
 
 fn derived(txn: &redb::ReadTransaction, expected: &Expected, report: &mut Report) -> Result<()> {
@@ -324,6 +342,11 @@ fn derived(txn: &redb::ReadTransaction, expected: &Expected, report: &mut Report
     let hidden: Result<Vec<u64>> = hidden.iter().map_err(damage)?.map(|r| Ok(r.map_err(damage)?.0.value())).collect();
     if hidden? != expected.hidden {
         report.problem("派生表（隐去的批次）与记录不一致，可用 jiceng reindex 重建");
+    }
+    let purged = txn.open_table(PURGED).map_err(damage)?;
+    let rows = purged.iter().map_err(damage)?.map(|r| r.map(|(id, seq)| (id.value(), seq.value())).map_err(damage));
+    if rows.collect::<Result<BTreeMap<u64, u64>>>()? != expected.purged {
+        report.problem("派生表（已清除）与日志不一致，可用 jiceng reindex 重建");
     }
     Ok(())
 }

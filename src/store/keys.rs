@@ -192,7 +192,7 @@ impl Store {
             return Err(Error::internal("a record key lies under an old generation"));
         }
         let act = act.note(format!("generation {current}"));
-        self.enter(&act)?;
+        self.enter_rotation(current, act.clone())?;
         let last = generations.keys().last().cloned().into_iter().collect();
         if let Err(e) = ring.set_generations(last) {
             self.enter(&act.refused())?;

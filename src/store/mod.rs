@@ -22,6 +22,7 @@ mod keyslot;
 mod local;
 mod locked;
 mod pending;
+mod purge;
 mod ring;
 pub mod seal;
 mod tables;
@@ -41,7 +42,7 @@ use crate::records::FileRef;
 
 pub use archive::{ArchiveRow, load, raise_epoch};
 pub use blob::{BlobReader, BlobWriter};
-pub use changes::{Erased, GONE_ROWS, Seen, Touched};
+pub use changes::{GONE_ROWS, Seen, Touched};
 pub use check::Report;
 pub use condition::{Failure, Fence, Halt};
 pub use follow::{Applied, Change};
@@ -49,6 +50,7 @@ pub use journal::{Doer, Entry, Head, Header, Part as EntryPart, Subject};
 pub use keys::{NewSlot, Rewrapped, SlotInfo};
 pub use keyslot::{CREDENTIAL, Opener, SLOT_FILE, SlotKind, Unlock, free_key_path, write_new};
 pub use locked::{Keys, Locked};
+pub use purge::{KeysDue, Purged};
 pub use tables::NAMES as TABLES;
 pub use txn::{Act, Txn};
 pub use upgrade::STORE_VERSION;
@@ -111,6 +113,12 @@ pub mod fact {
     pub const FOLLOWING: &str = "local.following";
     /// Number and hash of the last entry of a standby's own journal.
     pub const LOCAL_HEAD: &str = "local.head";
+    /// Names of sealed files that only purged records had named, one a line, until they are removed.
+    pub const PURGED_FILES: &str = "purged_files";
+    /// The generation of keys that must go because of a purge, and since when: `number milliseconds`.
+    pub const PURGE_KEYS: &str = "purge_keys";
+    /// Which generations took over and when: lines `number milliseconds`.
+    pub const ROTATIONS: &str = "rotations";
     /// Sealed: key of keyed hashes.
     pub const LOOKUP_KEY: &str = "secret.lookup";
     /// Sealed: key of names of attachments.

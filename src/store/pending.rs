@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use redb::{ReadableTable, Table, WriteTransaction};
 
 use super::fault::{Bug, planted};
-use super::journal::{self, Head, Header, Part};
+use super::journal::{self, Entry, Head, Header, Part};
 use super::tables::{
-    self, CHILDREN, COUNTERS, HIDDEN, JOURNAL, LISTS, LOOKUPS, META, RECORD_KEYS, RECORDS, Rows, TALLIES, TOUCHES,
+    self, CHILDREN, COUNTERS, HIDDEN, JOURNAL, LISTS, LOOKUPS, META, PURGED, RECORD_KEYS, RECORDS, Rows, TALLIES,
+    TOUCHES,
 };
 use super::{Shared, damage, fact, upgrade, view};
 use crate::base::{Error, RecordId, Result, Seq};
@@ -69,6 +70,7 @@ pub(super) struct Derived<'t> {
     children: Table<'t, &'static [u8], ()>,
     touches: Table<'t, &'static [u8], ()>,
     hidden: Table<'t, u64, ()>,
+    purged: Table<'t, u64, u64>,
 }
 
 impl<'t> WriteTables<'t> {
@@ -108,6 +110,10 @@ impl<'t> WriteTables<'t> {
         Ok(journal::read(entry.value())?.hash)
     }
 
+    pub(super) fn is_purged(&self, id: u64) -> Result<bool> {
+        Ok(self.derived.purged.get(id).map_err(damage)?.is_some())
+    }
+
     pub(super) fn is_hidden(&self, batch: RecordId) -> Result<bool> {
         Ok(self.derived.hidden.get(batch.0).map_err(damage)?.is_some())
     }
@@ -131,6 +137,16 @@ impl<'t> WriteTables<'t> {
 
     pub(super) fn lookup(&self, prefix: &[u8]) -> Result<Vec<u64>> {
         view::ids_below(&self.derived.lookups, prefix)
+    }
+
+    /// The entries of a record's story, in order.
+    pub(super) fn story(&self, id: u64) -> Result<Vec<Entry>> {
+        let mut entries = Vec::new();
+        for seq in view::ids_below(&self.derived.touches, &id.to_be_bytes())? {
+            let bytes = self.journal.get(seq).map_err(damage)?;
+            entries.extend(bytes.map(|b| journal::read(b.value())).transpose()?);
+        }
+        Ok(entries)
     }
 
     pub(super) fn children(&self, prefix: &[u8]) -> Result<Vec<u64>> {
@@ -182,6 +198,7 @@ impl<'t> Derived<'t> {
             children: txn.open_table(CHILDREN).map_err(damage)?,
             touches: txn.open_table(TOUCHES).map_err(damage)?,
             hidden: txn.open_table(HIDDEN).map_err(damage)?,
+            purged: txn.open_table(PURGED).map_err(damage)?,
         })
     }
 
@@ -229,6 +246,9 @@ impl<'t> Derived<'t> {
 
     /// Lists and searches name many records and are not part of a record's own story.
     pub(super) fn touch(&mut self, header: &Header) -> Result<()> {
+        for id in tables::purged_by(header) {
+            self.purged.insert(id, header.seq.0).map_err(damage)?;
+        }
         if [act::LIST.code, act::SEARCH.code].contains(&header.action) {
             return Ok(());
         }
@@ -249,6 +269,7 @@ pub(super) fn rebuild(shared: &Shared) -> Result<()> {
     }
     txn.delete_table(TALLIES).map_err(damage)?;
     txn.delete_table(HIDDEN).map_err(damage)?;
+    txn.delete_table(PURGED).map_err(damage)?;
     {
         let tables = WriteTables::open(&txn)?;
         let WriteTables { records, keys, journal, mut derived, .. } = tables;

@@ -2,8 +2,9 @@
 
 use redb::TableDefinition;
 
+use super::journal::Header;
 use crate::records::record::{BATCH, MADE_BY};
-use crate::records::{Kind, Record, batch};
+use crate::records::{Kind, Record, act, batch, purge};
 
 /// Facts about the store itself: version, id, epoch, head of the journal, next id, sealed secrets.
 pub(super) const META: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("meta");
@@ -33,6 +34,9 @@ pub(super) const TOUCHES: TableDefinition<'_, &[u8], ()> = TableDefinition::new(
 /// Derived: batches whose records cannot be seen.
 pub(super) const HIDDEN: TableDefinition<'_, u64, ()> = TableDefinition::new("derived_hidden");
 
+/// Derived: records whose content was purged, with the number of the entry that did it.
+pub(super) const PURGED: TableDefinition<'_, u64, u64> = TableDefinition::new("derived_purged");
+
 /// Names of all tables, for the check that each is described.
 pub const NAMES: &[&str] = &[
     "meta",
@@ -47,6 +51,7 @@ pub const NAMES: &[&str] = &[
     "derived_children",
     "derived_touches",
     "derived_hidden",
+    "derived_purged",
 ];
 
 /// The derived rows of one record.
@@ -117,6 +122,13 @@ pub(super) fn lookup_prefix(kind: &Kind, tag: u16, value: &str, hash: &dyn Fn(&[
     let folded: String = value.trim().chars().flat_map(crate::base::text::fold).collect();
     let digest = hash(&[&head[..], folded.as_bytes()].concat());
     [&head[..], &digest].concat()
+}
+
+/// Records that an entry purged: those it changed besides the request for it.
+pub(super) fn purged_by(header: &Header) -> impl Iterator<Item = u64> + '_ {
+    let purges = header.done && header.action == act::PURGE.code;
+    let changed = header.subjects.iter().filter(|s| s.digest.is_some() && s.kind != purge::KIND.tag);
+    changed.filter(move |_| purges).map(|s| s.id.0)
 }
 
 /// Key of TOUCHES.

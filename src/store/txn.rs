@@ -1,6 +1,8 @@
 //! What a command sees and does inside the one transaction: newest records, counters, and a buffer of changes that
 //! becomes real only together with the journal entry of its act.
 
+mod purge;
+
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -126,7 +128,8 @@ impl<'a> Txn<'a> {
         Ok(if hidden { None } else { Some(record) })
     }
 
-    fn get_any(&self, id: RecordId) -> Result<Option<Record>> {
+    /// The same, of a hidden batch or not.
+    pub fn get_any(&self, id: RecordId) -> Result<Option<Record>> {
         if let Some(put) = self.puts.get(&id.0) {
             return Ok(Some(put.after.clone()));
         }
@@ -150,14 +153,15 @@ impl<'a> Txn<'a> {
         seen.filter_map(Result::transpose).collect()
     }
 
-    /// How many records that came in with a batch were changed since.
+    /// How many records that came in with a batch were changed since. Of what was purged nothing could be lost.
     pub fn changed_members(&self, batch: RecordId) -> Result<u64> {
         let mut changed = 0;
         let value = Value::Link(batch).display(None);
         for kind in records::ALL {
             for id in self.base.lookup(&self.lookup_prefix(kind, BATCH, &value))? {
                 let value = self.base.record(id)?.unwrap_or_default();
-                changed += u64::from(view::stored_version(&value) != Some(1));
+                let untouched = view::stored_version(&value) == Some(1) || self.base.is_purged(id)?;
+                changed += u64::from(!untouched);
             }
         }
         Ok(changed)

@@ -4,21 +4,28 @@ use redb::{Database, ReadableDatabase};
 
 use super::ring::Ring;
 use super::seal::{self, Secret};
-use super::tables::{CHILDREN, COUNTERS, HIDDEN, JOURNAL, LISTS, LOOKUPS, META, RECORD_KEYS, RECORDS, TALLIES, TOUCHES};
+use super::tables::{
+    CHILDREN, COUNTERS, HIDDEN, JOURNAL, LISTS, LOOKUPS, META, PURGED, RECORD_KEYS, RECORDS, TALLIES, TOUCHES,
+};
 use super::{damage, fact, secret_place, view};
 use crate::base::{Error, Result};
 
 /// Version of the format this program writes.
-pub const STORE_VERSION: u32 = 2;
+pub const STORE_VERSION: u32 = 3;
 
 /// Steps from older versions, by the version they start from. A step runs in one transaction.
-const STEPS: &[(u32, Step)] = &[(1, with_batches)];
+const STEPS: &[(u32, Step)] = &[(1, with_batches), (2, with_purges)];
 
 type Step = fn(&redb::WriteTransaction) -> Result<()>;
 
 /// Records of version 1 came in one by one: no batch hides any.
 fn with_batches(txn: &redb::WriteTransaction) -> Result<()> {
     txn.open_table(HIDDEN).map(drop).map_err(damage)
+}
+
+/// Nothing was purged before version 3.
+fn with_purges(txn: &redb::WriteTransaction) -> Result<()> {
+    txn.open_table(PURGED).map(drop).map_err(damage)
 }
 
 /// Fills a new database: its tables, facts and secrets.
@@ -100,5 +107,6 @@ pub(super) fn create_tables(txn: &redb::WriteTransaction) -> Result<()> {
     txn.open_table(CHILDREN).map_err(damage)?;
     txn.open_table(TOUCHES).map_err(damage)?;
     txn.open_table(HIDDEN).map_err(damage)?;
+    txn.open_table(PURGED).map_err(damage)?;
     Ok(())
 }

@@ -10,7 +10,7 @@ use super::journal::{self, Entry, Head};
 use super::ring::Generations;
 use super::seal::Secret;
 use super::tables::{
-    self, CHILDREN, COUNTERS, HIDDEN, JOURNAL, LISTS, LOOKUPS, META, RECORD_KEYS, RECORDS, TALLIES, TOUCHES,
+    self, CHILDREN, COUNTERS, HIDDEN, JOURNAL, LISTS, LOOKUPS, META, PURGED, RECORD_KEYS, RECORDS, TALLIES, TOUCHES,
 };
 use super::{Shared, damage, fact, lock, secret_place};
 use crate::base::{Error, RecordId, Result, Seq};
@@ -30,6 +30,7 @@ pub struct Snapshot {
     records: ReadOnlyTable<u64, &'static [u8]>,
     keys: ReadOnlyTable<u64, &'static [u8]>,
     hidden: ReadOnlyTable<u64, ()>,
+    pub(super) purged: ReadOnlyTable<u64, u64>,
 }
 
 /// Which records of a kind a list shows. Units and states are always named: nothing is visible by default.
@@ -55,7 +56,8 @@ impl Snapshot {
         let records = txn.open_table(RECORDS).map_err(damage)?;
         let keys = txn.open_table(RECORD_KEYS).map_err(damage)?;
         let hidden = txn.open_table(HIDDEN).map_err(damage)?;
-        Ok(Self { shared, txn, generations, records, keys, hidden })
+        let purged = txn.open_table(PURGED).map_err(damage)?;
+        Ok(Self { shared, txn, generations, records, keys, hidden, purged })
     }
 
     /// A record; its identity part only when asked for. A record of a hidden batch is as good as absent.
@@ -273,8 +275,12 @@ impl Snapshot {
         seqs.into_iter().filter_map(|seq| self.entry(Seq(seq)).transpose()).collect()
     }
 
-    /// What an entry changed in a record: main part, and identity part when asked for.
+    /// What an entry changed in a record: main part, and identity part when asked for; nothing where that was before
+    /// the record was purged.
     pub fn delta(&self, entry: &Entry, id: RecordId, identity: bool) -> Result<Vec<Delta>> {
+        if self.purged_at(id)?.is_some_and(|purged| entry.header.seq < purged) {
+            return Ok(Vec::new());
+        }
         let key = self.key(id)?;
         let wanted = entry.parts.iter().filter(|p| p.id == id && (p.part == 0 || identity && p.part == 1));
         wanted.map(|p| open_delta(&key, id, entry.header.seq, p)).collect()

@@ -33,6 +33,7 @@ mod offsite;
 mod papers;
 mod passwords;
 mod recipients;
+mod purge;
 mod register;
 mod resume;
 mod rights;

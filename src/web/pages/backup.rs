@@ -56,6 +56,11 @@ pub fn cancel(call: &Call) -> Result<Reply> {
     answer(call, call.app.cancel_backup(&call.live()?.actor), "cancel")
 }
 
+/// Replaces the generation of keys that purges left behind.
+pub fn rotate(call: &Call) -> Result<Reply> {
+    answer(call, call.app.rotate_for_purges(&call.live()?.actor), "rotate")
+}
+
 /// Confirms that a restored store is right.
 pub fn confirm(call: &Call) -> Result<Reply> {
     answer(call, call.app.confirm_restore(&call.live()?.actor), "confirmed")
@@ -80,6 +85,7 @@ fn page(call: &Call, problem: Option<&str>, problems: &Problems) -> Result<Marku
         "run" if view.waits => Some("备份已经开始，可以离开本页。"),
         "scrub" if call.app.scrub_progress().is_some() => Some("数据自检已经开始，可以离开本页。"),
         "confirmed" => Some("您的确认已记录。"),
+        "rotate" => Some("密钥代的更换已经开始，可以离开本页。"),
         "cancel" if view.waits => Some("正在取消备份。"),
         _ => None,
     };
@@ -104,6 +110,7 @@ fn page(call: &Call, problem: Option<&str>, problems: &Problems) -> Result<Marku
         (schedule(call, &view, problems)?)
         (sets(&view))
         (super::scrub::section(call)?)
+        (super::purge::keys_section(call)?)
         section.section {
             h2 { "备份密钥" span.count { (view.recipients.len()) } }
             @if !view.recipients.is_empty() {

@@ -33,10 +33,10 @@ pub fn show(call: &Call) -> Result<Reply> {
         notice: done(&call.asked("done")).map(|text| (NoticeKind::Ok, text.to_owned())),
         ..Outline::default()
     };
-    let work = todo(call)?;
+    let (work, waits) = todo(call)?;
     let drafts = draft::own(call)?;
     let mut blocks = Vec::new();
-    for kind in records::ALL.iter().copied().filter(|k| k.owned && sees(k)) {
+    for kind in records::ALL.iter().copied().filter(|k| k.owned && sees(k) && k.group != Some("管理")) {
         blocks.push(block(call, kind)?);
     }
     let administrator = records::account::ADMINISTRATORS.iter().any(|r| live.actor.is(r));
@@ -44,7 +44,8 @@ pub fn show(call: &Call) -> Result<Reply> {
         @if live.actor.roles.is_empty() {
             (layout::empty(Icon::Key, "您的账户还没有任何权限。请联系安全保密管理员授权。", html! {}))
         } @else {
-            @if !administrator { (work) }
+            // Administrators have no business work; a request to purge may wait for one of them.
+            @if !administrator || waits { (work) }
             (drafts)
             @for block in blocks { (block) }
             @if administrator { (duties(call)) }
@@ -60,9 +61,10 @@ fn done(what: &str) -> Option<&'static str> {
     }
 }
 
-fn todo(call: &Call) -> Result<Markup> {
+/// What waits for this person, and whether anything does.
+fn todo(call: &Call) -> Result<(Markup, bool)> {
     let waiting = view::waiting(&call.app, call.live()?)?;
-    Ok(html! {
+    let card = html! {
         section.card {
             h2 { "待我办理" span.count { (waiting.iter().map(|w| w.count).sum::<u64>()) } }
             @if waiting.is_empty() { p.muted { "没有待办事项。" } }
@@ -75,7 +77,8 @@ fn todo(call: &Call) -> Result<Markup> {
                 }
             }
         }
-    })
+    };
+    Ok((card, !waiting.is_empty()))
 }
 
 fn block(call: &Call, kind: &'static Kind) -> Result<Markup> {

@@ -74,7 +74,7 @@ pub fn create(call: &Call) -> Result<Reply> {
 pub fn edit(call: &Call) -> Result<Reply> {
     let kind = call.kind()?;
     let record = call.app.for_edit(&call.live()?.actor, kind, call.id()?)?;
-    if kind.flow.is_void(record.state) {
+    if kind.flow.is_void(record.state) || record.is_purged() {
         return Ok(Reply::Redirect(format!("/{}/{}", kind.name, record.id)));
     }
     let raw = field::to_raw(kind.fields, &record.fields);

@@ -16,6 +16,7 @@ pub mod list;
 pub mod login;
 pub mod password;
 pub mod recipients;
+pub mod purge;
 pub mod record;
 pub mod resume;
 pub mod scrub;

@@ -13,6 +13,7 @@ use crate::store::seal;
 use crate::web::guard::Call;
 use crate::web::icons::Icon;
 use crate::web::layout::{self, NoticeKind};
+use crate::web::pages::purge;
 use crate::web::respond::Reply;
 use crate::web::view::{self, Outline};
 
@@ -45,7 +46,12 @@ pub fn advance(call: &Call) -> Result<Reply> {
     let version = call.typed("version").parse().map_err(|_| Error::invalid("表单不完整，请刷新后重试。"))?;
     let typed = (call.typed("opinion").to_owned(), call.submit_id().to_owned());
     match call.app.advance(&call.live()?.actor, kind, (id, version), mv, typed) {
-        Ok(()) => Ok(Reply::Redirect(format!("/{}/{id}?done=moved", kind.name))),
+        Ok(()) => {
+            if kind.tag == records::purge::KIND.tag {
+                call.app.finish_purges();
+            }
+            Ok(Reply::Redirect(format!("/{}/{id}?done=moved", kind.name)))
+        }
         Err(SaveError::Problems(problems)) => again(call, &problems[0].1),
         Err(SaveError::Stale(_)) => again(call, "这条记录刚被别人修改过，请看过最新内容后再办理。"),
         Err(SaveError::Gate) => again(call, records::rank::GUIDANCE),
@@ -66,7 +72,8 @@ fn open(call: &Call) -> Result<Opened> {
     call.app.open_record(&call.live()?.actor, call.kind()?, call.id()?, page)
 }
 
-fn again(call: &Call, problem: &str) -> Result<Reply> {
+/// The page once more, with what was wrong.
+pub(super) fn again(call: &Call, problem: &str) -> Result<Reply> {
     page(call, &open(call)?, None, Some(problem)).map(Reply::again)
 }
 
@@ -83,6 +90,7 @@ fn page(call: &Call, opened: &Opened, revealed: Option<&Record>, problem: Option
         notice: problem
             .map(|p| (NoticeKind::Bad, p.to_owned()))
             .or_else(|| done(call, kind, record))
+            .or_else(|| purge::notice(opened, &directory).map(|text| (NoticeKind::Warn, text)))
             .or_else(|| kind.flow.is_void(record.state).then(|| (NoticeKind::Warn, VOID.to_owned()))),
         watermark: kind.sensitive,
         ..Outline::default()
@@ -93,7 +101,9 @@ fn page(call: &Call, opened: &Opened, revealed: Option<&Record>, problem: Option
         (identity(call, kind, opened, revealed, &directory)?)
         (files(kind, opened))
         (moves(call, kind, opened)?)
+        (purge::facts(call, kind, opened)?)
         (voiding(call, kind, opened)?)
+        (purge::section(call, kind, opened)?)
         (handling(kind, record, &directory))
         (versions(kind, opened))
         @if kind.tag == batch::KIND.tag { (members(call, opened)) } @else { (children(call, opened)) }
@@ -107,6 +117,8 @@ fn crumbs(kind: &Kind, record: &Record, list: &str) -> Vec<(String, String)> {
     let own = if number.is_empty() { kind.title_of(record) } else { number.to_owned() };
     match kind.parent_of(record) {
         Some((parent, _)) => vec![("法律法规".into(), format!("/regulation/{parent}")), (own, String::new())],
+        // What was a row has no list of its own.
+        None if kind.parent.is_some() => vec![(own, String::new())],
         None => vec![(kind.label.to_owned(), list.to_owned()), (own, String::new())],
     }
 }
@@ -117,6 +129,7 @@ fn done(call: &Call, kind: &Kind, record: &Record) -> Option<(NoticeKind, String
         "created" if number.is_empty() => "已保存。".to_owned(),
         "created" => format!("已登记，编号 {number}。"),
         "changed" => "修改已保存。".to_owned(),
+        "asked" => format!("清除申请 {number} 已提交，等待安全保密管理员复核。"),
         "moved" => format!("已办理，现为“{}”。", kind.flow.label(record.state)),
         _ => return None,
     };
@@ -130,6 +143,7 @@ fn actions(call: &Call, kind: &Kind, opened: &Opened) -> Markup {
         && call.live.as_ref().is_some_and(|l| l.actor.scope(kind, Right::Create) > Scope::Nothing);
     html! {
         span.sub { (view::state_chip(kind, record.state)) (view::status_chip(kind, record)) }
+        (purge::links(opened))
         a.btn href=(format!("{base}/history")) { (Icon::History.svg()) "经过" }
         @if opened.may_edit {
             a.btn.btn-primary href=(format!("{base}/edit")) accesskey="e" { (Icon::Edit.svg()) "修改" }

@@ -5,8 +5,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use redb::ReadableTable;
-use serde::{Deserialize, Serialize};
-
 use super::archive::{COUNTER_ROWS, JOURNAL_ROWS, KEY_ROWS, META_ROWS, RECORD_ROWS};
 use super::seal::sha256;
 use super::tables::{COUNTERS, JOURNAL, META, RECORD_KEYS, RECORDS};

@@ -260,6 +260,7 @@ fn restores(county: &County, home: &Path, sets: &[backup::Verified]) -> Result<(
         let wish = Wish {
             from: &from,
             set: set_name,
+            until: None,
             key,
             signer: None,
             dir: &dir,

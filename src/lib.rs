@@ -55,6 +55,8 @@
 //!   because whoever types that asks for such a file. What article 16 refuses is in neither.
 //! * A rotation of keys renews the generation and leaves the master key: a new master key would ask for every
 //!   passphrase again. What that means for whoever had a slot is said in the README.
+//! * Power cuts of files are recorded below the program, at its calls of the system, not in a directory of the search
+//!   engine that a test makes: slots, attachments and sets are cut as well, and nothing the engine does escapes.
 //! * Petitions of unknown rank come in, but stay 待补全 until the rank is known: the gate is never skipped silently.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking"))]

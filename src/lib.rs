@@ -62,6 +62,8 @@
 //!   passphrase again. What that means for whoever had a slot is said in the README.
 //! * What a segment of the off-site log needs of the pool stands before its ciphertext, as the lists of sets lie beside
 //!   them: whoever ships or fetches has no key, and must know what belongs together.
+//! * Power cuts of files are recorded below the program, at its calls of the system, not in a directory of the search
+//!   engine that a test makes: slots, attachments and sets are cut as well, and nothing the engine does escapes.
 //! * Petitions of unknown rank come in, but stay 待补全 until the rank is known: the gate is never skipped silently.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking"))]

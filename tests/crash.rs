@@ -5,7 +5,11 @@
 //!
 //! `JICENG_CAMPAIGN=n` tries n times as many cuts; the same cut of the same recording is always the same disk.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test fails by panicking and says what it measured, or promises"
+)]
 
 #[path = "crash/ciphertexts.rs"]
 mod ciphertexts;
@@ -145,8 +149,8 @@ fn memory() -> tempfile::TempDir {
     tempfile::tempdir_in(if Path::new("/dev/shm").is_dir() { "/dev/shm" } else { "/tmp" }).unwrap()
 }
 
-/// Heads after which everything was looked at. A head names every entry and by its digest every record, and that no page
-/// of the tables is torn is what opening a store looks at: where two cuts leave the same head, they leave the same.
+/// Heads after which everything was looked at. A head names every entry and by its digest every record, and that no
+/// page of the tables is torn is what opening a store looks at: where two cuts leave one head, they leave the same.
 type Seen = Mutex<HashSet<[u8; 32]>>;
 
 /// Opens what a cut left and looks at it; what is wrong, if anything. `fully` looks at everything in any case.

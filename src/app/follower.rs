@@ -18,7 +18,7 @@ use super::search::document;
 use crate::base::{Error, ErrorKind, RecordId, Result, Seq, background, limits};
 use crate::records::batch::{self, hides, state};
 use crate::records::{self, act};
-use crate::search::{Change, Index, Request};
+use crate::search::{Change, Doc, Found, Index, Request, Scope};
 use crate::store::fault::{Bug, planted};
 use crate::store::{Header, Snapshot, Store, Subject};
 
@@ -63,6 +63,8 @@ struct Progress {
     failure: Option<Error>,
     /// Another index is wanted, or being made.
     rebuilding: bool,
+    /// It failed, and may be damaged.
+    doubted: bool,
 }
 
 /// What was applied since the last commit.
@@ -104,6 +106,7 @@ impl Follower {
             waiting: 0,
             failure: None,
             rebuilding: false,
+            doubted: false,
         };
         let shared = Arc::new(Shared {
             dir: dir.to_owned(),
@@ -186,8 +189,18 @@ impl Follower {
 
     /// Whether the index on the disk is what was written; what cannot be read three times is not.
     pub fn is_sound(&self) -> bool {
-        // A merge may remove a file between listing and reading.
-        (0..3).find_map(|_| self.index().0.is_sound().ok()).unwrap_or(false)
+        is_sound(&self.index().0)
+    }
+
+    /// Asks the index. Where that fails, it is looked at soon, and made anew when it is damaged.
+    pub fn ask(&self, index: &Index, scope: &Scope, request: &Request, fresh: &[Doc]) -> Result<Found> {
+        let found = catch_unwind(AssertUnwindSafe(|| index.search(scope, request, fresh)));
+        found.unwrap_or_else(|_| Err(Error::internal("the index panicked"))).map_err(|e| {
+            lock(&self.shared.progress).doubted = true;
+            let _stopped = lock(&self.wake).as_ref().map(|w| w.send(()));
+            let message = "检索索引读取出错，正在检查，损坏时会自动重建。请稍后再试。";
+            Error::new(ErrorKind::Busy, message).with_detail(e.detail())
+        })
     }
 
     /// Has the index made again, beside the old one, which answers meanwhile.
@@ -206,8 +219,7 @@ impl Follower {
 
     /// Reads the dictionaries that a search needs: better now than in somebody's first search.
     pub fn warm_up(&self) {
-        let scope =
-            crate::search::Scope::nothing().with(records::petition::KIND.tag, crate::search::Units::All);
+        let scope = Scope::nothing().with(records::petition::KIND.tag, crate::search::Units::All);
         let request =
             Request { text: "基层群众反映的问题".to_owned(), limit: 1, ..Request::default() };
         // The first search will say what is wrong.
@@ -275,6 +287,7 @@ fn run(shared: &Shared, woken: &Receiver<()>) {
         if ended || shared.stopping.load(Ordering::Acquire) {
             return;
         }
+        look_closer(shared);
         let wanted = lock(&shared.progress).rebuilding;
         let work = || if wanted { start_over(shared) } else { catch_up(shared) };
         let done = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(Error::internal("the index panicked")));
@@ -283,11 +296,31 @@ fn run(shared: &Shared, woken: &Receiver<()>) {
             progress.rebuilding = false;
         }
         progress.failure = done.err();
+        progress.doubted |= progress.failure.is_some();
         if let Some(e) = &progress.failure {
             tracing::error!(detail = e.detail(), "index follower: {e}");
         }
         shared.moved.notify_all();
     }
+}
+
+/// After something failed: a damaged index is made anew.
+fn look_closer(shared: &Shared) {
+    let mut progress = lock(&shared.progress);
+    if !std::mem::take(&mut progress.doubted) {
+        return;
+    }
+    let index = Arc::clone(&progress.index);
+    drop(progress);
+    if !catch_unwind(AssertUnwindSafe(|| is_sound(&index))).unwrap_or(false) {
+        tracing::error!("the search index is damaged and is made anew");
+        lock(&shared.progress).rebuilding = true;
+    }
+}
+
+fn is_sound(index: &Index) -> bool {
+    // A merge may remove a file between listing and reading.
+    (0..3).find_map(|_| index.is_sound().ok()).unwrap_or(false)
 }
 
 /// Makes a new index beside the old one and lets it take its place.

@@ -321,6 +321,42 @@ mod tests {
         assert!(app.doctor(false).unwrap().iter().any(|f| f.name == "数据自检" && f.text.contains("2 处问题")));
     }
 
+    /// Until the next scrub or start, everybody was told that something had gone wrong.
+    #[test]
+    fn an_index_that_fails_in_a_search_is_made_anew_at_once() {
+        use std::os::unix::fs::FileExt;
+        let home = tempfile::tempdir().unwrap();
+        let (app, ..) = county(&home);
+        let clerk = app.demo_actor("xinfang").unwrap();
+        let fields = (petition::KIND.sample)(1).with_text(petition::tag::TEXT, "水渠没有修好。");
+        let record = decide::create(&petition::KIND, fields, clerk.author(), app.now()).unwrap();
+        let made = app.store.submit(move |txn| {
+            txn.act(Act::new(local_doer(), act::CREATE));
+            txn.create(record)
+        });
+        made.unwrap();
+        app.wait_for_index().unwrap();
+        let query = crate::app::search::Query { text: "水渠".to_owned(), limit: 9, ..Default::default() };
+        assert_eq!(app.search(&clerk, &query).unwrap().hits.len(), 1);
+        // In place, as a disk rots.
+        for entry in fs::read_dir(crate::app::index_dir(app.dir())).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|e| e == "term" || e == "idx" || e == "fast") {
+                let file = fs::File::options().write(true).open(&path).unwrap();
+                let length = usize::try_from(file.metadata().unwrap().len()).unwrap();
+                file.write_all_at(&vec![0xff; length], 0).unwrap();
+            }
+        }
+        let failed = app.search(&clerk, &query).err().unwrap();
+        assert!(failed.kind() == ErrorKind::Busy && failed.public().contains("自动重建"), "{failed:?}");
+        let found = (0..600).find_map(|_| {
+            std::thread::sleep(Duration::from_millis(10));
+            app.search(&clerk, &query).ok()
+        });
+        assert_eq!(found.unwrap().hits.len(), 1);
+        assert!(app.follower.is_sound());
+    }
+
     #[test]
     fn it_is_the_system_administrator_who_starts_one() {
         let home = tempfile::tempdir().unwrap();

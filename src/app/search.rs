@@ -96,7 +96,7 @@ impl App {
             hidden: snapshot.hidden_batches()?.into_iter().collect(),
             newest_batch: snapshot.last_id()?.0,
         };
-        let found = index.search(&scope(actor), &request, &docs)?;
+        let found = self.follower.ask(&index, &scope(actor), &request, &docs)?;
         let hits = self.hits(&snapshot, actor, &query.text, &found)?;
         self.answer_for_search(actor, &query.text, &hits)?;
         Ok(Results {

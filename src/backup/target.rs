@@ -268,7 +268,7 @@ impl Folder {
         Ok((Draft { folder: self, path, kept: false }, file))
     }
 
-    /// Removes what runs that were cut off left: their drafts, and first what a draft says belongs to an unfinished set.
+    /// Removes what runs that were cut off left: first what a draft says belongs to an unfinished set, then drafts.
     fn clear_leftovers(&self) -> Result<()> {
         Pool::of(&self.path).clear_leftovers()?;
         let mut drafts: Vec<(SetId, PathBuf)> = Vec::new();

@@ -121,8 +121,8 @@ fn try_one(room: &Room, recipients: &[String], fault: &Fault) -> Result<bool, St
         return Err(format!("the next run: {next:?}"));
     }
     let (later, incomplete) = sets(room)?;
-    let drafts =
-        files_below(&room.at("t")).into_iter().filter(|n| n.ends_with(".tmp") || n.ends_with(".tmp.age")).collect::<Vec<_>>();
+    let draft = |name: &String| name.ends_with(".tmp") || name.ends_with(".tmp.age");
+    let drafts: Vec<String> = files_below(&room.at("t")).into_iter().filter(draft).collect();
     let staged = files_below(&room.at("d/tmp"));
     if later.len() != names.len() + 1 || incomplete > 0 || !drafts.is_empty() || !staged.is_empty() {
         return Err(format!("after the next run {later:?}, {incomplete} incomplete, {drafts:?}, {staged:?}"));

@@ -125,8 +125,8 @@ impl Recording {
             .filter_map(|op| if let Op::Promise(what) = op { Some(what.as_str()) } else { None })
     }
 
-    /// Looks at what so many cuts leave, half of them right after something was removed; what is wrong. Whoever looks is
-    /// told where it lies, what was promised, and which cut it is.
+    /// Looks at what so many cuts leave, half of them right after something was removed; what is wrong. Whoever looks
+    /// is told where it lies, what was promised, and which cut it is.
     pub(crate) fn try_cuts(
         &self,
         cuts: usize,

@@ -1,6 +1,6 @@
-//! Rot: a bit that flips or a sector that reads as zeros, anywhere: in the database and its slots, in attachments, in the
-//! index, in backup sets and their pool. It is refused at the start, flagged on reading, made anew, or lay where nothing
-//! is: it never comes out as an answer, and nothing dies of it.
+//! Rot: a bit that flips or a sector that reads as zeros, anywhere: in the database and its slots, in attachments, in
+//! the index, in backup sets and their pool. It is refused at the start, flagged on reading, made anew, or lay where
+//! nothing is: it never comes out as an answer, and nothing dies of it.
 //!
 //! `JICENG_CAMPAIGN=n` tries n times as many; the same number is always the same rot.
 

@@ -1,5 +1,5 @@
-//! Backups whose target loses power: four runs, each with an attachment more than the last, and a restore, recorded by a
-//! file system that remembers. Whatever the power leaves, what is listed as complete verifies, what was promised is
+//! Backups whose target loses power: four runs, each with an attachment more than the last, and a restore, recorded by
+//! a file system that remembers. Whatever the power leaves, what is listed as complete verifies, what was promised is
 //! listed, the next run leaves nothing of what was cut off, and what was restored is whole.
 //!
 //! `JICENG_CAMPAIGN=n` tries n times as many cuts.

@@ -35,6 +35,7 @@ mod passwords;
 mod register;
 mod resume;
 mod rights;
+mod standby;
 mod twice;
 mod unlock;
 mod viewing;

@@ -57,6 +57,8 @@
 //!   because whoever types that asks for such a file. What article 16 refuses is in neither.
 //! * A rotation of keys renews the generation and leaves the master key: a new master key would ask for every
 //!   passphrase again. What that means for whoever had a slot is said in the README.
+//! * What a segment of the off-site log needs of the pool stands before its ciphertext, as the lists of sets lie beside
+//!   them: whoever ships or fetches has no key, and must know what belongs together.
 //! * Petitions of unknown rank come in, but stay 待补全 until the rank is known: the gate is never skipped silently.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking"))]

@@ -1,8 +1,10 @@
-//! The off-site log as the server sees it: a thread that writes change segments into the spool, and what administrators
-//! are told of it (`data-format/offsite.md`). Nothing here reaches the network: bringing segments away is `ship`'s.
+//! The off-site log as the server sees it: a thread that writes change segments into the spool, and what
+//! administrators are told of it (`data-format/offsite.md`). Nothing here reaches the network: bringing segments away
+//! is `ship`'s.
 //!
-//! What must hold: a segment follows the last one that this store is known to have written, in the spool, in `sent.json`
-//! or in the target; a new epoch begins with a fence; once another host took a slot, records are not changed any more.
+//! What must hold: a segment follows the last one that this store is known to have written, in the spool, in
+//! `sent.json` or in the target; a new epoch begins with a fence; once another host took a slot, records are not
+//! changed any more.
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -392,7 +394,7 @@ impl Thread {
                 }));
                 let error =
                     match done.unwrap_or_else(|_| Err(Error::internal("the writer of segments panicked"))) {
-                        Ok(Step::Wrote) => {
+                        Ok(Step::Wrote | Step::Full) => {
                             next = Instant::now() + every;
                             None
                         }

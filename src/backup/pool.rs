@@ -106,11 +106,19 @@ impl Pool {
         use std::os::unix::fs::OpenOptionsExt;
         if !self.exists() {
             make_private(&self.0).map_err(write_failed)?;
+            self.share(&self.0)?;
         }
         let digits = hex::encode(seal::random::<{ DRAFT_DIGITS / 2 }>()?);
         let path = self.0.join(format!("{digits}{DRAFT_END}"));
         let file = File::options().write(true).create_new(true).mode(0o600).open(&path);
-        Ok((Draft { path: path.clone(), kept: false }, file.map_err(write_failed)?))
+        let file = file.map_err(write_failed)?;
+        self.share(&path)?;
+        Ok((Draft { path, kept: false }, file))
+    }
+
+    fn share(&self, made: &Path) -> Result<()> {
+        let target = self.0.parent().unwrap_or(&self.0);
+        target::share(target, made).map_err(write_failed)
     }
 
     /// A draft that was synced and read back gets its name, durably.
@@ -120,6 +128,7 @@ impl Pool {
         let folder = path.parent().unwrap_or(&self.0);
         if !folder.is_dir() {
             make_private(folder).map_err(write_failed)?;
+            self.share(folder)?;
             File::open(&self.0).and_then(|f| f.sync_all()).map_err(write_failed)?;
         }
         fs::rename(&draft.path, &path).map_err(write_failed)?;

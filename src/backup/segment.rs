@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::archive::{BUFFER, Form, RING_ROWS, RowReader, RowWriter};
 use super::crypt::{self, KeyFile, Metered, Readers, Signer};
 use super::restore::believe;
-use super::{file_name, flawed, read_failed, target, write_failed};
+use super::{file_name, flawed, read_failed, spool, target, write_failed};
 use crate::base::{Error, Moment, Result, Seq, limits};
 use crate::store::seal::Secret;
 use crate::store::{ArchiveRow, Change, Erased, GONE_ROWS, Head, Seen, Snapshot, fact};
@@ -166,7 +166,8 @@ fn write_file(
     }
     let purged = if kind == Kind::Fence { Vec::new() } else { snapshot.purged_since(from)? };
     let header = header_of(&plain, store, (seen.is_none(), purged), now);
-    let file = File::options().write(true).create_new(true).mode(0o640).open(path).map_err(write_failed)?;
+    let file = File::options().write(true).create_new(true).mode(0o600).open(path).map_err(write_failed)?;
+    spool::share(&file).map_err(write_failed)?;
     let begin = plain.to_string();
     let mut out = Metered::new(BufWriter::with_capacity(BUFFER, file));
     out.write_all(begin.as_bytes()).map_err(write_failed)?;

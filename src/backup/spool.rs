@@ -1,11 +1,11 @@
-//! The spool between the server and the process that ships (`data-format/offsite.md`): segments and attachments on their
-//! way, and what each side says of them.
+//! The spool between the server and the process that ships (`data-format/offsite.md`): segments and attachments on
+//! their way, and what each side says of them.
 //!
 //! What must hold: every file appears whole, under its name, durably; two users of one group can share the folder.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
@@ -270,9 +270,15 @@ impl Spool {
     }
 }
 
+/// Whatever the process masks, the group reads it: it is ciphertext, or says nothing of any content.
+pub(super) fn share(file: &File) -> io::Result<()> {
+    file.set_permissions(fs::Permissions::from_mode(FILE_MODE))
+}
+
 /// The sealed file keeps its owner alone as a reader; the copy is the group's.
 fn copy(from: &mut File, to: &Path) -> io::Result<()> {
     let mut out = File::options().write(true).create_new(true).mode(FILE_MODE).open(to)?;
+    share(&out)?;
     io::copy(from, &mut out)?;
     out.sync_all()
 }
@@ -281,7 +287,9 @@ fn make_folder(path: &Path) -> Result<()> {
     if path.is_dir() {
         return Ok(());
     }
-    fs::DirBuilder::new().mode(FOLDER_MODE).create(path).map_err(write_failed)?;
+    let made = fs::DirBuilder::new().mode(FOLDER_MODE).create(path);
+    let shared = made.and_then(|()| fs::set_permissions(path, fs::Permissions::from_mode(FOLDER_MODE)));
+    shared.map_err(write_failed)?;
     path.parent().map_or(Ok(()), durable::sync_folder).map_err(write_failed)
 }
 
@@ -301,6 +309,7 @@ pub fn write_json<T: Serialize>(path: &Path, what: &T) -> Result<()> {
     let write = || -> io::Result<()> {
         let mut file =
             File::options().write(true).create(true).truncate(true).mode(FILE_MODE).open(&draft)?;
+        share(&file)?;
         file.write_all(&text)?;
         durable::sync_file(&file, &draft)?;
         durable::rename(&draft, path)?;

@@ -264,6 +264,7 @@ impl Folder {
         let path = self.path.join(format!("{id}.{}{DRAFT_END}", hex::encode(seal::random::<8>()?)));
         let file =
             File::options().write(true).create_new(true).mode(0o600).open(&path).map_err(write_failed)?;
+        share(&self.path, &path).map_err(write_failed)?;
         Ok((Draft { folder: self, path, kept: false }, file))
     }
 
@@ -317,6 +318,18 @@ pub(super) fn place(path: &Path) -> Result<PathBuf> {
 
 fn no_folder(path: &Path, why: &str) -> Error {
     Error::invalid(format!("{} {why}。请检查路径，以及所在的盘是否已经挂载。", path.display()))
+}
+
+/// Where the folder of a target is open to its group, what is made in it is as well: `jiceng ship` reads it as another
+/// user, and sees ciphertext only.
+pub(super) fn share(target: &Path, made: &Path) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    if fs::metadata(target)?.permissions().mode() & 0o050 != 0o050 {
+        return Ok(());
+    }
+    let about = fs::metadata(made)?;
+    let group = if about.is_dir() { 0o050 } else { 0o040 };
+    fs::set_permissions(made, fs::Permissions::from_mode(about.permissions().mode() | group))
 }
 
 /// Makes a folder that only its owner can enter; its parent must exist.

@@ -1,4 +1,5 @@
-//! Fetching from a target what a restore needs: a set, what it lists of the pool, the slots after it, and what they name.
+//! Fetching from a target what a restore needs: a set, what it lists of the pool, the slots after it, and what they
+//! name.
 //!
 //! What must hold: a file gets its name in the folder when it is whole and, where its name says what it is, found so;
 //! what is there already is not fetched again, so that whoever was broken off goes on.

@@ -1,4 +1,5 @@
-//! The log of a target, as the shipper adds to it: segment after segment, each under the condition that its slot is free.
+//! The log of a target, as the shipper adds to it: segment after segment, each under the condition that its slot is
+//! free.
 //!
 //! What must hold: a segment leaves the spool only after the target has it; what it needs of the pool is there before
 //! it; a slot that somebody else took is never passed over, but told, and nothing is added after it. Wherever this is

@@ -6,19 +6,20 @@
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 
 use super::{Item, Put, Remote};
-use crate::base::{Error, ErrorKind, Result};
+use crate::base::clock::SystemClock;
+use crate::base::{Clock, Error, ErrorKind, Moment, Result};
 use crate::store::durable;
 use crate::store::seal;
 
 const DRAFT_START: &str = ".ship-";
 const DRAFT_END: &str = ".tmp";
-/// Drafts that nobody wrote to for so long were left over.
-const LEFT_OVER: Duration = Duration::from_secs(24 * 3600);
+/// Seconds after which drafts that nobody wrote to were left over.
+const LEFT_OVER_S: i64 = 24 * 3600;
 
 /// A folder.
 pub(super) struct Mount {
@@ -97,12 +98,14 @@ impl Mount {
     }
 
     fn clear_leftovers(&self) -> io::Result<()> {
+        let now = SystemClock.now();
         for entry in fs::read_dir(&self.root)? {
             let entry = entry?;
             let name = entry.file_name().to_string_lossy().into_owned();
             let ours = name.strip_prefix(DRAFT_START).is_some_and(|n| n.ends_with(DRAFT_END));
-            let age = entry.metadata().and_then(|m| m.modified()).ok().and_then(age_of);
-            if ours && age.is_some_and(|age| age > LEFT_OVER) {
+            let written = entry.metadata().and_then(|m| m.modified())?.duration_since(SystemTime::UNIX_EPOCH);
+            let written = written.ok().and_then(|t| i64::try_from(t.as_millis()).ok());
+            if ours && written.is_some_and(|at| now.seconds_since(Moment(at)) > LEFT_OVER_S) {
                 fs::remove_file(entry.path())?;
             }
         }
@@ -220,10 +223,6 @@ impl Drop for Draft {
         // After a rename there is nothing left under this name.
         let _gone = fs::remove_file(&self.0);
     }
-}
-
-fn age_of(written: SystemTime) -> Option<Duration> {
-    written.elapsed().ok()
 }
 
 #[cfg(test)]

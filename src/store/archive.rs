@@ -209,9 +209,9 @@ impl Blobs<'_> {
     }
 }
 
-/// Raises the epoch of a store that was just loaded, also above one that others had meanwhile; the caller opens it anew. A set-up link that was out when the
-/// backup was made opens nothing here; counters go on after these numbers; the store rests, as `resting` says, until
-/// somebody confirms it.
+/// Raises the epoch of a store that was just loaded, also above one that others had meanwhile; the caller opens it
+/// anew. A set-up link that was out when the backup was made opens nothing here; counters go on after these numbers;
+/// the store rests, as `resting` says, until somebody confirms it.
 pub fn raise_epoch(
     store: &Store,
     act: super::Act,

@@ -151,7 +151,8 @@ impl Condition {
         }
         state.fenced = Some(fence);
         drop(state);
-        Ok(write_line(&self.dir, FENCED_FILE, &format!("{FENCED_HEAD} {} {} {}", fence.at.0, fence.epoch, fence.number))?)
+        let Fence { at, epoch, number } = fence;
+        Ok(write_line(&self.dir, FENCED_FILE, &format!("{FENCED_HEAD} {} {epoch} {number}", at.0))?)
     }
 
     /// Calls `ending` when an operation fails, or has failed, once; on whichever thread that is.

@@ -1,11 +1,12 @@
-//! Segments of the off-site log: each vector is written here by hand, by the words of `offsite.md` alone, and read by the
-//! program as it says.
+//! Segments of the off-site log: each vector is written here by hand, by the words of `offsite.md` alone, and read by
+//! the program as it says.
 
 use std::fmt::Write as _;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::signature::Ed25519KeyPair;
 use jiceng::backup::segment::{self, Kind};
+use jiceng::store::ArchiveRow;
 
 use super::{root, vectors};
 
@@ -28,18 +29,19 @@ fn sha256(bytes: &[u8]) -> Vec<u8> {
 
 fn head(kind: &str, (number, from, to): (u64, u64, u64), previous: &str) -> String {
     let hash = "aa".repeat(32);
-    format!(
-        r#"{{"store":"{STORE}","kind":"{kind}","epoch":3,"number":{number},"from":{from},"to":{to},"head":"{hash}","previous":"{previous}","whole_meta":false,"created":1790000000000,"purged":[],"program":"0.1.0"}}"#
-    )
+    let place = format!(
+        r#""epoch":3,"number":{number},"from":{from},"to":{to},"head":"{hash}","previous":"{previous}""#
+    );
+    let rest = r#""whole_meta":false,"created":1790000000000,"purged":[],"program":"0.1.0""#;
+    format!(r#"{{"store":"{STORE}","kind":"{kind}",{place},{rest}}}"#)
 }
 
 fn begin(kind: &str, (number, from, to): (u64, u64, u64), previous: &str, files: &[&str]) -> String {
     let mark = hex::encode(&sha256(format!("jiceng-store-mark-1{STORE}").as_bytes())[..8]);
     let hash = "aa".repeat(32);
-    let mut text = format!(
-        "jiceng-segment-1 kind={kind} epoch=3 number={number} from={from} to={to} head={hash} previous={previous} store={mark} files={}\n",
-        files.len()
-    );
+    let place =
+        format!("kind={kind} epoch=3 number={number} from={from} to={to} head={hash} previous={previous}");
+    let mut text = format!("jiceng-segment-1 {place} store={mark} files={}\n", files.len());
     files.iter().for_each(|line| writeln!(text, "{line}").unwrap());
     text
 }
@@ -102,33 +104,57 @@ impl Raw {
 }
 
 /// Name, what a reader must make of it, and the bytes.
-fn all() -> Vec<(&'static str, &'static str, Vec<u8>)> {
-    let made = |kind: fn() -> Raw, spoil: &dyn Fn(&mut Raw)| {
-        let mut raw = kind();
-        spoil(&mut raw);
-        raw.bytes()
-    };
-    let change = |spoil: &dyn Fn(&mut Raw)| made(Raw::change, spoil);
-    let fence = |spoil: &dyn Fn(&mut Raw)| made(Raw::fence, spoil);
-    let begins = |from: &'static str, to: &'static str| change(&move |r| r.begin = r.begin.replace(from, to));
-    let heads = |from: &'static str, to: &'static str| change(&move |r| r.head = r.head.replace(from, to));
-    let cut = |mut bytes: Vec<u8>, at: usize| {
-        bytes.truncate(bytes.len() - at);
-        bytes
-    };
-    let mut forged = Raw::change().bytes();
-    let last = forged.len() - 40;
-    forged[last] ^= 1;
+type Made = (&'static str, &'static str, Vec<u8>);
+
+fn change(spoil: impl Fn(&mut Raw)) -> Vec<u8> {
+    let mut raw = Raw::change();
+    spoil(&mut raw);
+    raw.bytes()
+}
+
+fn fence(spoil: impl Fn(&mut Raw)) -> Vec<u8> {
+    let mut raw = Raw::fence();
+    spoil(&mut raw);
+    raw.bytes()
+}
+
+fn begins(from: &str, to: &str) -> Vec<u8> {
+    change(|r| r.begin = r.begin.replace(from, to))
+}
+
+fn heads(from: &str, to: &str) -> Vec<u8> {
+    change(|r| r.head = r.head.replace(from, to))
+}
+
+fn cut(mut bytes: Vec<u8>, at: usize) -> Vec<u8> {
+    bytes.truncate(bytes.len() - at);
+    bytes
+}
+
+fn forged() -> Vec<u8> {
+    let mut bytes = change(|_| ());
+    let at = bytes.len() - 40;
+    bytes[at] ^= 1;
+    bytes
+}
+
+fn all() -> Vec<Made> {
+    [sound(), beginnings(), turned_beginnings(), fences(), wrong_heads(), wrong_rows(), ends()].concat()
+}
+
+fn sound() -> Vec<Made> {
+    vec![("change", "success", change(|_| ())), ("fence", "success", fence(|_| ()))]
+}
+
+fn beginnings() -> Vec<Made> {
     vec![
-        ("change", "success", change(&|_| ())),
-        ("fence", "success", fence(&|_| ())),
         ("begin-blank", "another blank", begins(" epoch", "  epoch")),
         ("begin-crlf", "another end of a line", begins("files=1\n", "files=1\r\n")),
         ("begin-digits", "digits that are not lower-case", begins("aaaa", "AAAA")),
         (
             "begin-epoch-0",
             "epoch 0",
-            change(&|r| {
+            change(|r| {
                 r.begin = r.begin.replace("epoch=3", "epoch=0");
                 r.head = r.head.replace("\"epoch\":3", "\"epoch\":0");
             }),
@@ -137,19 +163,24 @@ fn all() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         (
             "begin-files-order",
             "files that do not rise",
-            change(&|r| {
+            change(|r| {
                 let line = r.begin.lines().last().unwrap().to_owned();
                 r.begin = r.begin.replace("files=1", "files=2") + &line + "\n";
             }),
         ),
         ("begin-kind", "another kind", begins("kind=change", "kind=patch")),
         ("begin-leading-zero", "a number with a zero in front", begins("from=1201", "from=01201")),
-        ("begin-long", "no end of the line within its bound", change(&|r| r.begin = "x".repeat(600) + "\n")),
+        ("begin-long", "no end of the line within its bound", change(|r| r.begin = "x".repeat(600) + "\n")),
+    ]
+}
+
+fn turned_beginnings() -> Vec<Made> {
+    vec![
         ("begin-order", "words in another order", begins("from=1201 to=1203", "to=1203 from=1201")),
         (
             "begin-previous-zero",
             "zeros as the digest of a slot before",
-            change(&|r| {
+            change(|r| {
                 r.begin = r.begin.replace(&"bb".repeat(32), &"0".repeat(64));
                 r.head = r.head.replace(&"bb".repeat(32), &"0".repeat(64));
             }),
@@ -157,7 +188,7 @@ fn all() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         (
             "begin-slot-1",
             "a change in slot 1",
-            change(&|r| {
+            change(|r| {
                 r.begin = r.begin.replace("number=17", "number=1").replace(&"bb".repeat(32), &"0".repeat(64));
                 r.head = r
                     .head
@@ -168,16 +199,21 @@ fn all() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         (
             "begin-turned",
             "a range that ends before it begins",
-            change(&|r| {
+            change(|r| {
                 r.begin = r.begin.replace("from=1201 to=1203", "from=1203 to=1201");
                 r.head = r.head.replace("\"from\":1201,\"to\":1203", "\"from\":1203,\"to\":1201");
             }),
         ),
         ("begin-word", "another word at the beginning", begins("jiceng-segment-1", "jiceng-segment-2")),
+    ]
+}
+
+fn fences() -> Vec<Made> {
+    vec![
         (
             "fence-previous",
             "a digest before slot 1",
-            fence(&|r| {
+            fence(|r| {
                 r.begin = r.begin.replace(&"0".repeat(64), &"bb".repeat(32));
                 r.head = r.head.replace(&"0".repeat(64), &"bb".repeat(32));
             }),
@@ -185,12 +221,17 @@ fn all() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         (
             "fence-span",
             "a fence over entries",
-            fence(&|r| {
+            fence(|r| {
                 r.begin = r.begin.replace("from=1200", "from=1199");
                 r.head = r.head.replace("\"from\":1200", "\"from\":1199");
             }),
         ),
-        ("fence-with-rows", "rows in a fence", fence(&|r| r.rows = Raw::change().rows)),
+        ("fence-with-rows", "rows in a fence", fence(|r| r.rows = Raw::change().rows)),
+    ]
+}
+
+fn wrong_heads() -> Vec<Made> {
+    vec![
         ("head-another-range", "a head that says otherwise than the beginning", heads("1203", "1204")),
         (
             "head-another-store",
@@ -203,34 +244,44 @@ fn all() -> Vec<(&'static str, &'static str, Vec<u8>)> {
             "purged records that do not rise",
             heads("\"purged\":[]", "\"purged\":[{\"record\":9,\"created\":1},{\"record\":9,\"created\":1}]"),
         ),
-        ("magic", "another magic", change(&|r| r.magic = b"jicengBK\0\0\0\x02".to_vec())),
-        ("version", "another version", change(&|r| r.magic[11] = 2)),
+    ]
+}
+
+fn wrong_rows() -> Vec<Made> {
+    vec![
         (
             "rows-attachment",
             "a piece of an attachment",
-            change(&|r| r.rows.insert(7, (6, b"ab".to_vec(), b"x".to_vec()))),
+            change(|r| r.rows.insert(7, (6, b"ab".to_vec(), b"x".to_vec()))),
         ),
         (
             "rows-entry-beyond",
             "an entry after the last",
-            change(&|r| {
+            change(|r| {
                 r.rows.insert(7, (5, 1204u64.to_be_bytes().to_vec(), b"entry".to_vec()));
             }),
         ),
-        ("rows-entry-missing", "an entry is missing", change(&|r| drop(r.rows.remove(5)))),
-        ("rows-gone-value", "a fact that went with a value", change(&|r| r.rows[7].2 = b"x".to_vec())),
+        ("rows-entry-missing", "an entry is missing", change(|r| drop(r.rows.remove(5)))),
+        ("rows-gone-value", "a fact that went with a value", change(|r| r.rows[7].2 = b"x".to_vec())),
         (
             "rows-gone-whole",
             "facts that went where all come",
             heads("\"whole_meta\":false", "\"whole_meta\":true"),
         ),
-        ("rows-order", "rows out of order", change(&|r| r.rows.swap(3, 4))),
-        ("rows-table", "an unknown table", change(&|r| r.rows.push((9, b"x".to_vec(), Vec::new())))),
-        ("signature", "a signature that does not fit", forged),
-        ("signature-cut", "an end within the signature", cut(change(&|_| ()), 1)),
-        ("tail", "bytes after the end", change(&|r| r.tail = b"x".to_vec())),
-        ("trailer-count", "a wrong count", change(&|r| r.count = Some(3))),
-        ("trailer-missing", "no trailer", cut(change(&|_| ()), 149)),
+        ("rows-order", "rows out of order", change(|r| r.rows.swap(3, 4))),
+        ("rows-table", "an unknown table", change(|r| r.rows.push((9, b"x".to_vec(), Vec::new())))),
+    ]
+}
+
+fn ends() -> Vec<Made> {
+    vec![
+        ("magic", "another magic", change(|r| r.magic = b"jicengBK\0\0\0\x02".to_vec())),
+        ("version", "another version", change(|r| r.magic[11] = 2)),
+        ("signature", "a signature that does not fit", forged()),
+        ("signature-cut", "an end within the signature", cut(change(|_| ()), 1)),
+        ("tail", "bytes after the end", change(|r| r.tail = b"x".to_vec())),
+        ("trailer-count", "a wrong count", change(|r| r.count = Some(3))),
+        ("trailer-missing", "no trailer", cut(change(|_| ()), 149)),
     ]
 }
 

@@ -1,5 +1,5 @@
-//! The plain beginning of a segment: what anybody can read of it. A line that says where it belongs, and a line for each
-//! attachment of a pool that it needs.
+//! The plain beginning of a segment: what anybody can read of it. A line that says where it belongs, and a line for
+//! each attachment of a pool that it needs.
 
 use std::fmt;
 use std::fs::File;

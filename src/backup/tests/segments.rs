@@ -1,5 +1,7 @@
-//! Segments of the off-site log: what is written comes back, what was changed is refused, and a restore ends where it was
-//! asked to.
+//! Segments of the off-site log: what is written comes back, what was changed is refused, and a restore ends where it
+//! was asked to.
+
+#![cfg(test)]
 
 use super::*;
 use crate::backup::segment::{self, Kind, Needed, Plain, Segment, Wanted, name_of};

@@ -110,16 +110,23 @@ fn takes_over(site: &Site, to: &Target, standby: &County, clerk: &Person) {
     // The old host is told by its shipper.
     let told = site.ship_once(to);
     assert!(String::from_utf8_lossy(&told.stderr).contains("另一台主机已经接管"), "{told:?}");
-    wait_for("the halt", || !register(clerk, "再不登记"));
-    leftover(site, said.lines().next().unwrap_or_default(), &unshipped, standby);
+    let mut late = 0;
+    wait_for("the halt", || {
+        let taken = register(clerk, "随后壬");
+        late += usize::from(taken);
+        !taken
+    });
+    let taken_over = said.lines().find(|l| l.starts_with("已接替")).unwrap();
+    leftover(site, (taken_over, unshipped.len() + late), &unshipped, standby);
 }
 
 /// What the old host had left comes in on the new one.
-fn leftover(site: &Site, said: &str, words: &[&str], heir: &County) {
+fn leftover(site: &Site, (said, count): (&str, usize), words: &[&str], heir: &County) {
     let after = said.rsplit("第").next().map(number).unwrap().to_string();
     let book = site.at("left.xlsx").display().to_string();
     let ran = site.county.cli(&["standby", "leftover", "--after", &after, "--to", &book]);
-    assert!(ran.status.success() && String::from_utf8_lossy(&ran.stdout).contains("信访件 2 件"), "{ran:?}");
+    let told = String::from_utf8_lossy(&ran.stdout).into_owned();
+    assert!(ran.status.success() && told.contains(&format!("信访件 {count} 件")), "{count}: {ran:?}");
     let ran = heir.cli(&["import", "petitions", &book, "--unit", CLERK]);
     assert!(ran.status.success(), "{ran:?}");
     let reader = heir.clerk(CLERK);

@@ -420,3 +420,6 @@ fn remove(path: &Path) -> Result<()> {
         removed => Ok(removed?),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -80,11 +80,11 @@ pub fn bare(app: &App, title: &str, content: Markup) -> Markup {
 /// What is wrong with the disk, the data and the backups, for the three administrators; that nobody can work yet, or
 /// here any more, for everybody.
 fn strip(app: &App, live: &Live) -> Result<Markup> {
-    if let Some(halt @ Halt::Fenced(_)) = app.halted() {
-        return Ok(notice::strip(&[halt.text()], None));
-    }
     if let Some(words) = app.standby_words() {
         return Ok(notice::notice(NoticeKind::Warn, &words));
+    }
+    if let Some(halt @ Halt::Fenced(_)) = app.halted() {
+        return Ok(notice::strip(&[halt.text()], None));
     }
     if !is_administrator(live) {
         let rests = app.resting()?.map(|_| "数据刚从备份恢复，现在只能查看。三员中的两人确认后才能办理业务。");

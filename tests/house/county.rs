@@ -57,6 +57,13 @@ impl County {
         Self::start_in(dir, &["--bare"])
     }
 
+    /// Another machine, which is started with these words in a folder that the test removes.
+    pub(crate) fn another(dir: PathBuf, words: &[&str]) -> Self {
+        let (child, address) = launch(&[], &dir, words).unwrap();
+        let wire = Wire::new(address, &dir.join("tls/certificate.pem"));
+        Self { dir, child: Mutex::new(Some(child)), wire }
+    }
+
     fn start(options: &[&str]) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("jiceng-house-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));

@@ -37,6 +37,7 @@ mod purge;
 mod register;
 mod resume;
 mod rights;
+mod standby;
 mod twice;
 mod unlock;
 mod viewing;

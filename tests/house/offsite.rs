@@ -22,19 +22,19 @@ use super::crash::campaign;
 use super::register::noise;
 
 const JICENG: &str = env!("CARGO_BIN_EXE_jiceng");
-const CLERK: &str = "石鼓岭镇纪委";
+pub(crate) const CLERK: &str = "石鼓岭镇纪委";
 const USER: (&str, &str) = ("county", "between-us");
 /// Looks, fifty a second, after which something that has to happen does not.
 const PATIENCE: usize = 3_000;
 
 /// A county that writes segments, and what lies beside it.
-struct Site {
-    county: County,
+pub(crate) struct Site {
+    pub(crate) county: County,
     root: PathBuf,
 }
 
 impl Site {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let county = County::bare();
         let root = PathBuf::from(format!("{}.media", county.dir().display()));
         for name in ["spool", "sets", "mount", "bucket"] {
@@ -53,17 +53,17 @@ impl Site {
         site
     }
 
-    fn at(&self, name: &str) -> PathBuf {
+    pub(crate) fn at(&self, name: &str) -> PathBuf {
         self.root.join(name)
     }
 
     /// Starts the server again, with a segment a second.
-    fn restart(&self) {
+    pub(crate) fn restart(&self) {
         let spool = self.at("spool").display().to_string();
         self.county.restart_with(&format!("[offsite]\nspool = {spool:?}\nevery_s = 1\n"));
     }
 
-    fn back_up(&self) {
+    pub(crate) fn back_up(&self) {
         let ran = self.county.cli(&["backup", "run", "--to", self.at("sets").to_str().unwrap()]);
         assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
     }
@@ -74,17 +74,17 @@ impl Site {
         command
     }
 
-    fn ship_once(&self, to: &Target) -> Output {
+    pub(crate) fn ship_once(&self, to: &Target) -> Output {
         self.shipper(to).arg("--once").output().unwrap()
     }
 
-    fn said(&self, name: &str) -> Value {
+    pub(crate) fn said(&self, name: &str) -> Value {
         let text = fs::read(self.at("spool").join(name)).unwrap_or_default();
         serde_json::from_slice(&text).unwrap_or_default()
     }
 
     /// Waits until a segment holds the head of the journal, and the target has it.
-    fn settle(&self, to: &Target) {
+    pub(crate) fn settle(&self, to: &Target) {
         // A server that knows nothing of a log writes nothing before it heard where the log of the target ends.
         assert!(self.ship_once(to).status.success());
         let until = self.county.head();
@@ -124,14 +124,14 @@ impl Drop for Site {
 }
 
 /// Where things are brought.
-struct Target {
-    to: String,
+pub(crate) struct Target {
+    pub(crate) to: String,
     port: Option<u16>,
     password: &'static str,
 }
 
 impl Target {
-    fn mount(site: &Site) -> Self {
+    pub(crate) fn mount(site: &Site) -> Self {
         Self { to: site.at("mount").display().to_string(), port: None, password: "" }
     }
 
@@ -211,7 +211,7 @@ impl Drop for Bucket {
 }
 
 #[track_caller]
-fn wait_for(what: &str, mut there: impl FnMut() -> bool) {
+pub(crate) fn wait_for(what: &str, mut there: impl FnMut() -> bool) {
     for _ in 0..PATIENCE {
         if there() {
             return;
@@ -227,7 +227,7 @@ fn kill(mut child: Child) {
 }
 
 /// A petition that was acknowledged, with a word of its own in it.
-fn register(clerk: &Person, word: &str) -> bool {
+pub(crate) fn register(clerk: &Person, word: &str) -> bool {
     let form = clerk.form("/petition/new").fill(PETITION).set("title", word);
     clerk.try_submit(&form).is_ok_and(|answer| answer.status == 303)
 }

@@ -243,22 +243,27 @@ fn a_batch_of_which_something_was_worked_on_is_not_taken_back() {
 }
 
 #[test]
-fn a_store_without_batches_is_brought_up() {
+fn a_store_without_batches_or_without_purges_is_brought_up() {
     let county = County::new();
     let dir = county.dir().to_owned();
-    let County { _home, app, actor } = county;
+    let County { _home, mut app, actor } = county;
     let before = app.list(&actor, &petition::KIND, &ListInput::default()).unwrap().total;
-    drop(Arc::into_inner(app).unwrap());
-    {
-        let db = redb::Database::open(dir.join("store.redb")).unwrap();
-        let txn = db.begin_write().unwrap();
-        txn.delete_table(redb::TableDefinition::<u64, ()>::new("derived_hidden")).unwrap();
-        let meta = redb::TableDefinition::<&[u8], &[u8]>::new("meta");
-        txn.open_table(meta).unwrap().insert(&b"version"[..], &b"1"[..]).unwrap();
-        txn.commit().unwrap();
+    for version in ["1", "2"] {
+        drop(Arc::into_inner(app).unwrap());
+        {
+            let db = redb::Database::open(dir.join("store.redb")).unwrap();
+            let txn = db.begin_write().unwrap();
+            if version == "1" {
+                txn.delete_table(redb::TableDefinition::<u64, ()>::new("derived_hidden")).unwrap();
+            }
+            txn.delete_table(redb::TableDefinition::<u64, u64>::new("derived_purged")).unwrap();
+            let meta = redb::TableDefinition::<&[u8], &[u8]>::new("meta");
+            txn.open_table(meta).unwrap().insert(&b"version"[..], version.as_bytes()).unwrap();
+            txn.commit().unwrap();
+        }
+        let clock = Arc::new(ManualClock::at(Moment(1_790_000_000_000)));
+        app = App::open(&dir, clock).unwrap();
+        assert_eq!(app.list(&actor, &petition::KIND, &ListInput::default()).unwrap().total, before);
+        assert!(app.audit_verify(&[]).unwrap().problems.is_empty());
     }
-    let clock = Arc::new(ManualClock::at(Moment(1_790_000_000_000)));
-    let app = App::open(&dir, clock).unwrap();
-    assert_eq!(app.list(&actor, &petition::KIND, &ListInput::default()).unwrap().total, before);
-    assert!(app.audit_verify(&[]).unwrap().problems.is_empty());
 }

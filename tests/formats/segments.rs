@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::signature::Ed25519KeyPair;
 use jiceng::backup::segment::{self, Kind};
+use jiceng::store::ArchiveRow;
 
 use super::{root, vectors};
 

@@ -331,7 +331,7 @@ fn a_host_that_was_replaced_takes_no_changes_from_then_on() {
     site.settle(&to);
     // Another host restored from the target, and took the next slot.
     let other = Site { county: County::bare_in(site.at("other-county")), root: site.at("other") };
-    other.county.terminate();
+    other.county.kill_9();
     drop(site.comes_back(&to, "taken"));
     fs::create_dir_all(other.at("spool")).unwrap();
     fs::create_dir_all(other.at("sets")).unwrap();

@@ -157,7 +157,7 @@ fn work(main: &Store, pick: &mut impl FnMut(u64) -> u64, known: &mut Vec<RecordI
         6 => main.submit(move |txn| {
             let name = format!("choice.{n}.petition");
             txn.keep(&name, &records::Fields::default().with_text(16, "state=2"))?;
-            if n % 2 == 0 {
+            if n.is_multiple_of(2) {
                 txn.forget("choice.1.petition");
             }
             txn.act(Act::new(doer(), act::CHOICE));
@@ -167,7 +167,7 @@ fn work(main: &Store, pick: &mut impl FnMut(u64) -> u64, known: &mut Vec<RecordI
             while main.rewrap(0, Act::new(doer(), act::KEY_REWRAPPED)).unwrap().moved > 0 {}
             main.end_rotation(Act::new(doer(), act::KEY_ROTATED)).unwrap();
         }
-        _ if n % 4 == 0 => drop(main.begin_rotation(Act::new(doer(), act::KEY_ROTATION)).unwrap()),
+        _ if n.is_multiple_of(4) => drop(main.begin_rotation(Act::new(doer(), act::KEY_ROTATION)).unwrap()),
         _ => enter(main, act::LOGIN).unwrap(),
     }
 }

@@ -329,6 +329,10 @@ pub(super) fn share(target: &Path, made: &Path) -> io::Result<()> {
     }
     let about = fs::metadata(made)?;
     let group = if about.is_dir() { 0o050 } else { 0o040 };
+    // File systems that know no modes give everything the same, and refuse to be asked for another.
+    if about.permissions().mode() & group == group {
+        return Ok(());
+    }
     fs::set_permissions(made, fs::Permissions::from_mode(about.permissions().mode() | group))
 }
 

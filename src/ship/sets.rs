@@ -52,7 +52,7 @@ impl Sets<'_> {
 
     fn tell(&self, there: &BTreeMap<SetId, Named>) -> Result<()> {
         let complete = || there.iter().filter(|(_, named)| named.is_complete()).map(|(id, _)| id);
-        self.report.sets(complete().count() as u64, complete().last().map(SetId::to_string))
+        self.report.sets(complete().count() as u64, complete().next_back().map(SetId::to_string))
     }
 
     fn lacks(&self, set: &Carried, sizes: &BTreeMap<String, u64>) -> bool {

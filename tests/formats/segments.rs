@@ -291,9 +291,8 @@ fn shown(bytes: &[u8]) -> Result<Vec<String>, String> {
     assert_eq!(plain.kind == Kind::Fence, rows.is_empty());
     lines.push(serde_json::to_string(&header).unwrap());
     lines.push(format!("signer {signer}"));
-    lines.extend(
-        rows.iter().map(|r| format!("{} {} {}", r.table, hex::encode(&r.key), hex::encode(&r.value))),
-    );
+    let row = |r: &ArchiveRow| format!("{} {} {}", r.table, hex::encode(&r.key), hex::encode(&r.value));
+    lines.extend(rows.iter().map(|r| row(r).trim_end().to_owned()));
     Ok(lines)
 }
 

@@ -1,5 +1,5 @@
-//! What a standby tells people: that it is one, how far behind it is, and why it stopped following. The following itself
-//! is `ship`'s, which says here how it stands.
+//! What a standby tells people: that it is one, how far behind it is, and why it stopped following. The following
+//! itself is `ship`'s, which says here how it stands.
 
 use std::sync::Mutex;
 

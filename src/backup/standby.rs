@@ -1,5 +1,5 @@
-//! What a standby reads of sets: a store as it was at a snapshot, of the same epoch and with nothing entered, that goes on
-//! by segments; and the register numbers that a promotion skips.
+//! What a standby reads of sets: a store as it was at a snapshot, of the same epoch and with nothing entered, that goes
+//! on by segments; and the register numbers that a promotion skips.
 //!
 //! What must hold: the order of trust is that of a restore; attachments come later, each by the name the list gives.
 

@@ -1,5 +1,5 @@
-//! A standby: it makes a store of the newest set of a target, goes on by the segments of the log, and takes the log over
-//! when somebody says that the host before it is off.
+//! A standby: it makes a store of the newest set of a target, goes on by the segments of the log, and takes the log
+//! over when somebody says that the host before it is off.
 //!
 //! What must hold: the rules of `data-format/offsite.md`; what cannot be followed stops the following and nothing else;
 //! a promotion has its slot before it raises the epoch, and everything that was in the log before that slot.
@@ -270,8 +270,8 @@ impl Standby {
         Ok(true)
     }
 
-    /// Makes a store of a newer set beside the one there is, where the target has one; its folder. What opened the old
-    /// one opens it; its journal of its own goes along when it takes the place.
+    /// Makes a store of a newer set beside the one there is, where the target has one; its folder. What opened the
+    /// old one opens it; its journal of its own goes along when it takes the place.
     pub fn renew(&self, app: &App, clock: Arc<dyn Clock>) -> Result<Option<PathBuf>> {
         let newer = newest(self.remote.as_ref())?.filter(|(id, _)| id.to_string() > self.told.set);
         if newer.is_none() {
@@ -293,8 +293,8 @@ impl Standby {
     /// it, or nothing is done.
     ///
     /// # Errors
-    /// Whatever keeps the log from being read to its end, or its next slot from being taken; the standby then goes on as
-    /// one, and the same can be asked for again.
+    /// Whatever keeps the log from being read to its end, or its next slot from being taken; the standby then goes on
+    /// as one, and the same can be asked for again.
     pub fn promote(
         &self,
         app: &App,

@@ -1,5 +1,5 @@
-//! An old host that still ships, and a standby that takes over at any moment: one of them gets the slot, and nothing that
-//! was acknowledged is in neither place.
+//! An old host that still ships, and a standby that takes over at any moment: one of them gets the slot, and nothing
+//! that was acknowledged is in neither place.
 
 #![cfg(test)]
 

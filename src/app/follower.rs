@@ -30,6 +30,10 @@ const ENTRIES_UNCOMMITTED: u64 = 500;
 /// many records of it: each commit keeps the disk busy. Searches read them from the store meanwhile.
 const COMMIT_PAUSE: Duration = Duration::from_secs(2);
 const CHANGES_UNCOMMITTED: usize = 64;
+/// After a commit the disk and the processor are left to others for so many times what it took, unless somebody waits
+/// for the index or so many changes do.
+const COMMIT_REST: u32 = 4;
+const CHANGES_AT_REST: usize = limits::FRESH_MAX / 4;
 /// Records applied at once.
 const RECORDS_AT_ONCE: usize = 2_000;
 
@@ -72,18 +76,29 @@ struct Uncommitted {
     hidden: bool,
     /// Since when.
     since: Instant,
+    /// How long the next commit is put off for others.
+    rest: Duration,
 }
 
 impl Uncommitted {
     fn nothing(upto: Seq) -> Self {
-        Self { upto, visible: 0, hidden: false, since: Instant::now() }
+        Self { upto, visible: 0, hidden: false, since: Instant::now(), rest: Duration::ZERO }
+    }
+
+    /// After a commit that began at `begun`.
+    fn committed(upto: Seq, begun: Instant) -> Self {
+        Self { rest: (begun.elapsed() * COMMIT_REST).min(COMMIT_PAUSE), ..Self::nothing(upto) }
     }
 
     /// When the next commit is due; `None` when nothing that can be seen waits for one.
     fn pause(&self) -> Option<Duration> {
-        let wait = self.hidden && self.visible < CHANGES_UNCOMMITTED;
-        let left = || COMMIT_PAUSE.saturating_sub(self.since.elapsed());
-        (self.visible > 0).then(|| if wait { left() } else { Duration::ZERO })
+        let wait = match self.visible {
+            0 => return None,
+            n if self.hidden && n < CHANGES_UNCOMMITTED => COMMIT_PAUSE,
+            n if !self.hidden && n < CHANGES_AT_REST => self.rest,
+            _ => Duration::ZERO,
+        };
+        Some(wait.saturating_sub(self.since.elapsed()))
     }
 }
 
@@ -349,8 +364,9 @@ fn follow(shared: &Shared) -> Result<()> {
         let entries = open.upto.0.saturating_sub(index.position().unwrap_or_default().0);
         let due = open.pause().is_some_and(|left| left.is_zero() || waiting > 0);
         if due || entries > ENTRIES_UNCOMMITTED {
+            let begun = Instant::now();
             index.commit(open.upto)?;
-            open = Uncommitted::nothing(open.upto);
+            open = Uncommitted::committed(open.upto, begun);
         }
         let mut progress = lock(&shared.progress);
         if open.visible == 0 {
@@ -446,6 +462,20 @@ mod tests {
     use crate::base::clock::SystemClock;
 
     const KNOWN: &str = "织云社区低保公示";
+
+    #[test]
+    fn commits_leave_others_time_unless_much_waits_for_them() {
+        let rest = COMMIT_PAUSE / 2;
+        let open = |visible, hidden| Uncommitted { visible, hidden, rest, ..Uncommitted::nothing(Seq(1)) };
+        assert_eq!(open(0, false).pause(), None);
+        assert!(open(1, false).pause().is_some_and(|p| p > Duration::ZERO && p <= rest));
+        assert_eq!(open(CHANGES_AT_REST, false).pause(), Some(Duration::ZERO));
+        assert!(open(1, true).pause().is_some_and(|p| p > rest));
+        assert_eq!(open(CHANGES_UNCOMMITTED, true).pause(), Some(Duration::ZERO));
+        assert_eq!(Uncommitted { rest: Duration::ZERO, ..open(1, false) }.pause(), Some(Duration::ZERO));
+        let long_ago = Instant::now().checked_sub(COMMIT_PAUSE).unwrap();
+        assert_eq!(Uncommitted::committed(Seq(1), long_ago).rest, COMMIT_PAUSE);
+    }
 
     fn county() -> (tempfile::TempDir, Arc<App>) {
         let dir = tempfile::tempdir().unwrap();

@@ -7,7 +7,7 @@
 use std::cell::RefCell;
 use std::cmp::Ordering;
 use std::fs::{self, File};
-use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::io::{self, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -17,9 +17,10 @@ use aws_lc_rs::digest;
 use tempfile::TempDir;
 use zeroize::Zeroize;
 
+use super::behind::Behind;
 use super::crypt::{self, Metered, Readers, Stamp};
 use super::{Amount, file_name, flawed, read_failed, write_failed};
-use crate::base::{Clock, Error, ErrorKind, Result, limits};
+use crate::base::{Clock, Error, ErrorKind, Result, limits, not_kept};
 use crate::store::seal::Secret;
 use crate::store::{self, ArchiveRow, Snapshot, Store, fact};
 
@@ -38,6 +39,8 @@ const STORE_KEY: &[u8] = b"store";
 const KEY_BYTES: u32 = 4096;
 const WORKERS: u32 = 2;
 const BUFFER: usize = 1 << 20;
+/// Bytes of rows that are hashed and compressed at once.
+const HELD: usize = 256 << 10;
 const ROWS_A_WORD: u64 = 1_000;
 const BYTES_A_WORD: u64 = 4 << 20;
 
@@ -51,7 +54,7 @@ pub(super) fn write(
     readers: &Readers,
     word: Word<'_>,
 ) -> Result<Stamp> {
-    let metered = Metered::new(BufWriter::with_capacity(BUFFER, file));
+    let metered = Metered::new(Behind::new(file).map_err(write_failed)?);
     let mut packer =
         zstd::Encoder::new(readers.encrypt(metered)?, limits::ZSTD_LEVEL).map_err(Error::internal)?;
     packer.multithread(WORKERS).map_err(Error::internal)?;
@@ -69,8 +72,10 @@ pub(super) fn write(
     let metered = rows.finish().and_then(zstd::Encoder::finish).and_then(|age| age.finish());
     let metered = metered.map_err(write_failed)?;
     let stamp = metered.stamp();
-    let file = metered.into_inner().into_inner().map_err(|e| write_failed(e.into_error()))?;
+    let file = metered.into_inner().finish().map_err(write_failed)?;
     file.sync_all().map_err(write_failed)?;
+    // It is read back from the disk then.
+    not_kept(&file);
     word(pace.so_far)?;
     Ok(stamp)
 }
@@ -218,6 +223,8 @@ impl Read for Shared {
 
 struct RowWriter<W: Write> {
     out: W,
+    /// What is not hashed and handed on yet: rows are short, and each step further has its price.
+    held: Vec<u8>,
     digest: digest::Context,
     count: u64,
 }
@@ -228,9 +235,9 @@ impl<W: Write> RowWriter<W> {
     }
 
     fn start_as(out: W, version: u32) -> io::Result<Self> {
-        let mut writer = Self { out, digest: digest::Context::new(&digest::SHA256), count: 0 };
-        writer.raw(MAGIC)?;
-        writer.raw(&version.to_be_bytes())?;
+        let mut writer = Self { out, held: Vec::new(), digest: digest::Context::new(&digest::SHA256), count: 0 };
+        writer.held.extend_from_slice(MAGIC);
+        writer.held.extend_from_slice(&version.to_be_bytes());
         Ok(writer)
     }
 
@@ -240,25 +247,29 @@ impl<W: Write> RowWriter<W> {
         if value.len() as u64 > limits::ARCHIVE_VALUE_BYTES {
             return Err(bad("value too long"));
         }
-        self.raw(&[table])?;
-        self.raw(&key_len.to_be_bytes())?;
-        self.raw(key)?;
-        self.raw(&(value.len() as u64).to_be_bytes())?;
-        self.raw(value)?;
+        self.held.push(table);
+        self.held.extend_from_slice(&key_len.to_be_bytes());
+        self.held.extend_from_slice(key);
+        self.held.extend_from_slice(&(value.len() as u64).to_be_bytes());
+        self.held.extend_from_slice(value);
         self.count += 1;
-        Ok(())
+        if self.held.len() >= HELD { self.hand_on() } else { Ok(()) }
     }
 
     fn finish(mut self) -> io::Result<W> {
+        self.hand_on()?;
         let seen = self.digest.clone().finish();
         let value = [&self.count.to_be_bytes()[..], seen.as_ref()].concat();
         self.put(TRAILER, &[], &value)?;
+        self.hand_on()?;
         Ok(self.out)
     }
 
-    fn raw(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.digest.update(bytes);
-        self.out.write_all(bytes)
+    fn hand_on(&mut self) -> io::Result<()> {
+        self.digest.update(&self.held);
+        self.out.write_all(&self.held)?;
+        self.held.clear();
+        Ok(())
     }
 }
 

@@ -17,6 +17,7 @@
 //! (`store`).
 
 mod archive;
+mod behind;
 mod crypt;
 mod drill;
 mod fill;

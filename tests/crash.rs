@@ -3,8 +3,8 @@
 //! consistent in itself. A second cut while the first is being mended is tried as well. So is rot, and so are disks
 //! that refuse.
 //!
-//! `JICENG_CAMPAIGN=n` tries n times as many cuts, beginning with cut `JICENG_FROM`; the same cut of the same recording is
-//! always the same disk. `tests/run` says which campaigns are run by hand.
+//! `JICENG_CAMPAIGN=n` tries n times as many cuts, beginning with cut `JICENG_FROM`; the same cut of the same recording
+//! is always the same disk. `tests/run` says which campaigns are run by hand.
 
 #![allow(
     clippy::unwrap_used,

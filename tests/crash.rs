@@ -3,7 +3,8 @@
 //! consistent in itself. A second cut while the first is being mended is tried as well. So is rot, and so are disks
 //! that refuse.
 //!
-//! `JICENG_CAMPAIGN=n` tries n times as many cuts; the same cut of the same recording is always the same disk.
+//! `JICENG_CAMPAIGN=n` tries n times as many cuts, beginning with cut `JICENG_FROM`; the same cut of the same recording
+//! is always the same disk. `tests/run` says which campaigns are run by hand.
 
 #![allow(
     clippy::unwrap_used,
@@ -35,7 +36,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use disk::{Chance, Disk, Op, Replay, after_a_cut};
+use disk::{Chance, Disk, Op, Replay};
 use jiceng::app::change::Typed;
 use jiceng::app::import::{Options, What, source};
 use jiceng::app::{Actor, App, demo};
@@ -63,7 +64,16 @@ struct Recording {
 }
 
 fn campaign() -> usize {
-    std::env::var("JICENG_CAMPAIGN").ok().and_then(|n| n.parse().ok()).unwrap_or(1)
+    number("JICENG_CAMPAIGN").unwrap_or(1)
+}
+
+fn number(name: &str) -> Option<usize> {
+    std::env::var(name).ok().and_then(|n| n.parse().ok())
+}
+
+/// Where a campaign goes on that was broken off.
+fn from() -> usize {
+    number("JICENG_FROM").unwrap_or(0)
 }
 
 fn clock() -> Arc<ManualClock> {
@@ -188,7 +198,7 @@ fn examine(
 /// Tries cuts on all cores; the first words of what went wrong, and how often.
 fn try_cuts(recording: &Recording, cuts: usize, double: bool) -> (usize, Vec<String>) {
     let mut all: Vec<(usize, usize, Chance)> = Vec::with_capacity(cuts);
-    for n in 0..cuts {
+    for n in from()..from() + cuts {
         let mut chance = Chance(n as u64);
         all.push((chance.below(recording.log.len() + 1), n, chance));
     }
@@ -198,7 +208,7 @@ fn try_cuts(recording: &Recording, cuts: usize, double: bool) -> (usize, Vec<Str
     let work = || {
         let home = memory();
         let dir = beside(recording, home.path());
-        let mut replay = Replay::new(&recording.first, &recording.log);
+        let mut replay = Replay::new(recording.first.clone(), &recording.log);
         let mut wrong = Vec::new();
         loop {
             let Some((cut, n, chance)) = all.get(next.fetch_add(1, Ordering::Relaxed)) else { return wrong };
@@ -209,7 +219,8 @@ fn try_cuts(recording: &Recording, cuts: usize, double: bool) -> (usize, Vec<Str
             let mut found = examine(recording, (&dir, disk.clone()), promised, (&seen, fully));
             if double && found.is_ok() {
                 let mending = disk.log();
-                let (bytes, _) = after_a_cut(&first, &mending, chance.below(mending.len() + 1), &mut chance);
+                let cut = chance.below(mending.len() + 1);
+                let (bytes, _) = Replay::new(first, &mending).after_the_last_cut(cut, &mut chance);
                 found = examine(recording, (&dir, Disk::of(bytes)), promised, (&seen, fully));
             }
             wrong.extend(found.err().map(|what| format!("cut {n} after {cut} operations: {what}")));

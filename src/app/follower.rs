@@ -32,6 +32,10 @@ const COMMIT_PAUSE: Duration = Duration::from_secs(2);
 const CHANGES_UNCOMMITTED: usize = 64;
 /// After so long a merge that purges ask for is tried again.
 const SETTLE_PAUSE: Duration = Duration::from_secs(1);
+/// After a commit the disk and the processor are left to others for so many times what it took, unless somebody waits
+/// for the index or so many changes do.
+const COMMIT_REST: u32 = 4;
+const CHANGES_AT_REST: usize = limits::FRESH_MAX / 4;
 /// Records applied at once.
 const RECORDS_AT_ONCE: usize = 2_000;
 
@@ -78,18 +82,29 @@ struct Uncommitted {
     hidden: bool,
     /// Since when.
     since: Instant,
+    /// How long the next commit is put off for others.
+    rest: Duration,
 }
 
 impl Uncommitted {
     fn nothing(upto: Seq) -> Self {
-        Self { upto, visible: 0, hidden: false, since: Instant::now() }
+        Self { upto, visible: 0, hidden: false, since: Instant::now(), rest: Duration::ZERO }
+    }
+
+    /// After a commit that began at `begun`.
+    fn committed(upto: Seq, begun: Instant) -> Self {
+        Self { rest: (begun.elapsed() * COMMIT_REST).min(COMMIT_PAUSE), ..Self::nothing(upto) }
     }
 
     /// When the next commit is due; `None` when nothing that can be seen waits for one.
     fn pause(&self) -> Option<Duration> {
-        let wait = self.hidden && self.visible < CHANGES_UNCOMMITTED;
-        let left = || COMMIT_PAUSE.saturating_sub(self.since.elapsed());
-        (self.visible > 0).then(|| if wait { left() } else { Duration::ZERO })
+        let wait = match self.visible {
+            0 => return None,
+            n if self.hidden && n < CHANGES_UNCOMMITTED => COMMIT_PAUSE,
+            n if !self.hidden && n < CHANGES_AT_REST => self.rest,
+            _ => Duration::ZERO,
+        };
+        Some(wait.saturating_sub(self.since.elapsed()))
     }
 }
 
@@ -395,8 +410,9 @@ fn follow(shared: &Shared) -> Result<()> {
         let entries = open.upto.0.saturating_sub(index.position().unwrap_or_default().0);
         let due = open.pause().is_some_and(|left| left.is_zero() || waiting > 0);
         if due || entries > ENTRIES_UNCOMMITTED {
+            let begun = Instant::now();
             index.commit(open.upto)?;
-            open = Uncommitted::nothing(open.upto);
+            open = Uncommitted::committed(open.upto, begun);
         }
         let mut progress = lock(&shared.progress);
         if open.visible == 0 {
@@ -507,118 +523,4 @@ fn changed(header: &Header) -> impl Iterator<Item = &Subject> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::search::Query;
-    use super::super::{App, demo, import, index_dir};
-    use super::*;
-    use crate::base::clock::SystemClock;
-
-    const KNOWN: &str = "织云社区低保公示";
-
-    fn county() -> (tempfile::TempDir, Arc<App>) {
-        let dir = tempfile::tempdir().unwrap();
-        let app = demo::create(&dir.path().join("d"), Arc::new(SystemClock), false).unwrap();
-        app.wait_for_index().unwrap();
-        (dir, app)
-    }
-
-    fn enter(app: &App, n: usize) -> String {
-        let text = format!("第{n}号试点龘灥水渠");
-        let line = serde_json::json!({"ref": format!("r{n}"), "received": "2026-01-05", "title": text, "text": text});
-        let actor = app.demo_actor(demo::EVERYTHING).unwrap();
-        let options = import::Options::default();
-        let line = line.to_string();
-        let mut input = line.as_bytes();
-        let mut rows = import::source::jsonl(&mut input, &options.map);
-        let summary =
-            app.import(&actor, import::What::Petitions, &mut rows, &options, &mut |_| true).unwrap();
-        assert!(summary.problems.is_empty(), "{:?}", summary.problems);
-        text
-    }
-
-    /// Hits that contain the text.
-    fn found(app: &App, text: &str) -> u64 {
-        let actor = app.demo_actor(demo::EVERYTHING).unwrap();
-        let query = Query { text: text.to_owned(), limit: 10, ..Query::default() };
-        let results = app.search(&actor, &query).unwrap();
-        if results.exact && !results.catching_up { results.total } else { 0 }
-    }
-
-    /// While the index was made again, an empty one answered: records seemed to be gone.
-    #[test]
-    fn what_is_there_is_found_at_every_moment_of_a_rebuild() {
-        let (_dir, app) = county();
-        let mut wanted = vec![KNOWN.to_owned()];
-        assert_eq!(found(&app, KNOWN), 1);
-        let (count, head) = (app.follower.index().0.doc_count(), app.follower.index().1);
-        let rebuilds = std::thread::spawn({
-            let app = Arc::clone(&app);
-            move || {
-                (0..2).for_each(|_| assert!(app.reindex(&super::super::access::local_doer()).unwrap() > 0))
-            }
-        });
-        std::thread::scope(|scope| {
-            // Beside a smaller index every record would have to be scanned, and those of a large county are too many.
-            scope.spawn(|| {
-                while !rebuilds.is_finished() {
-                    let (index, seen) = app.follower.index();
-                    assert!(
-                        index.doc_count() >= count && seen >= head,
-                        "{} of {count}, {seen}",
-                        index.doc_count()
-                    );
-                    std::thread::sleep(Duration::from_millis(1));
-                }
-            });
-            let mut asked = 0;
-            while !rebuilds.is_finished() || asked == 0 {
-                if wanted.len() < 6 {
-                    wanted.push(enter(&app, wanted.len()));
-                }
-                wanted.iter().for_each(|text| assert_eq!(found(&app, text), 1, "{text}, round {asked}"));
-                asked += 1;
-            }
-        });
-        rebuilds.join().unwrap();
-        app.wait_for_index().unwrap();
-        assert!(
-            app.doctor(false)
-                .unwrap()
-                .iter()
-                .all(|f| f.name != "检索索引" || f.text.contains("落后日志 0 条"))
-        );
-        wanted.iter().for_each(|text| assert_eq!(found(&app, text), 1));
-    }
-
-    #[test]
-    fn a_crash_within_a_rebuild_leaves_a_whole_index() {
-        let (dir, app) = county();
-        let head = app.store.head().seq;
-        let at = dir.path().join("d");
-        drop(app);
-        let index = index_dir(&at.canonicalize().unwrap());
-        let (new, old) = (beside(&index, "new"), beside(&index, "old"));
-        let half = |place: &Path| {
-            fs::create_dir(place).unwrap();
-            fs::write(place.join("meta.json"), "{").unwrap();
-        };
-        let moments: [&dyn Fn(); 4] = [
-            &|| half(&new),
-            &|| {
-                fs::rename(&index, &new).unwrap();
-                half(&old);
-            },
-            &|| fs::rename(&index, &old).unwrap(),
-            &|| half(&old),
-        ];
-        for (n, crash) in moments.into_iter().enumerate() {
-            crash();
-            let store = Store::open(&at, Arc::new(SystemClock)).unwrap();
-            let (opened, position) = open(&store, &index).unwrap();
-            assert!(opened.doc_count() > 300 && position.is_some_and(|p| p <= head), "{n}: {position:?}");
-            assert!(!new.exists() && !old.exists(), "{n}");
-        }
-        let app = App::open(&at, Arc::new(SystemClock)).unwrap();
-        assert_eq!(found(&app, KNOWN), 1);
-    }
-}
+mod tests;

@@ -7,7 +7,7 @@
 use std::cell::RefCell;
 use std::cmp::Ordering;
 use std::fs::{self, File};
-use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::io::{self, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -17,9 +17,10 @@ use aws_lc_rs::digest;
 use tempfile::TempDir;
 use zeroize::Zeroize;
 
+use super::behind::Behind;
 use super::crypt::{self, Metered, Readers, Stamp};
 use super::{Amount, file_name, flawed, read_failed, write_failed};
-use crate::base::{Clock, Error, ErrorKind, Result, limits};
+use crate::base::{Clock, Error, ErrorKind, Result, limits, not_kept};
 use crate::store::seal::Secret;
 use crate::store::{self, ArchiveRow, Snapshot, Store, fact};
 
@@ -52,6 +53,8 @@ const TRAILER: u8 = 0xFF;
 const KEY_BYTES: u32 = 4096;
 const WORKERS: u32 = 2;
 pub(super) const BUFFER: usize = 1 << 20;
+/// Bytes of rows that are hashed and compressed at once.
+const HELD: usize = 256 << 10;
 const ROWS_A_WORD: u64 = 1_000;
 const BYTES_A_WORD: u64 = 4 << 20;
 
@@ -65,7 +68,7 @@ pub(super) fn write(
     readers: &Readers,
     word: Word<'_>,
 ) -> Result<Stamp> {
-    let metered = Metered::new(BufWriter::with_capacity(BUFFER, file));
+    let metered = Metered::new(Behind::new(file).map_err(write_failed)?);
     let mut packer =
         zstd::Encoder::new(readers.encrypt(metered)?, limits::ZSTD_LEVEL).map_err(Error::internal)?;
     packer.multithread(WORKERS).map_err(Error::internal)?;
@@ -84,8 +87,10 @@ pub(super) fn write(
         rows.finish().map(|(packer, _)| packer).and_then(zstd::Encoder::finish).and_then(|age| age.finish());
     let metered = metered.map_err(write_failed)?;
     let stamp = metered.stamp();
-    let file = metered.into_inner().into_inner().map_err(|e| write_failed(e.into_error()))?;
+    let file = metered.into_inner().finish().map_err(write_failed)?;
     file.sync_all().map_err(write_failed)?;
+    // It is read back from the disk then.
+    not_kept(&file);
     word(pace.so_far)?;
     Ok(stamp)
 }
@@ -235,15 +240,17 @@ impl Read for Shared {
 /// Writes rows, then the trailer.
 pub(super) struct RowWriter<W: Write> {
     out: W,
+    /// What is not hashed and handed on yet: rows are short, and each step further has its price.
+    held: Vec<u8>,
     digest: digest::Context,
     count: u64,
 }
 
 impl<W: Write> RowWriter<W> {
     pub(super) fn start(out: W, form: Form) -> io::Result<Self> {
-        let mut writer = Self { out, digest: digest::Context::new(&digest::SHA256), count: 0 };
-        writer.raw(form.magic)?;
-        writer.raw(&form.version.to_be_bytes())?;
+        let mut writer = Self { out, held: Vec::new(), digest: digest::Context::new(&digest::SHA256), count: 0 };
+        writer.held.extend_from_slice(form.magic);
+        writer.held.extend_from_slice(&form.version.to_be_bytes());
         Ok(writer)
     }
 
@@ -253,26 +260,30 @@ impl<W: Write> RowWriter<W> {
         if value.len() as u64 > limits::ARCHIVE_VALUE_BYTES {
             return Err(bad("value too long"));
         }
-        self.raw(&[table])?;
-        self.raw(&key_len.to_be_bytes())?;
-        self.raw(key)?;
-        self.raw(&(value.len() as u64).to_be_bytes())?;
-        self.raw(value)?;
+        self.held.push(table);
+        self.held.extend_from_slice(&key_len.to_be_bytes());
+        self.held.extend_from_slice(key);
+        self.held.extend_from_slice(&(value.len() as u64).to_be_bytes());
+        self.held.extend_from_slice(value);
         self.count += 1;
-        Ok(())
+        if self.held.len() >= HELD { self.hand_on() } else { Ok(()) }
     }
 
     /// The trailer, with the digest in it.
     pub(super) fn finish(mut self) -> io::Result<(W, [u8; 32])> {
+        self.hand_on()?;
         let seen = fixed_digest(&self.digest);
         let value = [&self.count.to_be_bytes()[..], &seen].concat();
         self.put(TRAILER, &[], &value)?;
+        self.hand_on()?;
         Ok((self.out, seen))
     }
 
-    fn raw(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.digest.update(bytes);
-        self.out.write_all(bytes)
+    fn hand_on(&mut self) -> io::Result<()> {
+        self.digest.update(&self.held);
+        self.out.write_all(&self.held)?;
+        self.held.clear();
+        Ok(())
     }
 }
 

@@ -32,6 +32,8 @@ const KEY_FILE_BYTES: u64 = 64 << 10;
 const HEADER_BYTES: u64 = 256 << 10;
 /// Bytes of what [`seal_to`] seals, at most.
 const SEALED_BYTES: u64 = 4096;
+/// Bytes read at once where nothing but a digest is wanted.
+const PIECE: usize = 256 << 10;
 const PRIVATE_PREFIX: &str = "AGE-SECRET-KEY-";
 const STANZA: &str = "-> X25519 ";
 const HEADER_END: &str = "---";
@@ -357,6 +359,20 @@ impl<W: Write> Write for Metered<W> {
 
     fn flush(&mut self) -> io::Result<()> {
         self.inner.flush()
+    }
+}
+
+impl<R: Read> Metered<R> {
+    /// Reads to the end.
+    pub(super) fn drain(&mut self) -> io::Result<()> {
+        let mut piece = vec![0; PIECE];
+        loop {
+            match self.read(&mut piece) {
+                Ok(0) => return Ok(()),
+                Err(e) if e.kind() != io::ErrorKind::Interrupted => return Err(e),
+                _ => {}
+            }
+        }
     }
 }
 

@@ -6,14 +6,16 @@
 //! found rotten there is written anew from the store. What is rotten in the store and not in the pool is left to the
 //! check of the set.
 
-use std::collections::HashSet;
-use std::io::{self, Read, Write};
+use std::collections::{HashMap, HashSet};
+use std::io::{self, Write};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
 
-use super::crypt::{Metered, Stamp};
+use super::crypt::Metered;
 use super::manifest::{self, Damaged};
 use super::pool::{self, Listing, Member, Pool};
-use super::{Amount, Progress, Watch, file_name, flawed, target, write_failed};
-use crate::base::{Error, RecordId, Result, limits};
+use super::{Amount, Progress, Watch, file_name, flawed, write_failed};
+use crate::base::{Error, RecordId, Result, Unhurried, limits, not_kept};
 use crate::records::FileRef;
 use crate::store::{self, Snapshot, Store};
 
@@ -57,14 +59,18 @@ pub(super) fn fill(store: &Store, snapshot: &Snapshot, pool: &Pool, progress: Wa
         lying: pool.lying()?,
         share: HashSet::new(),
         lost: HashSet::new(),
+        ahead: HashMap::new(),
+        placed: Vec::new(),
         so_far: Amount::default(),
         filled: Filled::default(),
     };
     filler.choose_share(&named);
     filler.so_far.of = filler.work_ahead(&named);
+    filler.write_ahead(&named)?;
     for (id, name, file) in &named {
         filler.take(*id, name, file)?;
     }
+    pool.sync(&filler.placed)?;
     Ok(filler.filled)
 }
 
@@ -77,6 +83,10 @@ struct Filler<'a> {
     share: HashSet<String>,
     /// Names of attachments that are whole nowhere.
     lost: HashSet<String>,
+    /// What came of those that were not there at all.
+    ahead: HashMap<String, Option<Member>>,
+    /// What was written now.
+    placed: Vec<(String, Member)>,
     so_far: Amount,
     filled: Filled,
 }
@@ -139,7 +149,8 @@ impl Filler<'_> {
     }
 
     fn is_good(&self, name: &str, member: &Member, file: &FileRef) -> bool {
-        self.pool.intact(name, member).is_ok() && store::opens(&self.pool.path(name, member), file)
+        let seen = Pool::look(&self.pool.path(name, member), file);
+        seen.is_ok_and(|(stamp, opens)| opens && Member::of(&stamp) == *member)
     }
 
     /// The store's own file has its length; in the share it is read as well.
@@ -149,49 +160,147 @@ impl Filler<'_> {
         right && (!self.share.contains(name) || self.store.is_whole(file))
     }
 
-    /// Copies an attachment into the pool; `None` where the store's own file is damaged.
-    fn write(&mut self, name: &str, file: &FileRef) -> Result<Option<Member>> {
-        let Ok(mut source) = self.store.sealed_blob(file) else { return Ok(None) };
-        let (draft, out) = self.pool.draft()?;
-        let mut out = Metered::new(out);
-        let Some(stamp) = self.copy(&mut source, &mut out)? else { return Ok(None) };
-        out.into_inner().sync_all().map_err(write_failed)?;
-        if target::stamp(draft.path())? != stamp {
-            return Err(flawed(&file_name(draft.path()), "写入后读回的内容不同，备份盘可能有故障"));
-        }
-        if !store::opens(draft.path(), file) {
-            return if self.store.is_whole(file) {
-                Err(manifest::unequal("一个附件在本机完好，写出后却打不开"))
-            } else {
-                Ok(None)
-            };
-        }
-        self.filled.mended += u64::from(self.lying.contains_key(name));
-        self.filled.added += 1;
-        self.filled.added_bytes += stamp.bytes;
-        self.pool.place(draft, name, &stamp).map(Some)
+    /// Copies what is not there at all, several at once: most of the time goes by in waiting for the disk.
+    fn write_ahead(&mut self, named: &[(RecordId, String, FileRef)]) -> Result<()> {
+        let mut seen = HashSet::new();
+        let absent = named.iter().filter(|(_, name, file)| self.there(name, file).is_empty() && seen.insert(name));
+        let absent: Vec<(&String, &FileRef)> = absent.map(|(_, name, file)| (name, file)).collect();
+        let at_once = limits::POOL_WRITERS.min(absent.len());
+        let (next, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
+        let (told, heard) = sync_channel(limits::POOL_WRITERS);
+        let writing = Writing { store: self.store, pool: self.pool, absent: &absent, next: &next, stop: &stop };
+        let mut outcome = Ok(());
+        std::thread::scope(|scope| {
+            for told in vec![told; at_once] {
+                let writing = &writing;
+                scope.spawn(move || writing.work(&told));
+            }
+            for word in heard {
+                let done = match word {
+                    Word::Bytes(bytes) => self.word(bytes),
+                    Word::Ended(name, ended) => ended.map(|member| {
+                        self.note(name, member.as_ref());
+                        self.ahead.insert(name.to_owned(), member);
+                    }),
+                };
+                if done.is_err() {
+                    stop.store(true, Ordering::Relaxed);
+                }
+                // The first error is the one to tell; others may be of its making.
+                outcome = outcome.clone().and(done);
+            }
+        });
+        outcome
     }
 
-    /// `None` when the source cannot be read to its end.
-    fn copy(&mut self, source: &mut impl Read, out: &mut Metered<std::fs::File>) -> Result<Option<Stamp>> {
-        let mut piece = vec![0; PIECE];
-        loop {
-            let read = match source.read(&mut piece) {
-                Ok(n) => n,
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-                Err(_) => return Ok(None),
-            };
-            if read == 0 {
-                return Ok(Some(out.stamp()));
-            }
-            out.write_all(&piece[..read]).map_err(write_failed)?;
-            self.word(read as u64)?;
+    /// Copies an attachment into the pool, unless that was done ahead; `None` where the store's own file is damaged.
+    fn write(&mut self, name: &str, file: &FileRef) -> Result<Option<Member>> {
+        if let Some(done) = self.ahead.remove(name) {
+            return Ok(done);
         }
+        let (store, pool) = (self.store, self.pool);
+        let member = copy_in(store, pool, (name, file), &mut |bytes| self.word(bytes))?;
+        self.note(name, member.as_ref());
+        Ok(member)
+    }
+
+    fn note(&mut self, name: &str, member: Option<&Member>) {
+        let Some(member) = member else { return };
+        self.filled.mended += u64::from(self.lying.contains_key(name));
+        self.filled.added += 1;
+        self.filled.added_bytes += member.bytes;
+        self.placed.push((name.to_owned(), member.clone()));
     }
 
     fn word(&mut self, bytes: u64) -> Result<(), Error> {
         self.so_far.bytes += bytes;
-        self.so_far.rows = self.filled.listing.count() + 1;
+        self.so_far.rows = self.filled.listing.count().max(self.filled.added) + 1;
         (self.progress)(Progress::Pooling(self.so_far))
+    }
+}
+
+/// What those who copy at once share.
+struct Writing<'a> {
+    store: &'a Store,
+    pool: &'a Pool,
+    absent: &'a [(&'a String, &'a FileRef)],
+    next: &'a AtomicUsize,
+    stop: &'a AtomicBool,
+}
+
+/// What they tell.
+enum Word<'a> {
+    Bytes(u64),
+    Ended(&'a str, Result<Option<Member>>),
+}
+
+impl<'a> Writing<'a> {
+    /// Takes one after the other until none is left or something went wrong.
+    fn work(&self, told: &SyncSender<Word<'a>>) {
+        while let Some((name, file)) = self.absent.get(self.next.fetch_add(1, Ordering::Relaxed)) {
+            let mut word = |bytes| {
+                let stopped = self.stop.load(Ordering::Relaxed) || told.send(Word::Bytes(bytes)).is_err();
+                if stopped { Err(Error::internal("another attachment could not be copied")) } else { Ok(()) }
+            };
+            let ended = copy_in(self.store, self.pool, (name, file), &mut word);
+            let failed = ended.is_err();
+            if told.send(Word::Ended(name, ended)).is_err() || failed {
+                return;
+            }
+        }
+    }
+}
+
+/// Copies an attachment into the pool and reads it back; `None` where the store's own file is damaged.
+fn copy_in(
+    store: &Store,
+    pool: &Pool,
+    (name, file): (&str, &FileRef),
+    word: &mut dyn FnMut(u64) -> Result<()>,
+) -> Result<Option<Member>> {
+    let Ok(source) = store.sealed_blob(file) else { return Ok(None) };
+    let (draft, out) = pool.draft()?;
+    let mut out = Metered::new(Unhurried::new(out));
+    if !copy(&source, &mut out, word)? {
+        return Ok(None);
+    }
+    let stamp = out.stamp();
+    let out = out.into_inner().into_inner();
+    out.sync_all().map_err(write_failed)?;
+    // What is read back comes from the disk then.
+    not_kept(&out);
+    not_kept(&source);
+    let (read, opens) = Pool::look(draft.path(), file)?;
+    not_kept(&out);
+    if read != stamp {
+        return Err(flawed(&file_name(draft.path()), "写入后读回的内容不同，备份盘可能有故障"));
+    }
+    if opens {
+        return pool.place(draft, name, &stamp).map(Some);
+    }
+    if store.is_whole(file) {
+        return Err(manifest::unequal("一个附件在本机完好，写出后却打不开"));
+    }
+    Ok(None)
+}
+
+/// `false` when the source cannot be read to its end.
+fn copy(
+    mut source: &std::fs::File,
+    out: &mut Metered<Unhurried>,
+    word: &mut dyn FnMut(u64) -> Result<()>,
+) -> Result<bool> {
+    let mut piece = vec![0; PIECE];
+    loop {
+        let read = match io::Read::read(&mut source, &mut piece) {
+            Ok(n) => n,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+            Err(_) => return Ok(false),
+        };
+        if read == 0 {
+            return Ok(true);
+        }
+        out.write_all(&piece[..read]).map_err(write_failed)?;
+        word(read as u64)?;
     }
 }

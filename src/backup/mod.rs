@@ -17,6 +17,7 @@
 //! (`store`).
 
 mod archive;
+mod behind;
 mod crypt;
 pub mod delivery;
 mod drill;

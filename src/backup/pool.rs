@@ -6,16 +6,17 @@
 //! `retention`'s.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 
-use super::crypt::Stamp;
+use super::crypt::{Metered, Stamp};
 use super::target::{self, make_private};
-use super::{file_name, flawed, write_failed};
+use super::{file_name, flawed, read_failed, write_failed};
 use crate::base::{Error, Result};
 use crate::records::FileRef;
-use crate::store::{Store, seal};
+use crate::store::{self, Store, durable, seal};
 
 const FOLDER: &str = "pool";
 const END: &str = "blob";
@@ -33,6 +34,13 @@ const DRAFT_DIGITS: usize = 24;
 pub(super) struct Member {
     pub(super) sha256: String,
     pub(super) bytes: u64,
+}
+
+impl Member {
+    /// The member that a file of this length and digest is.
+    pub(super) fn of(stamp: &Stamp) -> Self {
+        Self { sha256: hex::encode(stamp.sha256), bytes: stamp.bytes }
+    }
 }
 
 /// The name of an attachment in every pool of its county: says nothing to whoever has not the county's keys.
@@ -104,9 +112,10 @@ impl Pool {
     /// A new file for a member in the making.
     pub(super) fn draft(&self) -> Result<(Draft, File)> {
         use std::os::unix::fs::OpenOptionsExt;
-        if !self.exists() {
-            make_private(&self.0).map_err(write_failed)?;
-            self.share(&self.0)?;
+        match make_private(&self.0) {
+            Ok(()) => self.share(&self.0)?,
+            Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(write_failed(e)),
+            Err(_) => {}
         }
         let digits = hex::encode(seal::random::<{ DRAFT_DIGITS / 2 }>()?);
         let path = self.0.join(format!("{digits}{DRAFT_END}"));
@@ -121,20 +130,43 @@ impl Pool {
         target::share(target, made).map_err(write_failed)
     }
 
-    /// A draft that was synced and read back gets its name, durably.
+    /// A sealed file is read once: what it is, and whether it opens under the key of an attachment.
+    pub(super) fn look(path: &Path, file: &FileRef) -> Result<(Stamp, bool)> {
+        let name = file_name(path);
+        let failed = |e| read_failed(&name, e);
+        let sealed = File::open(path).map_err(failed)?;
+        let length = sealed.metadata().map_err(failed)?.len();
+        let mut sealed = Metered::new(sealed);
+        let opens = store::opens_from(&mut sealed, length, file);
+        // What follows a piece that does not open is part of the file all the same.
+        sealed.drain().map_err(failed)?;
+        Ok((sealed.stamp(), opens))
+    }
+
+    /// A draft that was synced and read back gets its name, which lasts once [`Pool::sync`] was called.
     pub(super) fn place(&self, mut draft: Draft, name: &str, stamp: &Stamp) -> Result<Member> {
-        let member = Member { sha256: hex::encode(stamp.sha256), bytes: stamp.bytes };
+        let member = Member::of(stamp);
         let path = self.path(name, &member);
         let folder = path.parent().unwrap_or(&self.0);
-        if !folder.is_dir() {
-            make_private(folder).map_err(write_failed)?;
-            self.share(folder)?;
-            File::open(&self.0).and_then(|f| f.sync_all()).map_err(write_failed)?;
+        match make_private(folder) {
+            Ok(()) => self.share(folder)?,
+            // Another one may have come first.
+            Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(write_failed(e)),
+            Err(_) => {}
         }
         fs::rename(&draft.path, &path).map_err(write_failed)?;
         draft.kept = true;
-        File::open(folder).and_then(|f| f.sync_all()).map_err(write_failed)?;
         Ok(member)
+    }
+
+    /// Makes the names of members last.
+    pub(super) fn sync(&self, members: &[(String, Member)]) -> Result<()> {
+        let path = |(name, member): &(String, Member)| self.path(name, member).parent().map(Path::to_owned);
+        let folders: BTreeSet<PathBuf> = members.iter().filter_map(path).collect();
+        for folder in folders.iter().chain(members.first().map(|_| &self.0)) {
+            durable::sync_folder(folder).map_err(write_failed)?;
+        }
+        Ok(())
     }
 
     /// Removes members, and folders that are empty then.
@@ -336,7 +368,7 @@ mod tests {
         assert!(pool.lying().unwrap().is_empty());
         pool.clear_leftovers().unwrap();
         let (draft, mut file) = pool.draft().unwrap();
-        std::io::Write::write_all(&mut file, b"sealed").unwrap();
+        io::Write::write_all(&mut file, b"sealed").unwrap();
         let stamp = target::stamp(draft.path()).unwrap();
         let (name, _) = member(3);
         let placed = pool.place(draft, &name, &stamp).unwrap();

@@ -58,6 +58,7 @@ impl Run<'_> {
         let (mut data, file) = self.folder.draft(&id)?;
         let word = |so_far| (self.progress)(Progress::Writing(Amount { of, ..so_far }));
         let stamp = archive::write(&self.snapshot, file, &self.readers, &word)?;
+        (self.progress)(Progress::Verifying(Amount { of, ..Amount::default() }))?;
         let content = Content::of(&self.snapshot)?;
         let Found { files, damaged } = self.read_back((data.path(), &stamp), &content, (of, &filled.listing))?;
         // While it lies there, what else has this name belongs to a run that did not finish.

@@ -213,7 +213,7 @@ fn part_of(path: &Path) -> Option<(SetId, &'static str, Part)> {
 pub(super) fn stamp(path: &Path) -> Result<Stamp> {
     let name = file_name(path);
     let mut metered = File::open(path).map(Metered::new).map_err(|e| read_failed(&name, e))?;
-    io::copy(&mut metered, &mut io::sink()).map_err(|e| read_failed(&name, e))?;
+    metered.drain().map_err(|e| read_failed(&name, e))?;
     Ok(metered.stamp())
 }
 

@@ -237,6 +237,10 @@ pub const DRILL_ROWS: u64 = 300;
 pub const DRILL_PROBES: usize = 30;
 /// Runs of a backup over which every attachment in the pool of its target is read again.
 pub const POOL_ROUNDS: usize = 30;
+/// Bytes that a backup writes before it waits for the disk to have them.
+pub const UNSYNCED_BYTES: usize = 8 << 20;
+/// Attachments that are copied into the pool at once.
+pub const POOL_WRITERS: usize = 4;
 /// Bytes of the list of attachments that a set needs.
 pub const POOL_LIST_BYTES: u64 = 1 << 30;
 /// Bytes of one value in an archive; larger is refused as damage.

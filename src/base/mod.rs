@@ -9,7 +9,7 @@ pub mod id;
 pub mod limits;
 pub mod text;
 
-pub use background::background;
+pub use background::{Unhurried, background, not_kept};
 pub use clock::{Clock, Moment};
 pub use date::Day;
 pub use error::{Error, Kind as ErrorKind, Result};

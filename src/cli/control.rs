@@ -8,6 +8,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread::JoinHandle;
 
 use clap::Parser;
 use nix::errno::Errno;
@@ -21,7 +22,7 @@ use super::standby::{Seat, StandbyArgs, StandbyCommand::Promote};
 use super::{Command, Line, Secrets, key};
 use crate::app::App;
 use crate::app::unlock::Sealed;
-use crate::base::{Error, ErrorKind, Result};
+use crate::base::{Error, ErrorKind, Result, background};
 
 const SEALED: &str = "数据尚未解锁，命令没有执行。请在解锁页输入口令，或运行 jiceng unlock。";
 const CHANGING: &str = "备机正在更换数据，命令没有执行。请过一会儿再试。";
@@ -104,7 +105,9 @@ pub(super) async fn answer(door: Door, listener: UnixListener) {
         let Ok(stream) = stream.into_std() else { continue };
         let door = door.clone();
         if allowed && stream.set_nonblocking(false).is_ok() {
-            tokio::task::spawn_blocking(move || one(&door, stream));
+            // It steps back for pages: a backup, an import or a rotation takes its time.
+            let work = move || background("command", move || one(&door, stream)).map(JoinHandle::join);
+            tokio::task::spawn_blocking(work);
         }
     }
 }

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use tantivy::directory::RamDirectory;
 use tantivy::{IndexReader, IndexSettings, IndexWriter, ReloadPolicy, SingleSegmentIndexWriter, TantivyError, Term};
 
-use crate::base::{Error, ErrorKind, Result, Seq};
+use crate::base::{Error, ErrorKind, Result, Seq, background};
 use crate::store::durable;
 
 use super::directory::{self, Lasting};
@@ -219,8 +219,12 @@ impl Index {
     }
 }
 
+/// The engine's own threads step back for others as whoever starts them does; nobody waits for what they do.
 fn start_writer(index: &tantivy::Index) -> Result<IndexWriter> {
-    index.writer_with_num_threads(INDEX_WRITER_THREADS, INDEX_WRITER_HEAP_BYTES).map_err(failed)
+    let index = index.clone();
+    let start = move || index.writer_with_num_threads(INDEX_WRITER_THREADS, INDEX_WRITER_HEAP_BYTES);
+    let started = background("index-start", start)?.join();
+    started.map_err(|_| Error::internal("the index panicked"))?.map_err(failed)
 }
 
 /// A throw-away index of the rows the big one does not have yet.

@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::sync::Arc;
 
-use redb::{Database, ReadableTable, WriteTransaction};
+use redb::{Database, ReadableTable, Table, WriteTransaction};
 
 use super::ring::Ring;
 use super::seal::Secret;
@@ -34,7 +34,9 @@ pub(super) const JOURNAL_ROWS: u8 = 5;
 const BLOB_ROWS: u8 = 6;
 /// Entries that a standby made before it was promoted.
 const LOCAL_ROWS: u8 = 7;
-const ROWS_A_COMMIT: usize = 20_000;
+/// Rows at each end of a table by which its size is guessed.
+const ROWS_SEEN: usize = 500;
+const ROWS_A_COMMIT: usize = 5_000;
 
 impl Snapshot {
     /// Feeds every row of the snapshot to `sink`. Attachments are no rows: see [`Snapshot::named_files`].
@@ -83,8 +85,16 @@ impl Snapshot {
     pub fn dump_bytes(&self) -> Result<u64> {
         let mut bytes = 0;
         for table in [RECORDS, RECORD_KEYS, JOURNAL] {
-            let rows = self.txn.open_table(table).map_err(damage)?;
-            bytes += redb::ReadableTableMetadata::stats(&rows).map_err(damage)?.stored_bytes();
+            let table = self.txn.open_table(table).map_err(damage)?;
+            let rows = redb::ReadableTableMetadata::len(&table).map_err(damage)?;
+            // The oldest and the newest stand for all: to count them is to read them.
+            let (mut seen, mut of_seen) = (0, 0);
+            let range = || table.iter().map_err(damage);
+            for row in range()?.take(ROWS_SEEN).chain(range()?.rev().take(ROWS_SEEN)) {
+                of_seen += 8 + row.map_err(damage)?.1.value().len() as u64;
+                seen += 1;
+            }
+            bytes += rows * of_seen / seen.max(1);
         }
         Ok(bytes)
     }
@@ -133,53 +143,84 @@ pub fn load(
     Ok(store)
 }
 
+/// A store that was cut off before the last commit is no store: the others sync once and without more ado, and only
+/// that others who save meanwhile never wait for much at once.
 fn fill(db: &Database, dir: &Path, rows: &mut dyn Iterator<Item = Result<ArchiveRow>>) -> Result<()> {
-    let mut txn = upgrade::begin(db)?;
-    upgrade::create_tables(&txn)?;
     let mut blobs = Blobs { dir, open: None };
-    for (n, row) in rows.enumerate() {
-        let row = row?;
-        if row.table == BLOB_ROWS {
-            blobs.write(&row)?;
-        } else {
-            insert(&txn, &row)?;
+    loop {
+        let mut txn = upgrade::begin(db)?;
+        upgrade::create_tables(&txn)?;
+        let ended = Loading::open(&txn)?.take(rows, &mut blobs)?;
+        if ended {
+            blobs.close()?;
+            return txn.commit().map_err(damage);
         }
-        if n % ROWS_A_COMMIT == ROWS_A_COMMIT - 1 {
-            txn.commit().map_err(damage)?;
-            txn = upgrade::begin(db)?;
-        }
+        txn.set_quick_repair(false);
+        txn.set_two_phase_commit(false);
+        txn.commit().map_err(damage)?;
     }
-    blobs.close()?;
-    txn.commit().map_err(damage)
 }
 
-fn insert(txn: &WriteTransaction, row: &ArchiveRow) -> Result<()> {
-    let number = |bytes: &[u8]| -> Result<u64> {
-        bytes.try_into().map(u64::from_be_bytes).map_err(|_| Error::damaged("备份中的一行"))
-    };
-    let value = row.value.as_slice();
-    match row.table {
-        META_ROWS => {
-            let mut table = txn.open_table(META).map_err(damage)?;
-            table.insert(row.key.as_slice(), value).map_err(damage)?;
-        }
-        COUNTER_ROWS => {
-            let mut table = txn.open_table(COUNTERS).map_err(damage)?;
-            table.insert(row.key.as_slice(), number(value)?).map_err(damage)?;
-        }
-        RECORD_ROWS | KEY_ROWS | JOURNAL_ROWS | LOCAL_ROWS => {
-            let table = match row.table {
-                RECORD_ROWS => RECORDS,
-                KEY_ROWS => RECORD_KEYS,
-                LOCAL_ROWS => LOCAL_JOURNAL,
-                _ => JOURNAL,
-            };
-            let mut table = txn.open_table(table).map_err(damage)?;
-            table.insert(number(&row.key)?, value).map_err(damage)?;
-        }
-        other => return Err(Error::damaged(format!("备份中的表 {other} 不认识"))),
+/// The tables that an archive fills.
+struct Loading<'t> {
+    txn: &'t WriteTransaction,
+    meta: Table<'t, &'static [u8], &'static [u8]>,
+    counters: Table<'t, &'static [u8], u64>,
+    records: Table<'t, u64, &'static [u8]>,
+    keys: Table<'t, u64, &'static [u8]>,
+    journal: Table<'t, u64, &'static [u8]>,
+}
+
+impl<'t> Loading<'t> {
+    fn open(txn: &'t WriteTransaction) -> Result<Self> {
+        Ok(Self {
+            txn,
+            meta: txn.open_table(META).map_err(damage)?,
+            counters: txn.open_table(COUNTERS).map_err(damage)?,
+            records: txn.open_table(RECORDS).map_err(damage)?,
+            keys: txn.open_table(RECORD_KEYS).map_err(damage)?,
+            journal: txn.open_table(JOURNAL).map_err(damage)?,
+        })
     }
-    Ok(())
+
+    /// Takes the rows of one commit; whether they were the last.
+    fn take(
+        mut self,
+        rows: &mut dyn Iterator<Item = Result<ArchiveRow>>,
+        blobs: &mut Blobs<'_>,
+    ) -> Result<bool> {
+        for _ in 0..ROWS_A_COMMIT {
+            let Some(row) = rows.next() else { return Ok(true) };
+            let row = row?;
+            if row.table == BLOB_ROWS {
+                blobs.write(&row)?;
+            } else {
+                self.insert(&row)?;
+            }
+        }
+        Ok(false)
+    }
+
+    fn insert(&mut self, row: &ArchiveRow) -> Result<()> {
+        let number = |bytes: &[u8]| -> Result<u64> {
+            bytes.try_into().map(u64::from_be_bytes).map_err(|_| Error::damaged("备份中的一行"))
+        };
+        let value = row.value.as_slice();
+        match row.table {
+            META_ROWS => drop(self.meta.insert(row.key.as_slice(), value).map_err(damage)?),
+            COUNTER_ROWS => drop(self.counters.insert(row.key.as_slice(), number(value)?).map_err(damage)?),
+            RECORD_ROWS => drop(self.records.insert(number(&row.key)?, value).map_err(damage)?),
+            KEY_ROWS => drop(self.keys.insert(number(&row.key)?, value).map_err(damage)?),
+            JOURNAL_ROWS => drop(self.journal.insert(number(&row.key)?, value).map_err(damage)?),
+            // There is such a table only where there are such rows.
+            LOCAL_ROWS => {
+                let mut local = self.txn.open_table(LOCAL_JOURNAL).map_err(damage)?;
+                local.insert(number(&row.key)?, value).map_err(damage)?;
+            }
+            other => return Err(Error::damaged(format!("备份中的表 {other} 不认识"))),
+        }
+        Ok(())
+    }
 }
 
 /// Sealed attachments come verbatim, in pieces that follow each other.

@@ -108,8 +108,8 @@ impl Drop for BlobWriter {
 }
 
 /// Gives an attachment back in pieces.
-pub struct BlobReader {
-    file: File,
+pub struct BlobReader<R = File> {
+    sealed: R,
     key: Secret,
     left: u64,
     chunk: u64,
@@ -128,15 +128,24 @@ impl BlobReader {
     /// Opens a sealed file wherever it lies.
     pub(super) fn open_at(path: &Path, file: &FileRef) -> Result<Self> {
         let damaged = || Error::damaged("附件文件缺失或损坏");
-        let mut handle = File::open(path).map_err(|e| damaged().with_detail(e))?;
+        let sealed = File::open(path).map_err(|e| damaged().with_detail(e))?;
+        let length = sealed.metadata()?.len();
+        Self::over(sealed, length, file)
+    }
+}
+
+impl<R: Read> BlobReader<R> {
+    /// Opens sealed bytes, so many, that come from anywhere.
+    fn over(mut sealed: R, length: u64, file: &FileRef) -> Result<Self> {
+        let damaged = || Error::damaged("附件文件缺失或损坏");
         let mut magic = [0; 8];
-        handle.read_exact(&mut magic).map_err(|_| damaged())?;
-        let left = handle.metadata()?.len() - magic.len() as u64;
+        sealed.read_exact(&mut magic).map_err(|_| damaged())?;
+        let left = length.checked_sub(magic.len() as u64).ok_or_else(damaged)?;
         if magic != *MAGIC {
             return Err(damaged());
         }
         let (key, name) = (Secret::from_slice(&file.key)?, file.blob.clone());
-        Ok(Self { file: handle, key, left, chunk: 0, name, rest: Vec::new(), at: 0 })
+        Ok(Self { sealed, key, left, chunk: 0, name, rest: Vec::new(), at: 0 })
     }
 
     /// The next piece; `None` after the last.
@@ -147,15 +156,24 @@ impl BlobReader {
         let damaged = || Error::damaged(format!("附件 {}", self.name));
         let size = self.left.min((limits::CHUNK_BYTES + CHUNK_OVERHEAD) as u64);
         let mut sealed = vec![0; usize::try_from(size).map_err(Error::internal)?];
-        self.file.read_exact(&mut sealed).map_err(|_| damaged())?;
+        self.sealed.read_exact(&mut sealed).map_err(|_| damaged())?;
         self.left -= size;
         let plain = self.key.open_chunk(self.chunk, self.left == 0, &sealed).ok_or_else(damaged)?;
         self.chunk += 1;
         Ok(Some(plain))
     }
+
+    /// Opens everything there is; how much that is.
+    fn count(mut self) -> Result<u64> {
+        let mut size = 0;
+        while let Some(chunk) = self.next_chunk()? {
+            size += chunk.len() as u64;
+        }
+        Ok(size)
+    }
 }
 
-impl Read for BlobReader {
+impl<R: Read> Read for BlobReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         if self.rest.is_empty() {
             self.rest = self.next_chunk().map_err(std::io::Error::other)?.unwrap_or_default();
@@ -173,14 +191,13 @@ impl Read for BlobReader {
 
 /// A sealed file at this place opens to its end under the key of an attachment, and has the length its record says.
 pub(super) fn opens(path: &Path, file: &FileRef) -> bool {
-    let size = BlobReader::open_at(path, file).and_then(|mut reader| {
-        let mut size = 0;
-        while let Some(chunk) = reader.next_chunk()? {
-            size += chunk.len() as u64;
-        }
-        Ok(size)
-    });
-    size.is_ok_and(|size| size == file.size)
+    BlobReader::open_at(path, file).and_then(|reader| reader.count()).is_ok_and(|size| size == file.size)
+}
+
+/// The same for `length` sealed bytes that are read from anywhere, at most to their end.
+pub(super) fn opens_from(sealed: &mut dyn Read, length: u64, file: &FileRef) -> bool {
+    let reader = BlobReader::over(sealed, length, file);
+    reader.and_then(|reader| reader.count()).is_ok_and(|size| size == file.size)
 }
 
 /// Bytes of the sealed file of an attachment of `size` bytes.

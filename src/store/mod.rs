@@ -502,6 +502,11 @@ pub fn opens(path: &Path, file: &FileRef) -> bool {
     blob::opens(path, file)
 }
 
+/// The same for `length` sealed bytes that are read from anywhere.
+pub fn opens_from(sealed: &mut dyn std::io::Read, length: u64, file: &FileRef) -> bool {
+    blob::opens_from(sealed, length, file)
+}
+
 /// Bytes of the sealed file of an attachment.
 pub fn sealed_bytes(file: &FileRef) -> u64 {
     blob::sealed_bytes(file.size)

@@ -1,6 +1,9 @@
 //! The one writer: a thread that takes waiting commands together, runs each on its own buffer, applies what succeeded,
 //! commits once and only then answers. A command that fails or panics leaves nothing and does not fail its neighbours.
 //! Long commands are patient: each has a commit of its own, after those that wait.
+//!
+//! Whoever was answered may come back at once, and a commit costs about the same for one as for many: where several
+//! are at it, the writer waits a moment for them ([`Company`]), and never for somebody who is alone.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -20,11 +23,16 @@ use crate::base::{Error, ErrorKind, Result, limits};
 const PATIENCE: u32 = 3;
 const PATIENCE_MOST: Duration = Duration::from_millis(500);
 
+/// Those who were answered are waited for at most this share of what their commit took, and no longer once nobody came
+/// for that share of it.
+const WAIT_SHARE: u32 = 2;
+const GAP_SHARE: u32 = 8;
+
 /// The way to the writer thread; dropping the last one ends the thread after what is queued.
 pub(super) struct Queue {
     sender: Mutex<Option<Sender<Message>>>,
     /// Commands so far that were not patient.
-    asked: AtomicU64,
+    asked: Arc<AtomicU64>,
     /// Some of them came while the last patient one ran.
     crowded: AtomicBool,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -68,11 +76,13 @@ impl<T: Send, F: FnOnce(&mut Txn<'_>) -> Result<T> + Send> Command for Typed<T, 
 impl Queue {
     pub(super) fn start(shared: Arc<Shared>) -> Result<Self> {
         let (sender, receiver) = channel();
-        let thread =
-            std::thread::Builder::new().name("writer".into()).spawn(move || work(&shared, &receiver))?;
+        let asked = Arc::new(AtomicU64::default());
+        let heard = Arc::clone(&asked);
+        let work = move || work(&shared, &receiver, &heard);
+        let thread = std::thread::Builder::new().name("writer".into()).spawn(work)?;
         Ok(Self {
             sender: Mutex::new(Some(sender)),
-            asked: AtomicU64::default(),
+            asked,
             crowded: AtomicBool::default(),
             thread: Mutex::new(Some(thread)),
         })
@@ -149,8 +159,9 @@ fn stopped() -> Error {
     Error::new(ErrorKind::Busy, "系统正在停止，操作没有执行。请稍后重新打开页面再试。")
 }
 
-fn work(shared: &Shared, receiver: &Receiver<Message>) {
+fn work(shared: &Shared, receiver: &Receiver<Message>, asked: &AtomicU64) {
     let mut patient = VecDeque::new();
+    let (mut company, mut taken) = (Company::default(), 0_u64);
     loop {
         let first = if patient.is_empty() { receiver.recv().ok() } else { receiver.try_recv().ok() };
         if first.is_none() && patient.is_empty() {
@@ -160,38 +171,106 @@ fn work(shared: &Shared, receiver: &Receiver<Message>) {
         let mut next = first;
         while let Some(message) = next {
             match message {
-                Message::Command(command) => commands.push(command),
+                Message::Command(command) => {
+                    taken += 1;
+                    commands.push(command);
+                }
                 Message::Patient(command) => patient.push_back(command),
                 Message::Alone(work) => {
-                    commit_group(shared, std::mem::take(&mut commands));
+                    commit_group(shared, std::mem::take(&mut commands)).answer();
                     work(shared);
                 }
             }
-            next = if commands.len() < limits::GROUP_MAX { receiver.try_recv().ok() } else { None };
+            next = if commands.len() < limits::GROUP_MAX { company.next(receiver, commands.len()) } else { None };
         }
-        commit_group(shared, commands);
-        commit_group(shared, patient.pop_front().into_iter().collect());
+        let (begun, count) = (Instant::now(), commands.len());
+        let group = commit_group(shared, commands);
+        let waiting = asked.load(Ordering::Relaxed).saturating_sub(taken);
+        company = Company::answered(count, usize::try_from(waiting).unwrap_or(usize::MAX), (begun, Instant::now()));
+        group.answer();
+        commit_group(shared, patient.pop_front().into_iter().collect()).answer();
     }
 }
 
-fn commit_group(shared: &Shared, commands: Vec<Box<dyn Command>>) {
-    if commands.is_empty() {
-        return;
+/// Who is likely to be back soon: those of the last group, and those who waited while it was committed.
+struct Company {
+    expected: usize,
+    /// Until when they are waited for, and how long after the last of them that came.
+    until: Instant,
+    gap: Duration,
+    last: Instant,
+}
+
+impl Default for Company {
+    fn default() -> Self {
+        let now = Instant::now();
+        Self { expected: 0, until: now, gap: Duration::ZERO, last: now }
     }
+}
+
+impl Company {
+    /// After a commit of `count` commands, from when to when, right before they are answered.
+    fn answered(count: usize, waiting: usize, (begun, now): (Instant, Instant)) -> Self {
+        let took = now - begun;
+        let expected = if count == 0 { 0 } else { count.saturating_add(waiting) };
+        Self { expected, until: now + took / WAIT_SHARE, gap: took / GAP_SHARE, last: now }
+    }
+
+    /// How long the next one is waited for when `have` are there.
+    fn patience(&self, have: usize, now: Instant) -> Duration {
+        if have == 0 || have >= self.expected {
+            return Duration::ZERO;
+        }
+        self.until.min(self.last + self.gap).saturating_duration_since(now)
+    }
+
+    /// The next message: one that is there, or one that comes in time.
+    fn next(&mut self, receiver: &Receiver<Message>, have: usize) -> Option<Message> {
+        let there = receiver.try_recv().ok();
+        let message = there.or_else(|| {
+            let patience = self.patience(have, Instant::now());
+            let wait = || receiver.recv_timeout(patience).ok();
+            (!patience.is_zero()).then(wait).flatten()
+        });
+        if message.is_some() {
+            self.last = Instant::now();
+        }
+        message
+    }
+}
+
+/// Runs commands and commits them together; they are still to be answered.
+fn commit_group(shared: &Shared, commands: Vec<Box<dyn Command>>) -> Committed {
     let mut group = Group { waiting: commands.into(), ..Group::default() };
+    if group.waiting.is_empty() {
+        return Committed { group, done: Ok(()) };
+    }
     let done = super::catch(|| run_group(shared, &mut group));
     if let Ok(head) = &done {
         shared.moved_to(*head);
     }
-    for command in group.good {
-        command.answer(done.clone().map(drop).map_err(unconfirmed));
-    }
-    for (command, error) in group.bad {
-        command.answer(Err(error));
-    }
-    // Those that the failure kept from running.
-    for command in group.waiting {
-        command.answer(done.clone().map(drop));
+    Committed { group, done: done.map(drop) }
+}
+
+/// A group whose commit succeeded or failed.
+struct Committed {
+    group: Group,
+    done: Result<()>,
+}
+
+impl Committed {
+    fn answer(self) {
+        let Self { group, done } = self;
+        for command in group.good {
+            command.answer(done.clone().map_err(unconfirmed));
+        }
+        for (command, error) in group.bad {
+            command.answer(Err(error));
+        }
+        // Those that the failure kept from running.
+        for command in group.waiting {
+            command.answer(done.clone());
+        }
     }
 }
 
@@ -264,6 +343,41 @@ mod tests {
     use crate::base::RecordId;
     use crate::base::clock::ManualClock;
     use crate::records::act;
+
+    #[test]
+    fn company_is_waited_for_briefly_and_nobody_waits_alone() {
+        let begun = Instant::now();
+        let now = begun + Duration::from_millis(80);
+        let ms = Duration::from_millis;
+        let alone = Company::answered(1, 0, (begun, now));
+        let nobody = Company::answered(0, 0, (begun, now));
+        assert!((0..3).all(|have| alone.patience(have, now).is_zero() && nobody.patience(have, now).is_zero()));
+        // Three were answered while five waited: all eight may come.
+        let mut company = Company::answered(3, 5, (begun, now));
+        assert_eq!(company.patience(0, now), Duration::ZERO, "without work nothing is put off");
+        assert_eq!((company.patience(5, now), company.patience(7, now)), (ms(10), ms(10)));
+        assert_eq!(company.patience(8, now), Duration::ZERO);
+        assert_eq!(company.patience(5, now + ms(10)), Duration::ZERO, "nobody came for a while");
+        company.last = now + ms(38);
+        assert_eq!(company.patience(7, now + ms(39)), ms(1), "no longer than half of what a commit takes");
+    }
+
+    #[test]
+    fn whoever_comes_back_at_once_goes_with_the_others() {
+        let (sender, receiver) = channel();
+        let act = |reply| Typed { act: Some(|_: &mut Txn<'_>| Ok(())), outcome: None, reply };
+        let send = || sender.send(Message::Command(Box::new(act(sync_channel(1).0)))).unwrap();
+        let now = Instant::now();
+        // As if a commit had taken a minute: the other one has all the time in the world to come.
+        let mut company = Company::answered(2, 0, (now, now + Duration::from_secs(60)));
+        send();
+        assert!(company.next(&receiver, 0).is_some());
+        std::thread::scope(|scope| {
+            scope.spawn(send);
+            assert!(company.next(&receiver, 1).is_some());
+        });
+        assert!(company.next(&receiver, 2).is_none());
+    }
 
     /// Somebody's save waited for every chunk of an import that was asked for before it.
     #[test]

@@ -23,6 +23,7 @@ mod import;
 mod material;
 mod pages;
 mod queries;
+mod service;
 #[path = "../house/wire.rs"]
 mod wire;
 
@@ -39,12 +40,14 @@ pub(crate) struct Line {
 type Part = fn(&[(String, String)]) -> Vec<Line>;
 
 /// Parts of the bench, by name.
-const PARTS: [(&str, Part); 5] = [
+const PARTS: [(&str, Part); 7] = [
     ("import", import::run),
     ("commits", commits::run),
     ("queries", queries::run),
     ("pages", pages::run),
     ("backup", backup::run),
+    ("service", service::run),
+    ("restore", service::restore),
 ];
 
 fn main() {

@@ -3,7 +3,11 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use jiceng::app::change::Typed;
+use jiceng::app::{App, demo};
+use jiceng::records::petition;
 use serde_json::Value;
 
 /// Title and text of each.
@@ -34,4 +38,39 @@ fn invented() -> Vec<(String, String)> {
 pub(crate) fn lines(texts: &[(String, String)]) -> String {
     let row = |(title, text): &(String, String)| format!("{}\n", serde_json::json!({"title": title, "text": text}));
     texts.iter().map(row).collect()
+}
+
+/// How much of something is wanted, from the environment.
+pub(crate) fn wanted(name: &str, otherwise: usize) -> usize {
+    std::env::var(name).map_or(otherwise, |n| n.parse().unwrap())
+}
+
+/// Brings petitions and attachments into a county: as many as there are texts and a few megabytes, or as the
+/// environment says (`JICENG_BENCH_PETITIONS`, `JICENG_BENCH_FILES_MB`); texts come again as often as it takes.
+pub(crate) fn fill(app: &Arc<App>, texts: &[(String, String)]) {
+    let count = wanted("JICENG_BENCH_PETITIONS", texts.len());
+    let rows: Vec<(String, String)> = texts
+        .iter()
+        .cycle()
+        .take(count)
+        .enumerate()
+        .map(|(n, (title, text))| (title.clone(), format!("{text}（第{n}件）")))
+        .collect();
+    for some in rows.chunks(20_000) {
+        super::import::bring_in(app, &lines(some));
+    }
+    let actor = app.demo_actor(demo::EVERYTHING).unwrap();
+    let random = aws_lc_rs::rand::SystemRandom::new();
+    // Papers as scanners make them.
+    let mut paper = vec![0_u8; 1 << 20];
+    for n in 0..wanted("JICENG_BENCH_FILES_MB", 64) {
+        aws_lc_rs::rand::SecureRandom::fill(&random, &mut paper).unwrap();
+        let mut upload = app.upload().unwrap();
+        upload.write(&paper).unwrap();
+        let files = vec![upload.finish(&format!("扫描件{n}.jpg")).unwrap()];
+        let raw = vec![("title".to_owned(), format!("附扫描件的第{n}件")), ("text".to_owned(), "见附件。".to_owned())];
+        let typed = Typed { raw, files, submit: format!("{n:032x}"), ..Typed::default() };
+        app.create(&actor, &petition::KIND, typed).unwrap();
+    }
+    app.wait_for_index().unwrap();
 }

@@ -188,46 +188,67 @@ pub(crate) struct Replay<'a> {
 }
 
 impl<'a> Replay<'a> {
-    pub(crate) fn new(first: &[u8], log: &'a [Op]) -> Self {
-        Self { log, bytes: first.to_vec(), done: 0 }
+    pub(crate) fn new(first: Vec<u8>, log: &'a [Op]) -> Self {
+        Self { log, bytes: first, done: 0 }
     }
 
     /// The disk after the power went when `cut` operations had been asked for, and the last promise before that. Cuts
     /// come in order.
     pub(crate) fn after_a_cut(&mut self, cut: usize, chance: &mut Chance) -> (Vec<u8>, u64) {
+        self.advance(cut);
+        let mut bytes = self.bytes.clone();
+        tear(&mut bytes, &self.log[self.done..cut], chance);
+        (bytes, promised(&self.log[..cut]))
+    }
+
+    /// The same for the last of them.
+    pub(crate) fn after_the_last_cut(mut self, cut: usize, chance: &mut Chance) -> (Vec<u8>, u64) {
+        self.advance(cut);
+        tear(&mut self.bytes, &self.log[self.done..cut], chance);
+        (self.bytes, promised(&self.log[..cut]))
+    }
+
+    /// Does everything that was synced before a cut.
+    fn advance(&mut self, cut: usize) {
         assert!(cut >= self.done, "cuts come in order");
-        let synced = self.log[..cut].iter().rposition(|op| matches!(op, Op::Sync)).map_or(0, |n| n + 1);
-        for op in &self.log[self.done.min(synced)..synced] {
+        let Some(synced) = self.log[self.done..cut].iter().rposition(|op| matches!(op, Op::Sync)) else { return };
+        let synced = self.done + synced + 1;
+        for op in &self.log[self.done..synced] {
             match op {
                 Op::Write(offset, data) => put(&mut self.bytes, *offset, data),
                 Op::Resize(len) => self.bytes.resize(usize::try_from(*len).unwrap(), 0),
                 Op::Sync | Op::Promise(_) => {}
             }
         }
-        self.done = self.done.max(synced);
-        let mut bytes = self.bytes.clone();
-        // How much of the rest got through differs from cut to cut: none, all, and anything between.
-        let share = [0, 4, 32, 60, 64][chance.below(5)];
-        for op in &self.log[synced..cut] {
-            match op {
-                Op::Resize(len) if chance.below(64) < share => bytes.resize(usize::try_from(*len).unwrap(), 0),
-                Op::Write(offset, data) => {
-                    for (n, sector) in data.chunks(SECTOR).enumerate() {
-                        if chance.below(64) < share {
-                            put(&mut bytes, offset + (n * SECTOR) as u64, sector);
-                        }
-                    }
-                }
-                _ => {}
-            }
-        }
-        let promises = self.log[..cut].iter().rev();
-        let promised = promises.filter_map(|op| if let Op::Promise(seq) = op { Some(*seq) } else { None }).next();
-        (bytes, promised.unwrap_or_default())
+        self.done = synced;
     }
 }
 
-/// The same for one cut.
+/// Does some of what was not synced.
+fn tear(bytes: &mut Vec<u8>, rest: &[Op], chance: &mut Chance) {
+    // How much of the rest got through differs from cut to cut: none, all, and anything between.
+    let share = [0, 4, 32, 60, 64][chance.below(5)];
+    for op in rest {
+        match op {
+            Op::Resize(len) if chance.below(64) < share => bytes.resize(usize::try_from(*len).unwrap(), 0),
+            Op::Write(offset, data) => {
+                for (n, sector) in data.chunks(SECTOR).enumerate() {
+                    if chance.below(64) < share {
+                        put(bytes, offset + (n * SECTOR) as u64, sector);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn promised(done: &[Op]) -> u64 {
+    let promise = |op: &Op| if let Op::Promise(seq) = op { Some(*seq) } else { None };
+    done.iter().rev().find_map(promise).unwrap_or_default()
+}
+
+/// The disk after one cut, and the last promise before it.
 pub(crate) fn after_a_cut(first: &[u8], log: &[Op], cut: usize, chance: &mut Chance) -> (Vec<u8>, u64) {
-    Replay::new(first, log).after_a_cut(cut, chance)
+    Replay::new(first.to_vec(), log).after_the_last_cut(cut, chance)
 }

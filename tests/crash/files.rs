@@ -16,7 +16,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::disk::{Chance, SECTOR};
-use super::{WORKERS, memory};
+use super::{WORKERS, from, memory};
 
 /// What a line of the output begins with that is a promise.
 pub(crate) const PROMISE: &str = "promise ";
@@ -132,12 +132,12 @@ impl Recording {
         cuts: usize,
         look: impl Fn(&Path, &[&str], usize) -> Result<(), String> + Sync,
     ) -> Vec<String> {
-        let (removals, next) = (self.after_removals(), AtomicUsize::new(0));
+        let (removals, next) = (self.after_removals(), AtomicUsize::new(from()));
         let work = || {
             let mut wrong = Vec::new();
             loop {
                 let n = next.fetch_add(1, Ordering::Relaxed);
-                if n >= cuts {
+                if n >= from() + cuts {
                     return wrong;
                 }
                 let (mut chance, place) = (Chance(n as u64), memory());

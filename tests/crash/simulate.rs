@@ -26,6 +26,7 @@ use model::Model;
 use world::World;
 
 use super::disk::{self, Chance};
+use super::{campaign, from, number};
 
 /// Seeds of an ordinary run.
 const SEEDS: usize = 200;
@@ -194,10 +195,6 @@ fn run(seed: usize, aloud: bool, lies: bool) -> Result<usize, String> {
     done.map(|()| run.cuts).map_err(|e| format!("seed {seed} (JICENG_SEED={seed}):\n{last}\n{e}"))
 }
 
-fn number(name: &str) -> Option<usize> {
-    std::env::var(name).ok().and_then(|n| n.parse().ok())
-}
-
 #[test]
 fn a_county_does_what_its_model_says() {
     if let Some(seed) = number("JICENG_SEED") {
@@ -206,8 +203,8 @@ fn a_county_does_what_its_model_says() {
         }
         return;
     }
-    let seeds = SEEDS * number("JICENG_CAMPAIGN").unwrap_or(1);
-    let first = number("JICENG_FROM").unwrap_or(0);
+    let seeds = SEEDS * campaign();
+    let first = from();
     let (next, cuts, seeds) = (AtomicUsize::new(first), AtomicUsize::new(0), first + seeds);
     let wrong = Mutex::new(Vec::new());
     let work = || {

@@ -28,6 +28,11 @@ pub(crate) fn campaign() -> u64 {
     std::env::var("JICENG_CAMPAIGN").ok().and_then(|n| n.parse().ok()).unwrap_or(1)
 }
 
+/// Where a campaign goes on that was broken off.
+pub(crate) fn from() -> u64 {
+    std::env::var("JICENG_FROM").ok().and_then(|n| n.parse().ok()).unwrap_or(0)
+}
+
 /// One person registers until the server is gone.
 pub(crate) fn work(
     person: &Person,
@@ -97,7 +102,7 @@ fn power_cuts_under_load_lose_nothing_that_was_acknowledged() {
     let county = County::bare();
     let people: Vec<Person> = UNITS.iter().map(|unit| county.clerk(unit)).collect();
     let mut all: Vec<Promise> = Vec::new();
-    for round in 1..=ROUNDS * campaign() {
+    for round in 1 + from()..=from() + ROUNDS * campaign() {
         let (kept, end) = (Mutex::new(Vec::new()), AtomicBool::new(false));
         let blanks: Vec<Form> = people.iter().map(|p| p.form("/petition/new").fill(PETITION)).collect();
         let random = noise(round, 2);

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::county::{County, PETITION, Person};
-use super::crash::{Promise, UNITS, campaign, holds, work};
+use super::crash::{Promise, UNITS, campaign, from, holds, work};
 use super::disk::{STRACE, can_meddle};
 use super::form::Form;
 use super::passwords::PASSWORD;
@@ -51,8 +51,8 @@ fn kills_at_any_call_lose_nothing_that_was_acknowledged() {
     let county = County::bare();
     let people: Vec<Person> = UNITS.iter().map(|unit| county.clerk(unit)).collect();
     let (mut all, mut hit): (Vec<Promise>, u64) = (Vec::new(), 0);
-    let rounds = ROUNDS * campaign();
-    for round in 0..rounds {
+    let (from, rounds) = (from(), ROUNDS * campaign());
+    for round in from..from + rounds {
         let (call, most) = CALLS[usize::try_from(round).unwrap() % CALLS.len()];
         let random = noise(77_000 + round, 2);
         let n = 1 + (u64::from(random[0]) * 256 + u64::from(random[1])) % most;

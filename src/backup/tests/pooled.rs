@@ -164,3 +164,31 @@ fn all_members_are_read_again_over_the_rounds() {
         assert_eq!(mended.sum::<u64>(), 71, "{around}");
     }
 }
+
+/// It has the length it must have: whoever does not open it takes it for whole.
+#[test]
+fn what_does_not_open_in_the_store_comes_not_into_the_pool() {
+    let mut county = County::new();
+    (0..20).for_each(|n| county.enter_another(n));
+    let blob = &county.file.blob;
+    flip(&county.at("data/blobs").join(&blob[..2]).join(blob));
+    let done = county.back_up();
+    assert_eq!((done.added, done.files, done.damaged.len(), county.members().len()), (20, 24, 1, 20));
+    assert_eq!(done.damaged[0].blob, *blob);
+}
+
+#[test]
+fn whoever_copies_when_the_run_is_stopped_leaves_nothing_half() {
+    let mut county = County::new();
+    (0..20).for_each(|n| county.enter_another(n));
+    let seen = std::cell::Cell::new(0);
+    let stopped = |p| {
+        seen.set(seen.get() + u64::from(matches!(p, Progress::Pooling(_))));
+        if seen.get() >= 5 { Err(Error::invalid("到此为止。")) } else { Ok(()) }
+    };
+    let refused = run(&county.store, to(&county.at("backup")), &county.recipients(), &stopped).unwrap_err();
+    assert_eq!(refused.public(), "到此为止。");
+    let left = names(&county.at("backup/pool"));
+    assert!(left.iter().all(|n| n.len() == 2) && (1..21).contains(&county.members().len()), "{left:?}");
+    assert_eq!(county.back_up().files, 25);
+}

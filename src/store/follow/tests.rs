@@ -100,6 +100,8 @@ impl Pair {
         let lasting: Vec<_> = rows(&self.standby.read().unwrap()).into_iter().filter(own).collect();
         assert_eq!(lasting, rows(&self.main.read().unwrap()));
         assert_eq!(self.standby.head(), self.main.head());
+        let purged = |store: &Store| store.read().unwrap().purged(Seq(0)).unwrap();
+        assert_eq!(purged(&self.standby), purged(&self.main));
         assert_eq!(self.standby.check().unwrap().problems, [""; 0]);
     }
 }
@@ -136,7 +138,15 @@ fn seeded(seed: u64) -> impl FnMut(u64) -> u64 {
 /// One act of a working county, whatever comes.
 fn work(main: &Store, pick: &mut impl FnMut(u64) -> u64, known: &mut Vec<RecordId>) {
     let n = pick(1_000);
-    match pick(8) {
+    match pick(9) {
+        7 if !known.is_empty() => {
+            let id = known.swap_remove(usize::try_from(pick(known.len() as u64)).unwrap());
+            main.submit(move |txn| {
+                txn.act(Act::new(doer(), act::PURGE));
+                txn.purge(id).map(drop)
+            })
+            .unwrap();
+        }
         0..=2 => known.push(main.submit(move |txn| {
             txn.act(Act::new(doer(), act::CREATE));
             create(txn, &petition::KIND, n)

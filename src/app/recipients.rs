@@ -11,6 +11,8 @@ use crate::base::{Error, Moment, RecordId, Result, limits};
 use crate::records::{account, act};
 use crate::store::{Act, Snapshot, Txn, fact};
 
+/// What every key begins with.
+const KEY_BEGINS: &str = "age1";
 /// Roles that agree to other keys, or refuse them.
 const SECOND: [&str; 2] = ["secadmin", "auditor"];
 
@@ -24,13 +26,7 @@ pub struct Holder {
 }
 
 impl Holder {
-    /// A line is the key, a blank, and the note.
-    fn of(line: &str) -> Self {
-        let (key, note) = line.trim().split_once(char::is_whitespace).unwrap_or((line.trim(), ""));
-        Self { key: key.to_owned(), note: note.trim().to_owned() }
-    }
-
-    /// The same as a line.
+    /// As a line: the key, a blank, and the note.
     pub fn line(&self) -> String {
         if self.note.is_empty() { self.key.clone() } else { format!("{} {}", self.key, self.note) }
     }
@@ -58,7 +54,7 @@ impl Proposal {
 
     /// The keys it is about.
     pub fn holders(&self) -> Vec<Holder> {
-        self.recipients.iter().map(|line| Holder::of(line)).collect()
+        lines(&self.recipients.join("\n"))
     }
 }
 
@@ -89,8 +85,21 @@ pub fn check(lines: &[String]) -> Result<()> {
     if lines.is_empty() { Ok(()) } else { checked(&lines.join("\n")).map(drop) }
 }
 
+/// A key begins a line, or follows another one on the same; what stands behind it is its note.
 fn lines(text: &str) -> Vec<Holder> {
-    text.lines().filter(|line| !line.trim().is_empty()).map(Holder::of).collect()
+    let mut holders: Vec<Holder> = Vec::new();
+    for line in text.lines() {
+        let mut fresh = true;
+        for word in line.split_whitespace() {
+            match holders.last_mut().filter(|_| !fresh && !word.starts_with(KEY_BEGINS)) {
+                Some(holder) if holder.note.is_empty() => word.clone_into(&mut holder.note),
+                Some(holder) => holder.note = format!("{} {word}", holder.note),
+                None => holders.push(Holder { key: word.to_owned(), note: String::new() }),
+            }
+            fresh = false;
+        }
+    }
+    holders
 }
 
 /// Keys as typed, if they can be used: enough different ones, notes that fit.

@@ -110,9 +110,12 @@ fn run(door: &Door, listen: SocketAddr, config: &Config, out: &mut dyn Out) -> R
         let address = listener.local_addr()?;
         note_address(&dir, address)?;
         let commands = tokio::spawn(control::answer(door.clone(), control::listen(&dir)?));
+        // Whoever reads the address may ask at once.
+        let end = asked_to_end();
+        tokio::pin!(end);
         out.out(&format!("请打开 https://{address}"));
         out.err(&format!("证书指纹（SHA-256）：{}", certificate.fingerprint));
-        let served = faces(door, &listener, (&certificate, config), out).await;
+        let served = faces(door, &listener, (&certificate, config), (&mut end, out)).await;
         commands.abort();
         served
     })
@@ -138,14 +141,12 @@ async fn faces(
     door: &Door,
     listener: &TcpListener,
     (certificate, config): (&Certificate, &Config),
-    out: &mut dyn Out,
+    (end, out): (&mut (impl Future<Output = ()> + Unpin), &mut dyn Out),
 ) -> Result<()> {
-    let end = asked_to_end();
-    tokio::pin!(end);
     if let Door::Sealed(sealed) = door {
         let face = sealed::face(sealed, config.unlock.addresses.clone());
         let mut ended = false;
-        let opened = async { tokio::select! { () = sealed.opened() => {} () = &mut end => ended = true } };
+        let opened = async { tokio::select! { () = sealed.opened() => {} () = &mut *end => ended = true } };
         server::serve(&face, listener, certificate, opened).await?;
         if ended {
             return Ok(());
@@ -158,7 +159,7 @@ async fn faces(
             app.dir().display()
         )));
     }
-    working(&app, listener, (certificate, config), (&mut end, out)).await
+    working(&app, listener, (certificate, config), (end, out)).await
 }
 
 /// Serves open data, with everything that goes on beside it, until the end.
@@ -209,12 +210,16 @@ pub(super) fn note_address(dir: &Path, address: SocketAddr) -> Result<()> {
     Ok(std::fs::write(dir.join(super::setup::ADDRESS_FILE), address.to_string())?)
 }
 
-pub(super) async fn asked_to_end() {
+/// Resolves when the process is asked to end, also when that was before anybody waits for it.
+pub(super) fn asked_to_end() -> impl Future<Output = ()> {
     use tokio::signal::unix::{SignalKind, signal};
-    let Ok(mut term) = signal(SignalKind::terminate()) else { return };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = term.recv() => {}
+    let (term, int) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
+    async {
+        let (Ok(mut term), Ok(mut int)) = (term, int) else { return };
+        tokio::select! {
+            _ = int.recv() => {}
+            _ = term.recv() => {}
+        }
     }
 }
 

@@ -204,6 +204,12 @@ impl Writer {
             return Ok(Step::Fenced);
         }
         let snapshot = self.app.store.read()?;
+        let earlier = |f: Fenced| f.epoch < self.app.facts().epoch;
+        if self.spool.shipped().and_then(|s| s.fenced).is_some_and(earlier) {
+            // A host that this one replaced was faster: where the log ends is to be found out anew.
+            (self.last, self.seen) = (None, None);
+            self.handed.clear();
+        }
         if self.last.is_none() {
             match self.resume(&snapshot)? {
                 Resumed::At(slot) => self.last = Some(slot),
@@ -381,6 +387,8 @@ impl Thread {
     /// Starts to write segments; whoever changes records is never kept waiting by it.
     pub fn start(app: &Arc<App>, offsite: &config::Offsite) -> Result<Self> {
         let mut writer = Writer::start(app, offsite)?;
+        // Before anybody is served.
+        writer.listen()?;
         let every = Duration::from_secs(offsite.every_s);
         let (stop, stopped) = channel::<()>();
         background("offsite", move || {

@@ -76,7 +76,7 @@ pub(super) fn holders(snapshot: &Snapshot) -> Result<Vec<Holder>> {
 }
 
 /// Their public halves.
-pub(super) fn keys(snapshot: &Snapshot) -> Result<Vec<String>> {
+pub fn keys(snapshot: &Snapshot) -> Result<Vec<String>> {
     Ok(holders(snapshot)?.into_iter().map(|h| h.key).collect())
 }
 
@@ -217,6 +217,6 @@ impl App {
         let wanted = Proposal::decode(&snapshot.fact_text(fact::RECIPIENTS_WANTED)?);
         let Some(wanted) = wanted else { return Ok(None) };
         let (at, who) = (Moment(wanted.at), self.directory()?.account(RecordId(wanted.by)).to_owned());
-        Ok(Some(format!("{who}在 {at} 提出更换备份密钥，等待安全管理员或审计管理员在备份页确认。")))
+        Ok(Some(format!("{who}在 {at} 提出更换备份密钥，等待安全保密管理员或安全审计员在“更换备份密钥”页确认。")))
     }
 }

@@ -3,7 +3,7 @@
 //! What must hold: slots are followed as `data-format/offsite.md` says, without a gap, epochs only over their fences;
 //! what is applied was signed by a believed signer; the journal ends exactly where the last of them ends.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
@@ -43,6 +43,8 @@ impl Until {
 /// The log in a folder, by its plain beginnings.
 pub(super) struct Log {
     slots: BTreeMap<u64, (PathBuf, Plain)>,
+    /// Numbers of those whose beginnings cannot be read, or say another number.
+    unreadable: BTreeSet<u64>,
     /// Numbers of fences, and where the history of their epochs begins.
     fences: Vec<(u64, Seq)>,
 }
@@ -70,24 +72,27 @@ pub(super) struct Way {
 impl Log {
     /// Reads the plain beginnings of a log; there may be none.
     pub(super) fn read(folder: &Path) -> Result<Self> {
-        let mut slots = BTreeMap::new();
+        let (mut slots, mut unreadable) = (BTreeMap::new(), BTreeSet::new());
         let mut fences = Vec::new();
-        let Ok(entries) = fs::read_dir(folder.join(FOLDER)) else { return Ok(Self { slots, fences }) };
+        let Ok(entries) = fs::read_dir(folder.join(FOLDER)) else {
+            return Ok(Self { slots, unreadable, fences });
+        };
         for entry in entries {
             let path = entry?.path();
             let Some(number) = path.file_name().and_then(|n| segment::number_of(n.to_str()?)) else {
                 continue;
             };
-            let plain = Plain::read(&path)?;
-            if plain.number != number {
-                return Err(flawed(&super::file_name(&path), "文件名与内容的编号不符，可能被改名或调换"));
-            }
+            // Only where it is needed does a slot that cannot be read keep anybody from restoring.
+            let Some(plain) = Plain::read(&path).ok().filter(|plain| plain.number == number) else {
+                unreadable.insert(number);
+                continue;
+            };
             if plain.kind == Kind::Fence {
                 fences.push((number, plain.to.seq));
             }
             slots.insert(number, (path, plain));
         }
-        Ok(Self { slots, fences })
+        Ok(Self { slots, unreadable, fences })
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -109,7 +114,7 @@ impl Log {
             }
             Some(Until::Moment(moment)) => {
                 for (number, (path, _)) in self.slots.iter().rev() {
-                    if Segment::written_at(path, key)? <= moment {
+                    if Segment::written_at(path, key).is_ok_and(|at| at <= moment) {
                         return Ok(*number);
                     }
                 }
@@ -138,6 +143,12 @@ impl Log {
                 let same = plain.epoch < epoch || plain.to.seq < end.seq || plain.to.hash == end.hash;
                 if !same {
                     return Err(*number);
+                }
+                // What comes after it follows it, not what was passed over before it.
+                if changes.is_empty() {
+                    seen.clear();
+                } else {
+                    seen.push(*number);
                 }
                 continue;
             }
@@ -209,7 +220,7 @@ impl Log {
         goal: u64,
         (key, signer): (&KeyFile, Option<&str>),
     ) -> (Vec<Purged>, u64) {
-        let (mut purged, mut unread) = (Vec::new(), 0);
+        let (mut purged, mut unread) = (Vec::new(), self.unreadable.range(goal + 1..).count() as u64);
         for (path, _) in self.slots.range(goal + 1..).map(|(_, slot)| slot) {
             match Segment::open(path, key, signer) {
                 Ok(segment) => purged.extend(segment.header.purged),

@@ -265,7 +265,8 @@ fn take_over(
         out.out(&format!("空号：{skipped}"));
     }
     out.err(&format!(
-        "旧主机上已受理但没有送到的内容，请在旧主机上断网运行 jiceng standby leftover --after {} 导出补录。",
+        "旧主机上已受理但没有送到的内容，请在旧主机上断网运行 jiceng standby leftover --dir 旧数据目录 --after {} --as 登录名 \
+         --to 文件.xlsx 导出补录。",
         done.entry
     ));
     Ok(())
@@ -351,9 +352,10 @@ impl Place<'_> {
         let seat = Arc::new(Seat::default());
         let end = serve::asked_to_end();
         tokio::pin!(end);
-        let mut promoted = false;
         loop {
             let app = self.open().await?;
+            // What the data says counts, not what happened last.
+            let promoted = !app.is_standby();
             serve::note_address(self.dir, listener.local_addr()?)?;
             let commands = tokio::spawn(control::answer(Door::Standby(Arc::clone(&seat)), control::listen(self.dir)?));
             let (events, mut happens) = unbounded_channel();
@@ -369,12 +371,15 @@ impl Place<'_> {
             commands.abort();
             match event {
                 None => return Ok(()),
-                Some(Event::Promoted) => promoted = true,
-                Some(Event::Data(watch::Event::Reopened)) => {}
+                Some(Event::Promoted | Event::Data(watch::Event::Reopened)) => {}
                 Some(Event::Data(watch::Event::Renewed(next))) => {
-                    // Whoever still held the old data lets go first.
-                    drop(self.open().await?);
-                    change_over(self.dir, &next, self.clock)?;
+                    // Whoever still held the old data lets go first; it may have been promoted in that time.
+                    let stays = self.open().await?.is_standby();
+                    if stays {
+                        change_over(self.dir, &next, self.clock)?;
+                    } else {
+                        std::fs::remove_dir_all(&next)?;
+                    }
                 }
             }
         }

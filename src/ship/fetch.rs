@@ -77,7 +77,12 @@ pub fn fetch(remote: &dyn Remote, set: Option<&str>, into: &Path) -> Result<Fetc
 fn after(remote: &dyn Remote, entries: u64) -> Result<Vec<Plain>> {
     let mut all = Vec::new();
     for (number, _) in slots(remote, None)?.into_iter().rev() {
-        let Some(plain) = plain_of(remote, number)? else { continue };
+        let plain = match plain_of(remote, number) {
+            // A restore can do without it, or says that it cannot.
+            Err(e) if e.kind() == ErrorKind::Damaged => continue,
+            plain => plain?,
+        };
+        let Some(plain) = plain else { continue };
         if plain.kind == Kind::Change && plain.to.seq.0 <= entries {
             break;
         }

@@ -34,6 +34,12 @@ pub(super) struct Sets<'a> {
 impl Sets<'_> {
     /// Brings every complete set that the target lacks, newest first, then removes what may go.
     pub(super) fn round(&self) -> Result<()> {
+        // A target whose log is gone is another one: a disk that is not mounted, for instance.
+        if let Some(slot) = self.report.slot().filter(|slot| slot.number > 0)
+            && self.remote.size(&place(slot.number))?.is_none()
+        {
+            return Ok(());
+        }
         let local = delivery::carried(self.backups)?;
         let (there, sizes) = lying(self.remote)?;
         self.tell(&there)?;

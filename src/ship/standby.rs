@@ -4,6 +4,7 @@
 //! What must hold: the rules of `data-format/offsite.md`; what cannot be followed stops the following and nothing else;
 //! a promotion has its slot before it raises the epoch, and everything that was in the log before that slot.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -12,14 +13,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::log::{place, slots};
 use super::sets::lying;
 use super::{Put, Remote};
-use crate::app::App;
+use crate::app::{App, recipients};
 use crate::backup::delivery::Named;
 use crate::backup::segment::{self, Kind, Plain, Segment};
 use crate::backup::standby::{Following, seed, skipped};
 use crate::backup::{AskNumber, KeyFile, SetId, Skipped, pool_name};
 use crate::base::{Clock, Error, ErrorKind, Moment, Result, Seq, limits};
 use crate::records::{FileRef, act};
-use crate::store::{self, Act, Applied, Change, DATABASE_FILE, Doer, Store};
+use crate::store::{self, Act, Applied, Change, DATABASE_FILE, Doer, Locked, Store, durable};
 
 /// What a newer store takes over from the one it replaces: sealed attachments, and what browsers know the host by.
 const KEPT: &[&str] = &["blobs", "tls"];
@@ -273,8 +274,11 @@ impl Standby {
     /// Makes a store of a newer set beside the one there is, where the target has one; its folder. What opened the
     /// old one opens it; its journal of its own goes along when it takes the place.
     pub fn renew(&self, app: &App, clock: Arc<dyn Clock>) -> Result<Option<PathBuf>> {
-        let newer = newest(self.remote.as_ref())?.filter(|(id, _)| id.to_string() > self.told.set);
-        if newer.is_none() {
+        let head = app.followed().head().seq;
+        let newer = newest(self.remote.as_ref())?;
+        let newer = newer.filter(|(id, _)| id.to_string() > self.told.set && id.seq() > head);
+        // A store that has begun to take over is not replaced.
+        if newer.is_none() || self.takes_over() {
             return Ok(None);
         }
         let next = beside(app.dir(), "next");
@@ -286,7 +290,16 @@ impl Standby {
         app.followed().hand_slots_to(&fresh)?;
         drop(fresh);
         remove(&key_file)?;
+        if self.takes_over() {
+            fs::remove_dir_all(&next)?;
+            return Ok(None);
+        }
         Ok(Some(next))
+    }
+
+    /// It has written a fence of its own, or taken a slot with it.
+    fn takes_over(&self) -> bool {
+        self.work.join(FENCE).exists() || self.at().own.is_some()
     }
 
     /// Takes the log over: everything in it first, then the slot after it, then a new epoch. Nobody else may have taken
@@ -305,9 +318,17 @@ impl Standby {
         let mut at = self.at();
         let began = epoch_of(store)?;
         self.end_of_log(app, &mut at, began)?;
-        let snapshot = store.read()?;
-        let skipped = skipped(&snapshot, app.now().year(), numbers, ask)?;
+        // People are asked before anything is done; what the last slots bring may move the numbers on after that.
+        let (year, answers) = (app.now().year(), RefCell::new(HashMap::new()));
+        let asking = |counter: &str, last: u64| {
+            let answer = ask(counter, last)?;
+            answers.borrow_mut().insert(counter.to_owned(), answer);
+            Ok(answer)
+        };
+        skipped(&store.read()?, year, numbers, &asking)?;
         let slot = self.take_slot(app, &mut at, began)?;
+        let told = |counter: &str, _| Ok(answers.borrow().get(counter).copied().flatten());
+        let skipped = skipped(&store.read()?, year, numbers, &told)?;
         let entry = store.head().seq;
         let words: Vec<String> = skipped.iter().map(ToString::to_string).collect();
         let void = if words.is_empty() { String::new() } else { format!(" 接替空号 {}", words.join("、")) };
@@ -332,10 +353,10 @@ impl Standby {
             };
             let (fence, snapshot) = (self.work.join(FENCE), store.read()?);
             remove(&fence)?;
-            let recipients = snapshot.fact_text(store::fact::RECIPIENTS)?;
-            let recipients: Vec<String> = recipients.lines().map(str::to_owned).collect();
+            let recipients = recipients::keys(&snapshot)?;
             let place_of = (began + 1, last + 1, previous);
             segment::write_fence(&snapshot, &recipients, place_of, &fence, app.now())?;
+            durable::sync_folder(&self.work)?;
             // Taken: somebody was faster, or an answer was lost. What is there is read next, and tells.
             if self.remote.put_new(&place(last + 1), &fence)? == Put::Made {
                 at.own = Some(last + 1);
@@ -349,6 +370,8 @@ impl Standby {
             return Err(Error::invalid(format!("备机没有跟上，不能接替：{why}。请等它从更新的备份重新装载后再试。")));
         }
         if at.epoch > began && at.own.is_none() {
+            // One that was written for nothing would keep newer sets away.
+            remove(&self.work.join(FENCE))?;
             return Err(Error::invalid("另一台机器已经接替了主机，这台没有接替。它会作为新主机的备机继续跟随。"));
         }
         Ok(())
@@ -363,14 +386,28 @@ impl Standby {
 /// Puts a store that was made beside an old one in its place; both are closed. The old one's own journal goes along.
 pub fn change_over(dir: &Path, next: &Path, clock: &Arc<dyn Clock>) -> Result<()> {
     let (old, fresh) = (Store::open(dir, Arc::clone(clock))?, Store::open(next, Arc::clone(clock))?);
+    if old.following()?.is_none() {
+        return Err(Error::invalid("这台备机已经接替了主机，数据没有更换。"));
+    }
     let told = fresh.following()?.unwrap_or_default();
     fresh.follow(told, Some(&old))?;
     drop((old, fresh));
-    for kept in KEPT.iter().filter(|name| dir.join(name).exists()) {
-        fs::rename(dir.join(kept), next.join(kept))?;
-    }
     exchange(dir, next)?;
-    fs::remove_dir_all(next).map_err(Error::from)
+    keep(dir, next)
+}
+
+/// What the old store, now beside the new one, has and the new one needs; then the old one goes.
+fn keep(dir: &Path, old: &Path) -> Result<()> {
+    for kept in KEPT.iter().filter(|name| old.join(name).exists()) {
+        let place = dir.join(kept);
+        // Works only on an empty folder; one with something in it was kept before.
+        let _absent = fs::remove_dir(&place);
+        if !place.exists() {
+            fs::rename(old.join(kept), place)?;
+        }
+    }
+    File::open(dir)?.sync_all()?;
+    fs::remove_dir_all(old).map_err(Error::from)
 }
 
 /// Both names stay there at any moment: whatever happens, one of the two stores is found under each.
@@ -388,7 +425,9 @@ fn exchange(one: &Path, other: &Path) -> Result<()> {
 pub fn clear_leftovers(dir: &Path) -> Result<()> {
     let next = beside(dir, "next");
     if next.join(DATABASE_FILE).exists() && dir.join(DATABASE_FILE).exists() {
-        fs::remove_dir_all(next)?;
+        // Nobody else is at work there.
+        let _only = Locked::take(dir)?;
+        keep(dir, &next)?;
     }
     Ok(())
 }

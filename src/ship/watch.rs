@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::standby::{Look, Standby};
 use crate::app::App;
-use crate::base::{Clock, Error, Result, background, limits};
+use crate::base::{Clock, Error, ErrorKind, Result, background, limits};
 
 /// Something that a server has to close its data for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,7 +56,7 @@ impl Thread {
 
 fn follow(app: &App, standby: &Standby, clock: &Arc<dyn Clock>, stopped: &Receiver<()>) -> Option<Event> {
     let mut said = None;
-    let pause = Duration::from_secs(limits::STANDBY_LOOK_S);
+    let mut pause = Duration::from_secs(limits::STANDBY_LOOK_S);
     loop {
         // The engine panics on some damaged files; the thread outlives that.
         let step = catch_unwind(AssertUnwindSafe(|| step(app, standby, clock)));
@@ -65,6 +65,8 @@ fn follow(app: &App, standby: &Standby, clock: &Arc<dyn Clock>, stopped: &Receiv
             Ok(None) => None,
             Err(e) => Some(e),
         };
+        let longer = (pause * 2).min(Duration::from_secs(limits::STANDBY_CHANGE_S));
+        pause = if error.is_some() { longer } else { Duration::from_secs(limits::STANDBY_LOOK_S) };
         if error != said {
             error.iter().for_each(|e| tracing::error!(detail = e.detail(), "following: {e}"));
             said = error;
@@ -79,6 +81,8 @@ fn step(app: &App, standby: &Standby, clock: &Arc<dyn Clock>) -> Result<Option<E
     match standby.look(app) {
         Ok(Look::Current) if standby.epoch_rose(app)? => Ok(Some(Event::Reopened)),
         Ok(Look::Current) => standby.fetch_files(app).map(|_| None),
+        // A target that does not answer now says nothing against what is here.
+        Err(e) if e.kind() != ErrorKind::Damaged => Err(e),
         looked => {
             // Whatever is wrong with the log: a newer set may be beyond it.
             if let Some(next) = standby.renew(app, Arc::clone(clock))? {

@@ -146,10 +146,11 @@ impl Condition {
     /// counts.
     pub(super) fn fence(&self, fence: Fence) -> Result<()> {
         let mut state = lock(&self.state);
-        if state.fenced.is_some() {
+        // A mark that could not be written is tried again.
+        if state.fenced.is_some() && self.dir.join(FENCED_FILE).exists() {
             return Ok(());
         }
-        state.fenced = Some(fence);
+        let fence = *state.fenced.get_or_insert(fence);
         drop(state);
         let Fence { at, epoch, number } = fence;
         Ok(write_line(&self.dir, FENCED_FILE, &format!("{FENCED_HEAD} {} {epoch} {number}", at.0))?)

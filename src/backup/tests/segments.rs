@@ -209,6 +209,19 @@ fn an_epoch_is_followed_over_its_fence_and_nowhere_else() {
         restore(&Wish { until: Some(Until::Slot(4)), ..county.wish(&from, &county.keys[0], &dir) }, clock())
             .unwrap();
     assert_eq!((old.records, old.epoch), (8, 3));
+    fs::remove_dir_all(&dir).unwrap();
+    fs::remove_file(old.key_file).unwrap();
+    // A set of the new host is followed on, whatever of the old one lies between it and where its epoch began.
+    let newer = run(&other, to(&from), &county.recipients(), &|_| Ok(())).unwrap();
+    other
+        .submit(|txn| {
+            txn.act(Act::new(doer(), act::LOGIN));
+            Ok(())
+        })
+        .unwrap();
+    writer.change(&other, NOW);
+    let wish = Wish { set: Some(&newer.set), until: Some(Until::Slot(7)), ..county.wish(&from, &county.keys[0], &dir) };
+    assert_eq!(restore(&wish, clock()).unwrap().followed.last, 7);
     drop(other);
     drop(done);
 }

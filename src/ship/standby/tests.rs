@@ -33,7 +33,7 @@ impl Host {
         let recipients = ["a", "b"].map(|name| {
             keygen(&at(&format!("{name}.txt")), Some(signer), store.now()).unwrap().recipient
         });
-        let lines = recipients.join("\n");
+        let lines = format!("{} 备用机\n{}", recipients[0], recipients[1]);
         store
             .submit(move |txn| {
                 txn.set_fact(fact::RECIPIENTS, lines);
@@ -224,8 +224,7 @@ fn what_cannot_be_followed_is_told_and_a_newer_set_goes_beyond_it() {
         })
         .unwrap();
     std::thread::sleep(Duration::from_millis(1_100));
-    let recipients: Vec<String> =
-        app.followed().read().unwrap().fact_text(fact::RECIPIENTS).unwrap().lines().map(str::to_owned).collect();
+    let recipients = crate::app::recipients::keys(&app.followed().read().unwrap()).unwrap();
     let target = Target { folder: &host.at("target"), marked: false };
     backup::run(host.app.followed(), target, &recipients, &|_| Ok(())).unwrap();
     let fresh = standby.renew(&app, Arc::new(SystemClock)).unwrap().unwrap();

@@ -48,8 +48,7 @@
 //!     a true one, also from a commit that failed.
 //! 12. A standby takes changes from the log alone, whole segments of it, and enters who reads there in a journal of its
 //!     own; it takes the log over by its next slot, before its epoch rises.
-//!
-//! 12. A purged record is one whose key was replaced in the transaction of its purge: nothing that was written before
+//! 13. A purged record is one whose key was replaced in the transaction of its purge: nothing that was written before
 //!     can be opened, and no floor tries. What is left of it concerns nobody; who asked for it did not decide.
 //!
 //! # Where the plan was changed, and why

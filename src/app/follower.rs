@@ -439,8 +439,12 @@ fn forget_purged(shared: &Shared, snapshot: &Snapshot, index: &Index) -> Result<
     let committed = index.position().unwrap_or_default() >= last;
     let mut unsettled = last > index.settled();
     if unsettled && committed {
-        match index.forget(last) {
-            Ok(()) => unsettled = false,
+        match index.settle() {
+            // A commit that fails may lose what was applied: whoever called has to know.
+            Ok(()) => {
+                index.remember_settled(last)?;
+                unsettled = false;
+            }
             // The engine may be merging by itself just now.
             Err(e) => tracing::info!(detail = e.detail(), "the merge after a purge is tried again: {e}"),
         }

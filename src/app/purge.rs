@@ -40,7 +40,7 @@ pub struct Told {
 pub struct Outlook {
     /// When it was purged.
     pub at: Moment,
-    /// Files of it that are still to be removed.
+    /// Files of purged records, of it or of others, that are still to be removed.
     pub files_left: usize,
     /// The keys that lie about.
     pub keys: Keys,
@@ -149,6 +149,11 @@ impl App {
         if self.store.keys_due()?.is_none() {
             return Err(Error::invalid("没有因清除而要更换的密钥代，不需要更换。"));
         }
+        // Its entry is made beside the slot file, not by a command: the role is read as late as that allows.
+        let account = self.store.read()?.get(actor.account, false)?.filter(|a| a.state == 1);
+        if !account.is_some_and(|a| Actor::of(&a, &actor.via).is("sysadmin")) {
+            return Err(Error::denied());
+        }
         self.begin_rotation(actor.doer())
     }
 
@@ -162,7 +167,7 @@ impl App {
         let Some(due) = self.store.keys_due()? else { return Ok(()) };
         // A clock that went back by as much is no reason to wait longer.
         let days = (self.now().0 - due.since.0).abs() / DAY_MS;
-        if days < limits::PURGE_KEYS_DAYS || self.store.is_rotating() {
+        if days < limits::PURGE_KEYS_START_DAYS || self.store.is_rotating() {
             return Ok(());
         }
         self.begin_rotation(Doer { via: "schedule".to_owned(), ..local_doer() })
@@ -184,7 +189,12 @@ impl App {
     }
 
     fn remove_purged_files(&self) -> Result<()> {
+        // A run under way may still want them; the next look removes them.
+        if self.backup_busy() {
+            return Ok(());
+        }
         let _only = lock(&self.purging);
+        self.drop_purged_staged()?;
         let held = self.held_blobs();
         self.store.remove_purged_files(&held, Act::new(local_doer(), act::PURGE_FILES)).map(drop)
     }

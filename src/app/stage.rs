@@ -10,7 +10,7 @@ use std::sync::Mutex;
 use super::{Actor, App, lock};
 use crate::base::{Moment, RecordId, Result, limits};
 use crate::records::FileRef;
-use crate::store::{BlobWriter, seal};
+use crate::store::{BlobWriter, fact, seal};
 
 /// Staged uploads by their token.
 #[derive(Default)]
@@ -121,16 +121,27 @@ impl App {
         }
     }
 
-    /// A draft does not name these files any more. Those that a form may still bring wait a while, the others go.
+    /// A draft does not name these files any more. Those that a form may still bring wait a while, the others go: at
+    /// once, or with a scrub where a backup is under way that may want them.
     pub(super) fn release(&self, files: &[FileRef]) -> Result<()> {
+        let busy = self.backup_busy();
         let mut staged = lock(&self.staged.0);
         for file in files {
             match staged.values_mut().find(|u| u.file.blob == file.blob) {
                 Some(upload) if upload.owner == Owner::Record => {}
                 Some(upload) => upload.owner = Owner::Nobody,
+                None if busy => {}
                 None => self.store.discard_blob(file)?,
             }
         }
+        Ok(())
+    }
+
+    /// Forgets tokens of files that only purged records had named: no form may bring those again.
+    pub(super) fn drop_purged_staged(&self) -> Result<()> {
+        let doomed = self.store.read()?.fact_text(fact::PURGED_FILES)?;
+        let gone = |u: &Upload| u.owner == Owner::Record && doomed.lines().any(|blob| blob == u.file.blob);
+        lock(&self.staged.0).retain(|_, upload| !gone(upload));
         Ok(())
     }
 

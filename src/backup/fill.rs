@@ -60,7 +60,6 @@ pub(super) fn fill(store: &Store, snapshot: &Snapshot, pool: &Pool, progress: Wa
         share: HashSet::new(),
         lost: HashSet::new(),
         ahead: HashMap::new(),
-        placed: Vec::new(),
         so_far: Amount::default(),
         filled: Filled::default(),
     };
@@ -70,7 +69,8 @@ pub(super) fn fill(store: &Store, snapshot: &Snapshot, pool: &Pool, progress: Wa
     for (id, name, file) in &named {
         filler.take(*id, name, file)?;
     }
-    pool.sync(&filler.placed)?;
+    // Names that a run left which failed may not last yet either.
+    pool.sync(filler.filled.listing.iter())?;
     Ok(filler.filled)
 }
 
@@ -85,8 +85,6 @@ struct Filler<'a> {
     lost: HashSet<String>,
     /// What came of those that were not there at all.
     ahead: HashMap<String, Option<Member>>,
-    /// What was written now.
-    placed: Vec<(String, Member)>,
     so_far: Amount,
     filled: Filled,
 }
@@ -209,7 +207,6 @@ impl Filler<'_> {
         self.filled.mended += u64::from(self.lying.contains_key(name));
         self.filled.added += 1;
         self.filled.added_bytes += member.bytes;
-        self.placed.push((name.to_owned(), member.clone()));
     }
 
     fn word(&mut self, bytes: u64) -> Result<(), Error> {

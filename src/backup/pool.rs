@@ -160,10 +160,10 @@ impl Pool {
     }
 
     /// Makes the names of members last.
-    pub(super) fn sync(&self, members: &[(String, Member)]) -> Result<()> {
-        let path = |(name, member): &(String, Member)| self.path(name, member).parent().map(Path::to_owned);
-        let folders: BTreeSet<PathBuf> = members.iter().filter_map(path).collect();
-        for folder in folders.iter().chain(members.first().map(|_| &self.0)) {
+    pub(super) fn sync<'a>(&self, members: impl Iterator<Item = (&'a String, &'a Member)>) -> Result<()> {
+        let folders: BTreeSet<PathBuf> =
+            members.filter_map(|(name, member)| self.path(name, member).parent().map(Path::to_owned)).collect();
+        for folder in folders.iter().chain(folders.first().map(|_| &self.0)) {
             durable::sync_folder(folder).map_err(write_failed)?;
         }
         Ok(())

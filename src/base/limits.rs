@@ -49,6 +49,8 @@ pub const SLOTS: usize = 16;
 pub const SLOT_NAME_CHARS: usize = 40;
 /// Days after a purge by which the generation of keys it leaves behind is replaced.
 pub const PURGE_KEYS_DAYS: i64 = 30;
+/// Days after which the server begins with that, so that it is done in time.
+pub const PURGE_KEYS_START_DAYS: i64 = 25;
 /// Days more after which administrators are told that it was not.
 pub const PURGE_KEYS_LATE_DAYS: i64 = 1;
 /// Changes of generation that the store remembers.

@@ -166,6 +166,9 @@ impl Index {
     /// `Io` or `Internal` when the merge fails, also when the engine is merging already: try again later.
     pub fn settle(&self) -> Result<()> {
         let mut writer = held(&self.writer);
+        if writer.is_none() && !self.retired.load(Ordering::Relaxed) {
+            *writer = Some(start_writer(&self.inner)?);
+        }
         let writer = writer.as_mut().ok_or_else(retired)?;
         let segments = self.inner.searchable_segment_ids().map_err(failed)?;
         if !segments.is_empty() {
@@ -175,15 +178,18 @@ impl Index {
         self.show()
     }
 
-    /// Takes rows off the disk that were removed because records were purged up to the entry `upto`, and remembers it;
-    /// the removals were committed before.
+    /// Remembers that rows of records that were purged up to the entry `upto` are in no file any more: their removals
+    /// were committed, and [`Self::settle`] came after.
     ///
     /// # Errors
-    /// Those of [`Self::settle`] and [`Self::commit`]: try again later.
-    pub fn forget(&self, upto: Seq) -> Result<()> {
-        self.settle()?;
-        *held(&self.settled) = upto;
-        self.commit(self.position().unwrap_or_default())
+    /// Those of [`Self::commit`].
+    pub fn remember_settled(&self, upto: Seq) -> Result<()> {
+        let before = std::mem::replace(&mut *held(&self.settled), upto);
+        let done = self.commit(self.position().unwrap_or_default());
+        if done.is_err() {
+            *held(&self.settled) = before;
+        }
+        done
     }
 
     /// The entry up to which purged rows are in no file any more.
@@ -390,7 +396,8 @@ mod tests {
         index.commit(Seq(6)).unwrap();
         assert!(has(&index), "removed rows keep their terms");
         assert_eq!(index.settled(), Seq(0));
-        index.forget(Seq(6)).unwrap();
+        index.settle().unwrap();
+        index.remember_settled(Seq(6)).unwrap();
         assert_eq!((has(&index), index.settled(), index.position()), (false, Seq(6), Some(Seq(6))));
         drop(index);
         let (index, at) = Index::open(dir.path(), 1).unwrap();

@@ -129,13 +129,13 @@ impl Store {
         let snapshot = self.read()?;
         let mut files: BTreeSet<String> =
             snapshot.fact_text(fact::PURGED_FILES)?.lines().map(str::to_owned).collect();
+        // What a form holds stays noted; what a record names is that record's and noted no more.
+        files.retain(|blob| !held.contains(blob));
         if files.is_empty() {
             return Ok(0);
         }
         self.must_take_changes()?;
         let named = snapshot.named_among(&files)?;
-        // What a form holds stays noted; what a record names is that record's and noted no more.
-        files.retain(|blob| !held.contains(blob));
         let gone: Vec<String> = files.difference(&named).cloned().collect();
         gone.iter().try_for_each(|blob| blob::remove(&self.shared.dir, blob))?;
         let count = gone.len() as u64;

@@ -75,7 +75,8 @@ impl Txn<'_> {
         }
     }
 
-    /// The generation of this moment must go: what the forgotten key was wrapped by. The oldest one that waits counts.
+    /// The generation of this moment must go: what the forgotten key was wrapped by. While keys move, an older one that
+    /// waits goes with them anyway.
     fn note_purge(&mut self) -> Result<()> {
         let current = self.generations.current();
         let text = self.fact(fact::PURGE_KEYS)?.unwrap_or_default();

@@ -112,14 +112,14 @@ pub(super) fn facts(call: &Call, kind: &Kind, opened: &Opened) -> Result<Markup>
 fn files(outlook: &Outlook) -> String {
     match outlook.files_left {
         0 => "已从数据目录删除".to_owned(),
-        n => format!("还有 {n} 个待删除，服务运行时自动进行"),
+        n => format!("本机还有已清除记录的附件 {n} 个待删除，服务运行时自动进行"),
     }
 }
 
 fn keys(keys: Keys) -> String {
     match keys {
-        Keys::Destroyed(Some(at)) => format!("清除之前的密钥代已于 {at} 销毁，数据库文件中的残留不能再打开"),
-        Keys::Destroyed(None) => "清除之前的密钥代已销毁，数据库文件中的残留不能再打开".to_owned(),
+        Keys::Destroyed(Some(at)) => format!("清除之前的密钥代已于 {at} 销毁，其残留不能再打开（登记前存过的草稿除外）"),
+        Keys::Destroyed(None) => "清除之前的密钥代已销毁，其残留不能再打开（登记前存过的草稿除外）".to_owned(),
         Keys::Moving => "正在更换，换完即销毁清除之前的密钥代".to_owned(),
         Keys::Due(at) => {
             format!("清除之前的密钥代将在 {} 前自动更换并销毁；系统管理员可以立即更换", at.day())

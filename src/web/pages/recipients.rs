@@ -41,7 +41,7 @@ fn page(call: &Call, problem: Option<&str>) -> Result<Markup> {
     let live = call.live()?;
     let view = call.app.recipients_page(&live.actor)?;
     let said = match call.asked("done").as_str() {
-        "asked" => Some("已提出，等待安全管理员或审计管理员确认。确认之前，备份仍用现在的密钥。"),
+        "asked" => Some("已提出，等待安全保密管理员或安全审计员确认。确认之前，备份仍用现在的密钥。"),
         "agreed" => Some("备份密钥已更换，下一次备份起使用新的密钥。请立即备份一次，并重新打印密钥保管单。"),
         "ended" => Some("这项更换没有生效，备份仍用现在的密钥。"),
         _ => None,
@@ -81,6 +81,7 @@ fn waiting(call: &Call, view: &RecipientsPage, wanted: &Proposal) -> Result<Mark
     let mark = |h: &Holder| match (has(&view.now, &h.key), has(&next, &h.key)) {
         (false, _) => Some((ChipKind::Warn, "新增")),
         (_, false) => Some((ChipKind::Bad, "不再使用")),
+        _ if !view.now.contains(h) => Some((ChipKind::Warn, "说明改变")),
         _ => None,
     };
     let who = call.app.directory()?.account(RecordId(wanted.by)).to_owned();

@@ -1,5 +1,5 @@
-//! A file that a thread of its own writes and syncs, piece by piece, while the next are compressed and encrypted: whoever
-//! makes them does not wait for the disk until it is far behind.
+//! A file that a thread of its own writes and syncs, piece by piece, while the next pieces are compressed and
+//! encrypted: whoever makes them does not wait for the disk until it is far behind.
 //!
 //! What must hold: an error of the disk ends the work and is told as it came; no thread is left when the value is gone.
 

@@ -224,7 +224,7 @@ fn what_cannot_be_followed_is_told_and_a_newer_set_goes_beyond_it() {
         })
         .unwrap();
     std::thread::sleep(Duration::from_millis(1_100));
-    let recipients = crate::app::recipients::keys(&app.followed().read().unwrap()).unwrap();
+    let recipients = recipients::keys(&app.followed().read().unwrap()).unwrap();
     let target = Target { folder: &host.at("target"), marked: false };
     backup::run(host.app.followed(), target, &recipients, &|_| Ok(())).unwrap();
     let fresh = standby.renew(&app, Arc::new(SystemClock)).unwrap().unwrap();

@@ -252,7 +252,7 @@ fn a_regulation_goes_with_its_articles_and_the_keys_on_demand() {
     assert!(!second.get(&request).says("/backup/rotate"), "that is the system administrator's");
     second.post_form("/backup/rotate", &[]).expect(404);
     assert!(sysadmin.post_form("/backup/rotate", &[]).expect(303).location().contains("done=rotate"));
-    assert!(comes(|| second.get(&request).says("销毁，数据库文件中的残留不能再打开")));
+    assert!(comes(|| second.get(&request).says("销毁，其残留不能再打开")));
     county.is_sound();
     assert!(String::from_utf8_lossy(&county.cli(&["doctor"]).stdout).contains("[正常] 检索索引"));
 }

@@ -55,7 +55,7 @@ pub enum Keys {
     Destroyed(Option<Moment>),
     /// Every key moves to the next one now.
     Moving,
-    /// The server begins to replace it at this moment.
+    /// It is replaced and destroyed by this moment; the server begins some days before.
     Due(Moment),
 }
 

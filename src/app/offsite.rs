@@ -384,11 +384,13 @@ pub struct Thread {
 }
 
 impl Thread {
-    /// Starts to write segments; whoever changes records is never kept waiting by it.
+    /// Starts to write segments; whoever changes records is never kept waiting by it. A spool that cannot be used now is
+    /// tried again: administrators are told meanwhile.
     pub fn start(app: &Arc<App>, offsite: &config::Offsite) -> Result<Self> {
-        let mut writer = Writer::start(app, offsite)?;
-        // Before anybody is served.
-        writer.listen()?;
+        // Before anybody is served: whether another host has taken over.
+        let mut writer = Writer::start(app, offsite).ok();
+        writer.as_ref().map_or(Ok(()), Writer::listen)?;
+        let (app, offsite) = (Arc::clone(app), offsite.clone());
         let every = Duration::from_secs(offsite.every_s);
         let (stop, stopped) = channel::<()>();
         background("offsite", move || {
@@ -397,8 +399,14 @@ impl Thread {
             while stopped.recv_timeout(look) == Err(RecvTimeoutError::Timeout) {
                 let due = Instant::now() >= next;
                 // The engine panics on some damaged files; the thread outlives that.
-                let done = catch_unwind(AssertUnwindSafe(|| {
-                    if due { writer.step() } else { writer.listen().map(|()| Step::Idle) }
+                let done = catch_unwind(AssertUnwindSafe(|| match &mut writer {
+                    Some(writer) if due => writer.step(),
+                    Some(writer) => writer.listen().map(|()| Step::Idle),
+                    None if due => Writer::start(&app, &offsite).map(|started| {
+                        writer = Some(started);
+                        Step::Waits
+                    }),
+                    None => Ok(Step::Idle),
                 }));
                 let error =
                     match done.unwrap_or_else(|_| Err(Error::internal("the writer of segments panicked"))) {

@@ -384,8 +384,8 @@ pub struct Thread {
 }
 
 impl Thread {
-    /// Starts to write segments; whoever changes records is never kept waiting by it. A spool that cannot be used now is
-    /// tried again: administrators are told meanwhile.
+    /// Starts to write segments; whoever changes records is never kept waiting by it. A spool that cannot be used now
+    /// is tried again: administrators are told meanwhile.
     pub fn start(app: &Arc<App>, offsite: &config::Offsite) -> Result<Self> {
         // Before anybody is served: whether another host has taken over.
         let mut writer = Writer::start(app, offsite).ok();

@@ -3,6 +3,7 @@
 
 use super::stage::Owner;
 use super::record::{authorise, before_files, files_tag, live};
+use super::sight::Sight;
 use super::{Actor, App, Right, Scope, articles, purge};
 use crate::base::{Error, ErrorKind, RecordId, Result};
 use crate::records::decide::{self, Refusal};
@@ -109,7 +110,7 @@ impl App {
                 return Ok(if same { Ok((done.id, false)) } else { Err(Changed::Stale(Box::new(done))) });
             }
             let mut taken = taken_keys(txn, kind, &fields, None)?;
-            taken.extend(broken_links(txn, kind, &fields)?);
+            taken.extend(broken_links(txn, &live, (kind, &fields), None)?);
             if !taken.is_empty() {
                 txn.act(Act::new(actor.doer(), act::CREATE).note("taken").refused());
                 return Ok(Err(Changed::Refused(Refusal::Problems(taken))));
@@ -179,7 +180,7 @@ impl App {
                 return Ok(Err(Changed::Refused(Refusal::Problems(vec![(String::new(), text.to_owned())]))));
             }
             let mut taken = taken_keys(txn, kind, &fields, Some(id))?;
-            taken.extend(broken_links(txn, kind, &fields)?);
+            taken.extend(broken_links(txn, &live, (kind, &fields), Some(&before))?);
             if !taken.is_empty() {
                 return Ok(Err(Changed::Refused(Refusal::Problems(taken))));
             }
@@ -360,14 +361,21 @@ fn taken_keys(txn: &Txn<'_>, kind: &'static Kind, fields: &Fields, own: Option<R
     Ok(problems)
 }
 
-/// Links that lead nowhere, or to a record of another kind.
-fn broken_links(txn: &Txn<'_>, kind: &'static Kind, fields: &Fields) -> Result<Vec<Problem>> {
-    let mut problems = Vec::new();
+/// Links that lead nowhere, to a record of another kind, or, where they are new, to one that the actor is kept out of.
+fn broken_links(
+    txn: &Txn<'_>,
+    actor: &Actor,
+    (kind, fields): (&'static Kind, &Fields),
+    before: Option<&Record>,
+) -> Result<Vec<Problem>> {
+    let (mut problems, sight) = (Vec::new(), Sight::of(txn, actor)?);
     for field in kind.fields {
         let Widget::Link(name) = field.widget else { continue };
         let Some(id) = fields.link(field.tag) else { continue };
         let wanted = records::by_name(name).map(|k| k.tag);
-        if txn.get(id)?.map(|r| r.kind) != wanted {
+        let had = before.is_some_and(|b| b.fields.link(field.tag) == Some(id));
+        let there = txn.get(id)?.filter(|r| had || !sight.bars(r));
+        if there.map(|r| r.kind) != wanted {
             problems.push((field.name.to_owned(), format!("{}没有这条记录，请重新选择。", field.label)));
         }
     }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::import::columns::TARGETS;
 use super::names::Directory;
+use super::sight::Sight;
 use super::{Actor, App, Right};
 use crate::backup::spool::Spool;
 use crate::base::{Error, RecordId, Result, Seq};
@@ -121,12 +122,13 @@ fn touched_after(snapshot: &Snapshot, actor: &Actor, after: Seq) -> Result<(Vec<
             entries.push(header.seq.0);
         }
     }
+    let sight = Sight::of(snapshot, actor)?;
     let (mut all, mut withheld) = (Vec::new(), 0);
     for (id, (created, entries)) in ids {
         // What came with a batch that is not done was never acknowledged.
         let Some(record) = snapshot.get(id, true)? else { continue };
         let Some(kind) = records::by_tag(record.kind) else { continue };
-        if actor.may(kind, Right::See, record.unit) {
+        if actor.may(kind, Right::See, record.unit) && !sight.bars(&record) {
             all.push(Touched { kind, record, created, entries });
         } else {
             withheld += 1;

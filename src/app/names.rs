@@ -115,6 +115,7 @@ pub(super) fn all(snapshot: &Snapshot, kind: &'static Kind) -> Result<Vec<record
         from: 0,
         to: 0,
         oldest_first: true,
+        without: Vec::new().into(),
     };
     let mut ids = snapshot.list(&query, 0, u64::MAX)?;
     ids.sort_unstable();

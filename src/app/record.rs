@@ -3,6 +3,7 @@
 
 use super::purge::Told;
 use super::session::Live;
+use super::sight::{Books, Sight};
 use super::viewing::Look;
 use super::{Actor, App, Right, Scope};
 use crate::base::{Error, RecordId, Result, limits};
@@ -68,6 +69,8 @@ pub struct Opened {
     pub purged: Option<Told>,
     /// What a request to purge is about, where the actor may see that.
     pub target: Option<Record>,
+    /// Who may be declared to have nothing to do with it, and who acts where the head is kept out of it.
+    pub recusal: super::recusal::Ways,
     /// Rows of the record that are records of their own: those of the page asked for.
     pub children: Vec<Record>,
     /// How many there are in all.
@@ -98,6 +101,7 @@ impl App {
             units.iter().copied().filter(|u| input.units.contains(u)).collect()
         };
         let every = kind.flow.states.iter().map(|s| s.tag).collect();
+        let snapshot = self.store.read()?;
         let mut query = ListQuery {
             kind,
             units: chosen,
@@ -105,8 +109,8 @@ impl App {
             from: input.from,
             to: input.to,
             oldest_first: input.oldest_first,
+            without: Sight::of(&snapshot, actor)?.left(),
         };
-        let snapshot = self.store.read()?;
         let tallies = snapshot.tally(&query)?;
         query.states = match input.state {
             Some(state) => vec![state],
@@ -122,6 +126,7 @@ impl App {
 
     /// How many records of a kind stand in each state, as far as the actor may see them.
     pub fn tallies(&self, actor: &Actor, kind: &'static Kind) -> Result<Vec<(u8, u64)>> {
+        let snapshot = self.store.read()?;
         let query = ListQuery {
             kind,
             units: self.visible_units(actor, kind)?,
@@ -129,14 +134,16 @@ impl App {
             from: 0,
             to: 0,
             oldest_first: false,
+            without: Sight::of(&snapshot, actor)?.left(),
         };
-        self.store.read()?.tally(&query)
+        snapshot.tally(&query)
     }
 
     /// What waits for the actor: state, how many, and whether only those of the own unit are meant. A state waits for
     /// whoever may make a move from it, or, where typing is what is missing, for whoever may change the record.
     pub fn waiting(&self, actor: &Actor, kind: &'static Kind) -> Result<Vec<(u8, u64, bool)>> {
         let snapshot = self.store.read()?;
+        let without = Sight::of(&snapshot, actor)?.left();
         let mut all = Vec::new();
         for state in kind.flow.states.iter().filter(|s| matches!(s.tone, Tone::Open | Tone::Waiting)) {
             // That an own entry can be taken back is no work that waits.
@@ -144,7 +151,8 @@ impl App {
             let reach = moves.map(|m| actor.scope(kind, Right::Move(m.duty))).max();
             let reach = reach.unwrap_or_else(|| actor.scope(kind, Right::Edit));
             let units = self.units_of(actor, kind, reach)?;
-            let query = ListQuery { kind, units, states: vec![state.tag], from: 0, to: 0, oldest_first: false };
+            let (states, without) = (vec![state.tag], without.clone());
+            let query = ListQuery { kind, units, states, from: 0, to: 0, oldest_first: false, without };
             let count = snapshot.tally(&query)?.iter().map(|(_, n)| n).sum();
             if count > 0 {
                 all.push((state.tag, count, reach == Scope::Own));
@@ -163,6 +171,7 @@ impl App {
     ) -> Result<Opened> {
         let snapshot = self.store.read()?;
         let record = self.visible(&snapshot, actor, kind, id)?;
+        let sight = Sight::of(&snapshot, actor)?;
         self.answer_for(actor, act::READ, kind, std::slice::from_ref(&record))?;
         let may = |right| actor.may(kind, right, record.unit);
         let open = kind.flow.open_moves(&record).filter(|m| may(Right::Move(m.duty)) && !record.is_purged());
@@ -170,7 +179,7 @@ impl App {
         let own = |m: &&'static Move| decide::is_own_work(kind, &record, m, actor.account);
         let (own_work, moves) = moves.partition::<Vec<_>, _>(own);
         let (voiding, moves) = moves.into_iter().partition(|m| kind.flow.voids(m));
-        let (children, children_total) = children(&snapshot, actor, &record, page)?;
+        let (children, children_total) = children(&snapshot, (actor, &sight), &record, page)?;
         if kind.tag == batch::KIND.tag {
             self.answer_for_members(actor, &children)?;
         }
@@ -182,7 +191,8 @@ impl App {
                 && kind.flow.is_settled(record.state),
             purge_asked,
             purged: self.purge_of(&snapshot, &record)?,
-            target: target(&snapshot, actor, &record)?,
+            target: target(&snapshot, (actor, &sight), &record)?,
+            recusal: self.recusal_ways(&snapshot, actor, kind, &record)?,
             has_identity: snapshot.has_identity(id)?,
             moves,
             voiding,
@@ -194,7 +204,7 @@ impl App {
             may_identify: actor.may_identify(kind, record.unit),
             children,
             children_total,
-            versions: versions(&snapshot, kind, &record)?,
+            versions: versions(&snapshot, &sight, kind, &record)?,
             looks: self.looks(&before_files(kind, &record)),
             record,
         })
@@ -336,7 +346,7 @@ impl App {
         id: RecordId,
     ) -> Result<Record> {
         match snapshot.get(id, false)? {
-            Some(r) if r.kind == kind.tag && actor.may(kind, Right::See, r.unit) => Ok(r),
+            Some(r) if r.kind == kind.tag && may_see(snapshot, actor, kind, &r)? => Ok(r),
             Some(_) => Err(self.refused(actor, kind, id)),
             None => Err(Error::denied()),
         }
@@ -374,6 +384,11 @@ impl App {
 
 }
 
+/// The roles of the actor reach the record, and nothing keeps the actor out of it.
+pub(super) fn may_see(books: &dyn Books, actor: &Actor, kind: &Kind, record: &Record) -> Result<bool> {
+    Ok(actor.may(kind, Right::See, record.unit) && !Sight::of(books, actor)?.bars(record))
+}
+
 /// The actor with the rights of this very moment.
 pub(super) fn live(txn: &Txn<'_>, actor: &Actor) -> Result<Actor> {
     let account = txn.get(actor.account)?.filter(|a| a.kind == account::KIND.tag && a.state == 1);
@@ -390,7 +405,8 @@ pub(super) fn authorise(
 ) -> Result<Record> {
     let live = live(txn, actor)?;
     let record = txn.get(id)?.filter(|r| r.kind == kind.tag && live.may(kind, right, r.unit));
-    record.ok_or_else(Error::denied)
+    let record = record.ok_or_else(Error::denied)?;
+    if Sight::of(txn, &live)?.bars(&record) { Err(Error::denied()) } else { Ok(record) }
 }
 
 pub(super) fn files_tag(kind: &Kind) -> Option<u16> {
@@ -401,7 +417,12 @@ pub(super) fn before_files(kind: &Kind, record: &Record) -> Vec<FileRef> {
     files_tag(kind).map_or_else(Vec::new, |tag| record.fields.files(tag).to_vec())
 }
 
-fn children(snapshot: &Snapshot, actor: &Actor, record: &Record, page: u64) -> Result<(Vec<Record>, u64)> {
+fn children(
+    snapshot: &Snapshot,
+    (actor, sight): (&Actor, &Sight),
+    record: &Record,
+    page: u64,
+) -> Result<(Vec<Record>, u64)> {
     let mut ids = Vec::new();
     for kind in records::ALL.iter().filter(|k| k.parent.is_some() && actor.may(k, Right::See, record.unit)) {
         ids.extend(snapshot.children(record.id, kind)?);
@@ -409,6 +430,7 @@ fn children(snapshot: &Snapshot, actor: &Actor, record: &Record, page: u64) -> R
     if record.kind == batch::KIND.tag && !batch::hides(record) {
         ids = snapshot.members(record.id)?;
     }
+    ids.retain(|id| !sight.closes(*id));
     let skip = usize::try_from(page).unwrap_or(usize::MAX).saturating_mul(limits::CHILD_ROWS);
     let shown = ids.iter().skip(skip).take(limits::CHILD_ROWS);
     let mut rows = shown.filter_map(|id| snapshot.get(*id, false).transpose()).collect::<Result<Vec<_>>>()?;
@@ -418,13 +440,19 @@ fn children(snapshot: &Snapshot, actor: &Actor, record: &Record, page: u64) -> R
 }
 
 /// What a request to purge is about.
-fn target(snapshot: &Snapshot, actor: &Actor, record: &Record) -> Result<Option<Record>> {
+fn target(snapshot: &Snapshot, (actor, sight): (&Actor, &Sight), record: &Record) -> Result<Option<Record>> {
     let id = record.fields.link(records::purge::tag::TARGET).filter(|_| record.kind == records::purge::KIND.tag);
     let target = id.map_or(Ok(None), |id| snapshot.get(id, false))?;
-    Ok(target.filter(|t| records::by_tag(t.kind).is_some_and(|k| actor.may(k, Right::See, t.unit))))
+    let seen = |t: &Record| records::by_tag(t.kind).is_some_and(|k| actor.may(k, Right::See, t.unit)) && !sight.bars(t);
+    Ok(target.filter(seen))
 }
 
-fn versions(snapshot: &Snapshot, kind: &'static Kind, record: &Record) -> Result<Vec<Record>> {
+fn versions(
+    snapshot: &Snapshot,
+    sight: &Sight,
+    kind: &'static Kind,
+    record: &Record,
+) -> Result<Vec<Record>> {
     let tag = records::regulation::tag::VERSION_KEY;
     if kind.tag != records::regulation::KIND.tag || record.fields.text(tag).is_empty() {
         return Ok(Vec::new());
@@ -433,6 +461,7 @@ fn versions(snapshot: &Snapshot, kind: &'static Kind, record: &Record) -> Result
     let others = ids.into_iter().filter(|id| *id != record.id);
     let mut versions: Vec<Record> =
         others.filter_map(|id| snapshot.get(id, false).transpose()).collect::<Result<_>>()?;
+    versions.retain(|v| !sight.bars(v));
     versions.sort_by_key(|v| std::cmp::Reverse((kind.day_of(v), v.id)));
     Ok(versions)
 }

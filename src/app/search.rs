@@ -3,6 +3,7 @@
 
 use std::time::Instant;
 
+use super::sight::Sight;
 use super::{Actor, App, Right, Scope};
 use crate::base::{RecordId, Result, Seq, limits};
 use crate::records::{self, Field, Fields, Kind, Record, Search, Widget, act};
@@ -71,15 +72,19 @@ impl App {
     pub fn search(&self, actor: &Actor, query: &Query) -> Result<Results> {
         let started = Instant::now();
         let snapshot = self.store.read()?;
+        let sight = Sight::of(&snapshot, actor)?;
         let (index, seen) = self.follower.index();
         let fresh = self.follower.fresh(&snapshot, seen)?;
         let catching_up = fresh.is_none();
         let fresh = fresh.unwrap_or_default();
-        let docs = fresh.iter().filter_map(|id| snapshot.get(*id, false).transpose());
+        // What the actor is kept out of is for this search as if it were not there, also in the ranking.
+        let open = fresh.iter().filter(|id| !sight.closes(**id));
+        let docs = open.filter_map(|id| snapshot.get(*id, false).transpose());
         let docs: Vec<Doc> = docs.collect::<Result<Vec<_>>>()?.iter().filter_map(document).collect();
         // What was purged is not found, however much the index has still to take up.
         let mut excluded: Vec<u64> = snapshot.purged(seen)?.iter().map(|p| p.record).collect();
         excluded.extend(fresh.iter().map(|id| id.0));
+        excluded.extend(sight.left().iter().map(|left| left.id.0));
         excluded.sort_unstable();
         excluded.dedup();
         let request = Request {
@@ -97,7 +102,7 @@ impl App {
             newest_batch: snapshot.last_id()?.0,
         };
         let found = self.follower.ask(&index, &scope(actor), &request, &docs)?;
-        let hits = self.hits(&snapshot, actor, &query.text, &found)?;
+        let hits = self.hits(&snapshot, (actor, &sight), &query.text, &found)?;
         self.answer_for_search(actor, &query.text, &hits)?;
         Ok(Results {
             hits,
@@ -111,12 +116,18 @@ impl App {
         })
     }
 
-    fn hits(&self, snapshot: &Snapshot, actor: &Actor, text: &str, found: &Found) -> Result<Vec<Hit>> {
+    fn hits(
+        &self,
+        snapshot: &Snapshot,
+        (actor, sight): (&Actor, &Sight),
+        text: &str,
+        found: &Found,
+    ) -> Result<Vec<Hit>> {
         let mut hits = Vec::with_capacity(found.hits.len());
         for hit in &found.hits {
             let Some(record) = snapshot.get(RecordId(hit.id), false)? else { continue };
             let Some(kind) = records::by_tag(record.kind) else { continue };
-            if actor.may(kind, Right::See, record.unit) {
+            if actor.may(kind, Right::See, record.unit) && !sight.bars(&record) {
                 let title = search::highlight(&kind.title_of(&record), text);
                 let body = texts(kind, &record.fields, Search::Body);
                 let snippet = search::snippet(&body, text, limits::SNIPPET_CHARS);

@@ -112,6 +112,10 @@ actions! {
     PROMOTED = 95, "备机接替";
     /// What an old host had not delivered was written out for re-entry.
     LEFTOVER = 96, "导出未送出的内容";
+    /// Somebody has nothing to do with a record any more.
+    RECUSED = 130, "声明回避";
+    /// A same name turned out to be somebody else.
+    NOT_THE_SAME = 131, "排除同名";
 }
 
 /// The verb of a code.

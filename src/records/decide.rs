@@ -161,7 +161,7 @@ pub fn may_rest(kind: &Kind, fields: &Fields) -> bool {
     known && !incomplete
 }
 
-fn is_rank(column: &Field) -> bool {
+pub(super) fn is_rank(column: &Field) -> bool {
     matches!(column.widget, super::Widget::Choice(d) if std::ptr::eq(d, &rank::RANKS))
 }
 

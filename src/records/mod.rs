@@ -9,6 +9,7 @@ pub mod account;
 pub mod act;
 pub mod article;
 pub mod batch;
+pub mod conflict;
 pub mod decide;
 pub mod dict;
 pub mod field;
@@ -19,6 +20,7 @@ pub mod petition;
 pub mod purge;
 pub mod rank;
 pub mod record;
+pub mod recusal;
 pub mod regulation;
 
 use crate::base::{Day, RecordId};
@@ -86,6 +88,7 @@ pub static ALL: &[&Kind] = &[
     &org::KIND,
     &account::KIND,
     &purge::KIND,
+    &recusal::KIND,
 ];
 
 /// The kind with a stored number.
@@ -181,8 +184,8 @@ mod tests {
         for kind in ALL {
             for Grant(role, ..) in kind.grants {
                 assert!(account::ROLES.entries.iter().any(|e| e.code == *role), "{}: {role}", kind.name);
-                // A request to purge holds no content, and its second person is the security administrator.
-                let administers = matches!(kind.name, "org" | "account" | "purge");
+                // A request to purge and a recusal hold no content, and concern the security administrator.
+                let administers = matches!(kind.name, "org" | "account" | "purge" | "recusal");
                 assert!(administers || !account::ADMINISTRATORS.contains(role), "{}: {role}", kind.name);
             }
         }

@@ -54,7 +54,7 @@ pub use purge::{KeysDue, Purged};
 pub use tables::NAMES as TABLES;
 pub use txn::{Act, Txn};
 pub use upgrade::STORE_VERSION;
-pub use view::{ListQuery, Snapshot};
+pub use view::{Left, ListQuery, Snapshot};
 
 use condition::{Condition, Watched};
 use ring::{Generations, Ring};
@@ -77,6 +77,8 @@ pub mod fact {
     pub const NEXT_ID: &str = "next_id";
     /// Number and hash of the last journal entry.
     pub const HEAD: &str = "head";
+    /// There while derived tables are of an older version.
+    pub const STALE: &str = "derived_stale";
     /// Name of the county.
     pub const COUNTY: &str = "county";
     /// `1` in demo stores.
@@ -246,6 +248,9 @@ impl Store {
             _lock: lock,
         });
         catch(|| local::take_up(&shared))?;
+        if catch(|| upgrade::is_stale(&shared.db))? {
+            catch(|| pending::rebuild(&shared))?;
+        }
         let queue = Arc::new(writer::Queue::start(Arc::clone(&shared))?);
         Ok(Self { shared, queue })
     }

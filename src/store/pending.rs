@@ -272,7 +272,8 @@ pub(super) fn rebuild(shared: &Shared) -> Result<()> {
     txn.delete_table(PURGED).map_err(damage)?;
     {
         let tables = WriteTables::open(&txn)?;
-        let WriteTables { records, keys, journal, mut derived, .. } = tables;
+        let WriteTables { records, keys, journal, mut derived, mut meta, .. } = tables;
+        meta.remove(fact::STALE.as_bytes()).map_err(damage)?;
         for row in records.iter().map_err(damage)? {
             let (id, value) = row.map_err(damage)?;
             let wrapped = keys.get(id.value()).map_err(damage)?.ok_or_else(|| Error::damaged("记录密钥"))?;

@@ -4,7 +4,7 @@ use redb::TableDefinition;
 
 use super::journal::Header;
 use crate::records::record::{BATCH, MADE_BY};
-use crate::records::{Kind, Record, act, batch, purge};
+use crate::records::{Kind, Record, act, batch, conflict, purge};
 
 /// Facts about the store itself: version, id, epoch, head of the journal, next id, sealed secrets.
 pub(super) const META: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("meta");
@@ -78,11 +78,14 @@ pub(super) fn rows(kind: &Kind, record: &Record, hash: &dyn Fn(&[u8]) -> [u8; 16
         let value = if *tag == MADE_BY { value.split('.').next().unwrap_or_default().to_owned() } else { value };
         (!value.is_empty()).then(|| [&lookup_prefix(kind, *tag, &value, hash)[..], &id.to_be_bytes()].concat())
     });
+    let persons = conflict::names(kind, record).into_iter().map(|name| {
+        [&lookup_prefix(kind, conflict::PERSONS, &name, hash)[..], &id.to_be_bytes()].concat()
+    });
     let list = list_key(kind.tag, record.unit.0, record.state, kind.day_of(record).number(), id);
     Rows {
         list: [list, tail.clone()].concat(),
         tally: [tally_key(kind.tag, record.unit.0, record.state), tail].concat(),
-        lookups: lookups.collect(),
+        lookups: lookups.chain(persons).collect(),
         child,
         hides: batch::hides(record).then_some(id),
     }

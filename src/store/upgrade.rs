@@ -11,10 +11,10 @@ use super::{damage, fact, secret_place, view};
 use crate::base::{Error, Result};
 
 /// Version of the format this program writes.
-pub const STORE_VERSION: u32 = 3;
+pub const STORE_VERSION: u32 = 4;
 
 /// Steps from older versions, by the version they start from. A step runs in one transaction.
-const STEPS: &[(u32, Step)] = &[(1, with_batches), (2, with_purges)];
+const STEPS: &[(u32, Step)] = &[(1, with_batches), (2, with_purges), (3, with_persons)];
 
 type Step = fn(&redb::WriteTransaction) -> Result<()>;
 
@@ -26,6 +26,20 @@ fn with_batches(txn: &redb::WriteTransaction) -> Result<()> {
 /// Nothing was purged before version 3.
 fn with_purges(txn: &redb::WriteTransaction) -> Result<()> {
     txn.open_table(PURGED).map(drop).map_err(damage)
+}
+
+/// Before version 4 no record was found by the persons it names. Steps have no keys: the tables are made anew, before
+/// anybody reads them, when the store is open.
+fn with_persons(txn: &redb::WriteTransaction) -> Result<()> {
+    let mut meta = txn.open_table(META).map_err(damage)?;
+    meta.insert(fact::STALE.as_bytes(), &b"1"[..]).map(drop).map_err(damage)
+}
+
+/// Derived tables are of an older version.
+pub(super) fn is_stale(db: &Database) -> Result<bool> {
+    let txn = db.begin_read().map_err(damage)?;
+    let meta = txn.open_table(META).map_err(damage)?;
+    Ok(meta.get(fact::STALE.as_bytes()).map_err(damage)?.is_some())
 }
 
 /// Fills a new database: its tables, facts and secrets.

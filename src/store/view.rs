@@ -48,6 +48,17 @@ pub struct ListQuery {
     pub to: i32,
     /// Oldest first instead of newest first.
     pub oldest_first: bool,
+    /// Records that are left out, and not counted.
+    pub without: Arc<[Left]>,
+}
+
+/// A record that a list leaves out; what is counted without reading it is taken off by these.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Left {
+    /// The record.
+    pub id: RecordId,
+    /// Its kind, unit and state.
+    pub place: (u8, RecordId, u8),
 }
 
 impl Snapshot {
@@ -120,7 +131,10 @@ impl Snapshot {
             let mut count = 0;
             if query.from == 0 && query.to == 0 {
                 for unit in &query.units {
-                    count += self.tallied(&tables::tally_key(query.kind.tag, unit.0, *state))?;
+                    let place = (query.kind.tag, *unit, *state);
+                    let left = query.without.iter().filter(|left| left.place == place).count() as u64;
+                    let all = self.tallied(&tables::tally_key(query.kind.tag, unit.0, *state))?;
+                    count += all.saturating_sub(left);
                 }
             } else {
                 let one = ListQuery { states: vec![*state], ..query.clone() };
@@ -147,7 +161,7 @@ impl Snapshot {
                 ranges.push(range);
             }
         }
-        Merge::new(ranges, query.oldest_first, self.hidden_batches()?)
+        Merge::new(ranges, query.oldest_first, (self.hidden_batches()?, Arc::clone(&query.without)))
     }
 
     /// Sum of the tallies below a prefix, without those of hidden batches.
@@ -404,16 +418,17 @@ struct Merge {
     heap: BinaryHeap<Reverse<(i64, i128, usize)>>,
     oldest_first: bool,
     hidden: BTreeSet<u64>,
+    without: Arc<[Left]>,
 }
 
 impl Merge {
     fn new(
         ranges: Vec<Range<'static, &'static [u8], ()>>,
         oldest_first: bool,
-        hidden: BTreeSet<u64>,
+        (hidden, without): (BTreeSet<u64>, Arc<[Left]>),
     ) -> Result<Self> {
         let count = ranges.len();
-        let mut merge = Self { ranges, heap: BinaryHeap::with_capacity(count), oldest_first, hidden };
+        let mut merge = Self { ranges, heap: BinaryHeap::with_capacity(count), oldest_first, hidden, without };
         (0..count).try_for_each(|n| merge.pull(n))?;
         Ok(merge)
     }
@@ -426,6 +441,9 @@ impl Merge {
                 continue;
             }
             let (day, id) = tables::list_parts(key.value()).ok_or_else(|| Error::damaged("列表的键"))?;
+            if self.without.iter().any(|left| left.id.0 == id) {
+                continue;
+            }
             let sign = if self.oldest_first { 1 } else { -1 };
             self.heap.push(Reverse((i64::from(day) * sign, i128::from(id) * i128::from(sign), n)));
             break;

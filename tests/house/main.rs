@@ -34,6 +34,7 @@ mod papers;
 mod passwords;
 mod recipients;
 mod purge;
+mod recusal;
 mod register;
 mod resume;
 mod rights;

@@ -412,6 +412,7 @@ fn a_promoted_standby_goes_on_in_a_new_epoch_behind_the_numbers() {
         from: 0,
         to: 0,
         oldest_first: false,
+        without: Vec::new().into(),
     };
     assert_eq!(restored.read().unwrap().list(&query, 0, 10).unwrap().len(), 2);
 }

@@ -118,7 +118,10 @@ fn duties(call: &Call) -> Markup {
                     (line(Icon::Org, "/org", "机构", "增加、变更、停用机构"))
                     (line(Icon::Account, "/account", "账户", "增加人员账户、发一次性口令、停用账户"))
                 }
-                @if is("secadmin") { (line(Icon::Key, "/account", "授权", "给账户授予或收回角色")) }
+                @if is("secadmin") {
+                    (line(Icon::Key, "/account", "授权", "给账户授予或收回角色"))
+                    (line(Icon::Key, "/conflicts", "回避核查", "核实与被检举控告人同名的账户"))
+                }
                 @if is("auditor") { (line(Icon::Audit, "/audit", "审计日志", "查看管理员和用户的操作")) }
             }
         }

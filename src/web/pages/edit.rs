@@ -64,7 +64,7 @@ pub fn create(call: &Call) -> Result<Reply> {
     match saved(call, || call.app.create(actor, kind, typed)) {
         Ok(id) => {
             call.app.unpark(&actor.login);
-            Ok(Reply::Redirect(format!("/{}/{id}?done=created", kind.name)))
+            to_record(call, kind, id, "created")
         }
         Err(error) => refused(call, kind, error, again),
     }
@@ -100,7 +100,7 @@ pub fn amend(call: &Call) -> Result<Reply> {
     match saved(call, || call.app.amend(actor, kind, (id, version), typed)) {
         Ok(_) => {
             call.app.unpark(&actor.login);
-            Ok(Reply::Redirect(format!("/{}/{id}?done=changed", kind.name)))
+            to_record(call, kind, id, "changed")
         }
         Err(error) => refused(call, kind, error, |call, again| {
             let shown = current()?;
@@ -109,6 +109,13 @@ pub fn amend(call: &Call) -> Result<Reply> {
             edit_page(call, kind, &shown, again)
         }),
     }
+}
+
+/// To the record that was saved, or, where it names this very person, to the list.
+fn to_record(call: &Call, kind: &'static Kind, id: RecordId, done: &str) -> Result<Reply> {
+    let open = call.app.can_open(&call.live()?.actor, kind, id)?;
+    let (place, done) = if open { (format!("/{id}?"), done) } else { ("?all=1&".to_owned(), "kept-out") };
+    Ok(Reply::Redirect(format!("/{}{place}done={done}", kind.name)))
 }
 
 /// The identity is to be shown: its button was pressed, or a reason typed and Enter pressed.

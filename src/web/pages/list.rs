@@ -10,7 +10,7 @@ use crate::records::{Kind, Search, batch};
 use crate::web::guard::{Call, pairs};
 use crate::web::icons::Icon;
 use crate::web::layout::{self, NoticeKind, Tab};
-use crate::web::pages::columns;
+use crate::web::pages::{columns, recusal};
 use crate::web::respond::Reply;
 use crate::web::view::{self, Outline};
 
@@ -33,7 +33,9 @@ pub fn show(call: &Call) -> Result<Reply> {
         crumbs: vec![("工作台".into(), "/".into()), (kind.label.into(), String::new())],
         actions: Some(actions(call, kind)),
         watermark: kind.sensitive,
-        notice: bad_date.then(|| (NoticeKind::Warn, "日期请写成 2026-03-05 这样的形式，已忽略不能识别的日期。".into())),
+        notice: bad_date
+            .then(|| (NoticeKind::Warn, "日期请写成 2026-03-05 这样的形式，已忽略不能识别的日期。".into()))
+            .or_else(|| recusal::done(&call.asked("done"))),
         ..Outline::default()
     };
     let content = html! {

@@ -18,6 +18,7 @@ pub mod password;
 pub mod recipients;
 pub mod purge;
 pub mod record;
+pub mod recusal;
 pub mod resume;
 pub mod scrub;
 pub mod search;

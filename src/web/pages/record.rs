@@ -13,7 +13,7 @@ use crate::store::seal;
 use crate::web::guard::Call;
 use crate::web::icons::Icon;
 use crate::web::layout::{self, NoticeKind};
-use crate::web::pages::purge;
+use crate::web::pages::{purge, recusal};
 use crate::web::respond::Reply;
 use crate::web::view::{self, Outline};
 
@@ -100,10 +100,12 @@ fn page(call: &Call, opened: &Opened, revealed: Option<&Record>, problem: Option
         (groups(kind, record, &directory))
         (identity(call, kind, opened, revealed, &directory)?)
         (files(kind, opened))
+        (recusal::stand_in(opened))
         (moves(call, kind, opened)?)
         (purge::facts(call, kind, opened)?)
         (voiding(call, kind, opened)?)
         (purge::section(call, kind, opened)?)
+        (recusal::section(call, kind, opened)?)
         (handling(kind, record, &directory))
         (versions(kind, opened))
         @if kind.tag == batch::KIND.tag { (members(call, opened)) } @else { (children(call, opened)) }
@@ -130,6 +132,7 @@ fn done(call: &Call, kind: &Kind, record: &Record) -> Option<(NoticeKind, String
         "created" => format!("已登记，编号 {number}。"),
         "changed" => "修改已保存。".to_owned(),
         "asked" => format!("清除申请 {number} 已提交，等待安全保密管理员复核。"),
+        "recused" => "回避已登记。".to_owned(),
         "moved" => format!("已办理，现为“{}”。", kind.flow.label(record.state)),
         _ => return None,
     };

@@ -1,0 +1,128 @@
+//! What an account is kept out of although its roles reach it: records it has a conflict with (回避). Such a record, and
+//! what points at it, is as good as absent for that account: not in lists, counts, hits or by its address.
+//!
+//! What must hold: it is asked of the same snapshot or transaction that is then read; which records to ask is told by
+//! derived tables that are in step with it, so that nothing has to be remembered for an account.
+
+use std::sync::Arc;
+
+use super::Actor;
+use crate::base::{RecordId, Result};
+use crate::records::conflict::{self, Meeting, PERSONS, Person};
+use crate::records::{self, Fields, Kind, Record, Value, account, purge, recusal};
+use crate::store::{Left, Snapshot, Txn};
+
+/// What a decision reads: a snapshot, or the transaction that acts.
+pub(super) trait Books {
+    /// A record, its identity aside.
+    fn open(&self, id: RecordId) -> Result<Option<Record>>;
+    /// Records of a kind by an exact value.
+    fn named(&self, kind: &Kind, tag: u16, value: &str) -> Result<Vec<RecordId>>;
+
+    /// Records of a kind that link to another one by this field.
+    fn linked(&self, kind: &Kind, tag: u16, to: RecordId) -> Result<Vec<Record>> {
+        let ids = self.named(kind, tag, &Value::Link(to).display(None))?;
+        ids.into_iter().filter_map(|id| self.open(id).transpose()).collect()
+    }
+}
+
+impl Books for Snapshot {
+    fn open(&self, id: RecordId) -> Result<Option<Record>> {
+        self.get(id, false)
+    }
+
+    fn named(&self, kind: &Kind, tag: u16, value: &str) -> Result<Vec<RecordId>> {
+        self.find(kind, tag, value)
+    }
+}
+
+impl Books for Txn<'_> {
+    fn open(&self, id: RecordId) -> Result<Option<Record>> {
+        self.get(id)
+    }
+
+    fn named(&self, kind: &Kind, tag: u16, value: &str) -> Result<Vec<RecordId>> {
+        self.find(kind, tag, value)
+    }
+}
+
+/// What one account is kept out of, as of one moment.
+#[derive(Clone, Debug)]
+pub(super) struct Sight {
+    person: Person,
+    closed: Arc<[Left]>,
+}
+
+impl Sight {
+    /// The sight of an actor.
+    pub(super) fn of(books: &dyn Books, actor: &Actor) -> Result<Self> {
+        let person = person(books, actor.account)?;
+        let mut closed = Vec::new();
+        for kind in records::ALL.iter().filter(|k| conflict::applies(k) && !person.name.is_empty()) {
+            for id in books.named(kind, PERSONS, &person.name)? {
+                let record = books.open(id)?;
+                let met = |r: &Record| conflict::meeting(kind, r, &person) == Meeting::Person;
+                closed.extend(record.filter(met).as_ref().map(left));
+            }
+        }
+        for recusal in books.linked(&recusal::KIND, recusal::tag::PERSON, actor.account)? {
+            let target = recusal.fields.link(recusal::tag::TARGET).filter(|_| stands(&recusal));
+            let target = target.map_or(Ok(None), |id| books.open(id))?;
+            closed.extend(target.as_ref().map(left));
+        }
+        let mut closed = once(closed);
+        for place in 0..closed.len() {
+            for (kind, tag) in POINTERS {
+                closed.extend(books.linked(kind, *tag, closed[place].id)?.iter().map(left));
+            }
+        }
+        let closed = once(closed);
+        Ok(Self { person, closed: closed.into() })
+    }
+
+    /// The account is kept out of this record.
+    pub(super) fn bars(&self, record: &Record) -> bool {
+        let met = |kind| conflict::meeting(kind, record, &self.person) == Meeting::Person;
+        self.closes(record.id) || records::by_tag(record.kind).is_none_or(met)
+    }
+
+    /// The account is kept out of the record with this id.
+    pub(super) fn closes(&self, id: RecordId) -> bool {
+        self.closed.iter().any(|left| left.id == id)
+    }
+
+    /// What lists and counts leave out.
+    pub(super) fn left(&self) -> Arc<[Left]> {
+        Arc::clone(&self.closed)
+    }
+}
+
+/// Records that say something of the one they point at.
+const POINTERS: &[(&Kind, u16)] =
+    &[(&purge::KIND, purge::tag::TARGET), (&recusal::KIND, recusal::tag::TARGET)];
+
+/// The recusal is in force.
+pub(super) fn stands(recusal: &Record) -> bool {
+    recusal.state == recusal::state::STANDS
+}
+
+/// What is compared of an account; nothing where there is none.
+pub(super) fn person(books: &dyn Books, id: RecordId) -> Result<Person> {
+    let Some(record) = books.open(id)?.filter(|r| r.kind == account::KIND.tag) else {
+        return Ok(Person::default());
+    };
+    let unit = record.fields.link(account::tag::UNIT).map_or(Ok(None), |id| books.open(id))?;
+    let unit: Option<Fields> = unit.map(|u| u.fields);
+    Ok(Person::of(&record.fields, unit.as_ref()))
+}
+
+/// Each record once: what is counted is taken off once.
+fn once(mut closed: Vec<Left>) -> Vec<Left> {
+    closed.sort_unstable_by_key(|left| left.id);
+    closed.dedup_by_key(|left| left.id);
+    closed
+}
+
+fn left(record: &Record) -> Left {
+    Left { id: record.id, place: (record.kind, record.unit, record.state) }
+}

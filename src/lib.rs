@@ -50,8 +50,8 @@
 //!     own; it takes the log over by its next slot, before its epoch rises.
 //! 13. A purged record is one whose key was replaced in the transaction of its purge: nothing that was written before
 //!     can be opened, and no floor tries. What is left of it concerns nobody; who asked for it did not decide.
-//! 14. What an account is kept out of (`app::sight`) is absent for it everywhere, decided anew at each read from
-//!     derived tables that are in step; what points at it goes with it.
+//! 14. What an account is kept out of (`app::sight`: what concerns it, what is above its clearance) is absent for it
+//!     everywhere, decided anew at each read from derived tables that are in step; what points at it goes with it.
 //!
 //! # Where the plan was changed, and why
 //!

@@ -1,8 +1,8 @@
 //! Who may do what: the grants that stand beside each kind, held against the roles of an account. What no grant names
 //! is denied. Rights are read live at every act; roles cannot contradict each other because grants only add.
 
-use crate::base::RecordId;
-use crate::records::account::tag as account;
+use crate::base::{Moment, RecordId};
+use crate::records::account::{OF_RIGHTS, roles_on, tag as account};
 use crate::records::{Author, Field, Kind, Part, Record, article};
 use crate::store::Doer;
 
@@ -28,7 +28,12 @@ pub struct Actor {
 }
 
 impl Actor {
-    /// The actor an account record describes.
+    /// The actor an account record describes at a moment, with the roles that are given for a time.
+    pub fn at(record: &Record, via: &str, now: Moment) -> Self {
+        Self { roles: roles_on(&record.fields, now.day()), ..Self::of(record, via) }
+    }
+
+    /// The actor an account record describes, with the roles it has for good: enough to say who it is.
     pub fn of(record: &Record, via: &str) -> Self {
         Self {
             account: record.id,
@@ -69,12 +74,12 @@ impl Actor {
         self.may(kind, Right::See, unit) && self.may(kind, Right::Identity, unit)
     }
 
-    /// May type into this field. Roles are the security administrator's alone, everything else of an account the
-    /// system administrator's; the identity of an existing record needs its own right; what an article shows of its
-    /// regulation is typed there.
+    /// May type into this field. Roles and clearance are the security administrator's alone, everything else of an
+    /// account the system administrator's; the identity of an existing record needs its own right; what an article
+    /// shows of its regulation is typed there.
     pub fn may_type(&self, kind: &Kind, field: &Field, existing: Option<&Record>) -> bool {
         if kind.name == "account" {
-            return self.is(if field.tag == account::ROLES { "secadmin" } else { "sysadmin" });
+            return self.is(if OF_RIGHTS.contains(&field.tag) { "secadmin" } else { "sysadmin" });
         }
         if kind.tag == article::KIND.tag && article::FOLLOWING.contains(&field.tag) {
             return false;

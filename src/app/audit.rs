@@ -1,6 +1,7 @@
 //! The journal as the auditor sees it: who did what and when, never the content of business records.
 
 use super::{Actor, App};
+use crate::records::act;
 use crate::base::{Error, Result, Seq};
 use crate::store::{Entry, Head, Header, Report, Snapshot};
 
@@ -14,7 +15,7 @@ pub struct Line {
 
 /// Search terms are content; reasons are addressed to the auditor.
 pub(super) fn line(snapshot: &Snapshot, entry: Entry) -> Line {
-    let told = entry.header.action == crate::records::act::REVEAL.code;
+    let told = [act::REVEAL.code, act::LABELLED.code].contains(&entry.header.action);
     let reason = told.then(|| snapshot.entry_secret(&entry)).flatten();
     Line { header: entry.header, reason }
 }

@@ -191,7 +191,7 @@ impl App {
                 }
                 Ok(mut after) => {
                     if moves_person(kind, &before.fields, &after.fields) {
-                        after.fields.remove(account::tag::ROLES);
+                        account::withdraw(&mut after.fields);
                     }
                     let had = before_files(kind, &before);
                     after.fields = with_files(kind, after.fields, &had, &brought, &typed.dropped);

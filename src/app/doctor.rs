@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use super::{App, Halt};
-use crate::base::{Moment, Result};
+use crate::base::{Moment, Result, limits};
 use crate::store::{SlotInfo, SlotKind};
 
 /// How a check came out.
@@ -43,6 +43,7 @@ impl App {
         findings.push(permissions(self.dir())?);
         findings.push(self.space()?);
         findings.push(self.ready()?);
+        findings.push(self.reviewed()?);
         Ok(findings)
     }
 
@@ -174,6 +175,17 @@ impl App {
         let verdict = if free < LOW_SPACE { Verdict::Bad } else { Verdict::Good };
         let advice = if free < LOW_SPACE { "，请尽快清理或扩容" } else { "" };
         Ok(Finding { name, verdict, text: format!("剩余 {} MB{advice}。", free >> 20) })
+    }
+
+    /// What accounts may do is looked at again every so often.
+    fn reviewed(&self) -> Result<Finding> {
+        let (name, due, days) = ("权限复核", self.review_due()?, limits::REVIEW_DAYS);
+        if due.late == 0 {
+            let text = format!("没有超过 {days} 天未复核权限的账户。");
+            return Ok(Finding { name, verdict: Verdict::Good, text });
+        }
+        let text = format!("{} 个账户的权限超过 {days} 天未复核。请安全保密管理员打开“权限复核”页逐个核对。", due.late);
+        Ok(Finding { name, verdict: Verdict::Warn, text })
     }
 
     fn ready(&self) -> Result<Finding> {

@@ -234,7 +234,8 @@ impl Follower {
 
     /// Reads the dictionaries that a search needs: better now than in somebody's first search.
     pub fn warm_up(&self) {
-        let scope = Scope::nothing().with(records::petition::KIND.tag, crate::search::Units::All);
+        let scope = Scope::nothing().under(u8::MAX);
+        let scope = scope.with(records::petition::KIND.tag, crate::search::Units::All);
         let request =
             Request { text: "基层群众反映的问题".to_owned(), limit: 1, ..Request::default() };
         // The first search will say what is wrong.

@@ -49,7 +49,7 @@ impl App {
             self.enter_failure(Some(&account), &via)?;
             return Err(Error::new(ErrorKind::Denied, FIRST));
         }
-        Ok(Actor::of(&account, &via))
+        Ok(Actor::at(&account, &via, self.now()))
     }
 
     /// In demo stores: the account of this name, without its password.
@@ -59,7 +59,7 @@ impl App {
         }
         let via = format!("local:{}", nix::unistd::getuid());
         let account = self.find_account(login)?.ok_or_else(|| Error::invalid("没有这个账户。"))?;
-        Ok(Actor::of(&account, &via))
+        Ok(Actor::at(&account, &via, self.now()))
     }
 
     /// Sets one's own password; asks for the old one.
@@ -146,7 +146,7 @@ impl App {
                 return Err(Error::denied());
             }
             if other {
-                record.fields.remove(account::tag::ROLES);
+                account::withdraw(&mut record.fields);
             }
             record.version += 1;
             record.updated = txn.now();

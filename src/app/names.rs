@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use super::{App, lock};
 use crate::base::{RecordId, Result, Seq};
+use crate::records::label::Label;
 use crate::records::{self, Kind, account, org};
 use crate::store::{ListQuery, Snapshot};
 
@@ -116,6 +117,7 @@ pub(super) fn all(snapshot: &Snapshot, kind: &'static Kind) -> Result<Vec<record
         to: 0,
         oldest_first: true,
         without: Vec::new().into(),
+        ceiling: Label::Core,
     };
     let mut ids = snapshot.list(&query, 0, u64::MAX)?;
     ids.sort_unstable();

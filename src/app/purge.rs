@@ -18,6 +18,7 @@ use crate::backup::schedule::Schedule;
 use crate::base::{Error, ErrorKind, Moment, RecordId, Result, background, limits};
 use crate::records::decide::{self, Refusal};
 use crate::records::flow::Move;
+use crate::records::label::{self, LABEL};
 use crate::records::purge::{self, state, tag};
 use crate::records::record::MADE_BY;
 use crate::records::{self, Fields, Kind, Record, Value, act, field};
@@ -151,7 +152,7 @@ impl App {
         }
         // Its entry is made beside the slot file, not by a command: the role is read as late as that allows.
         let account = self.store.read()?.get(actor.account, false)?.filter(|a| a.state == 1);
-        if !account.is_some_and(|a| Actor::of(&a, &actor.via).is("sysadmin")) {
+        if !account.is_some_and(|a| Actor::at(&a, &actor.via, self.now()).is("sysadmin")) {
             return Err(Error::denied());
         }
         self.begin_rotation(actor.doer())
@@ -288,6 +289,7 @@ fn request(kind: &Kind, target: &Record, reason: String, now: Moment) -> Fields 
         .with_text(tag::WHAT, kind.name)
         .with_text(tag::TARGET_NUMBER, number)
         .with_text(tag::REASON, reason)
+        .with_text(LABEL, label::of(kind, target).code())
         .with(tag::DAY, Value::Day(now.day()))
 }
 

@@ -9,6 +9,8 @@ use super::{Actor, App, Right, Scope};
 use crate::base::{Error, RecordId, Result, limits};
 use crate::records::decide;
 use crate::records::flow::{Duty, Move, Tone};
+use crate::records::label::{self, Label};
+use crate::records::record::BATCH;
 use crate::records::{self, Author, Field, Fields, FileRef, Kind, Part, Record, Value, Widget, account, act, batch};
 use crate::store::{Act, BlobReader, Header, ListQuery, Snapshot, Txn};
 
@@ -71,6 +73,8 @@ pub struct Opened {
     pub target: Option<Record>,
     /// Who may be declared to have nothing to do with it, and who acts where the head is kept out of it.
     pub recusal: super::recusal::Ways,
+    /// Labels that the actor may give it instead of its own.
+    pub labels: Vec<Label>,
     /// Rows of the record that are records of their own: those of the page asked for.
     pub children: Vec<Record>,
     /// How many there are in all.
@@ -102,6 +106,7 @@ impl App {
         };
         let every = kind.flow.states.iter().map(|s| s.tag).collect();
         let snapshot = self.store.read()?;
+        let sight = Sight::of(&snapshot, actor)?;
         let mut query = ListQuery {
             kind,
             units: chosen,
@@ -109,7 +114,8 @@ impl App {
             from: input.from,
             to: input.to,
             oldest_first: input.oldest_first,
-            without: Sight::of(&snapshot, actor)?.left(),
+            without: sight.left(),
+            ceiling: sight.clearance(),
         };
         let tallies = snapshot.tally(&query)?;
         query.states = match input.state {
@@ -127,6 +133,7 @@ impl App {
     /// How many records of a kind stand in each state, as far as the actor may see them.
     pub fn tallies(&self, actor: &Actor, kind: &'static Kind) -> Result<Vec<(u8, u64)>> {
         let snapshot = self.store.read()?;
+        let sight = Sight::of(&snapshot, actor)?;
         let query = ListQuery {
             kind,
             units: self.visible_units(actor, kind)?,
@@ -134,7 +141,8 @@ impl App {
             from: 0,
             to: 0,
             oldest_first: false,
-            without: Sight::of(&snapshot, actor)?.left(),
+            without: sight.left(),
+            ceiling: sight.clearance(),
         };
         snapshot.tally(&query)
     }
@@ -143,7 +151,7 @@ impl App {
     /// whoever may make a move from it, or, where typing is what is missing, for whoever may change the record.
     pub fn waiting(&self, actor: &Actor, kind: &'static Kind) -> Result<Vec<(u8, u64, bool)>> {
         let snapshot = self.store.read()?;
-        let without = Sight::of(&snapshot, actor)?.left();
+        let sight = Sight::of(&snapshot, actor)?;
         let mut all = Vec::new();
         for state in kind.flow.states.iter().filter(|s| matches!(s.tone, Tone::Open | Tone::Waiting)) {
             // That an own entry can be taken back is no work that waits.
@@ -151,8 +159,8 @@ impl App {
             let reach = moves.map(|m| actor.scope(kind, Right::Move(m.duty))).max();
             let reach = reach.unwrap_or_else(|| actor.scope(kind, Right::Edit));
             let units = self.units_of(actor, kind, reach)?;
-            let (states, without) = (vec![state.tag], without.clone());
-            let query = ListQuery { kind, units, states, from: 0, to: 0, oldest_first: false, without };
+            let (states, without, ceiling) = (vec![state.tag], sight.left(), sight.clearance());
+            let query = ListQuery { kind, units, states, from: 0, to: 0, oldest_first: false, without, ceiling };
             let count = snapshot.tally(&query)?.iter().map(|(_, n)| n).sum();
             if count > 0 {
                 all.push((state.tag, count, reach == Scope::Own));
@@ -193,6 +201,7 @@ impl App {
             purged: self.purge_of(&snapshot, &record)?,
             target: target(&snapshot, (actor, &sight), &record)?,
             recusal: self.recusal_ways(&snapshot, actor, kind, &record)?,
+            labels: super::label::choices(actor, sight.clearance(), kind, &record),
             has_identity: snapshot.has_identity(id)?,
             moves,
             voiding,
@@ -258,7 +267,8 @@ impl App {
             let mut step =
                 Step { header: entry.header.clone(), changes: Vec::new(), state: None, opinion: String::new() };
             for delta in snapshot.delta(&entry, id, false)? {
-                let shown = |tag| kind.field(tag).filter(|f| !matches!(f.widget, Widget::Hidden));
+                let field = |tag| if tag == label::LABEL { Some(&label::FIELD) } else { kind.field(tag) };
+                let shown = |tag| field(tag).filter(|f| !matches!(f.widget, Widget::Hidden));
                 for (tag, value) in delta.fields().iter() {
                     step.changes.extend(shown(tag).map(|f| (f, now.get(tag).cloned(), Some(value.clone()))));
                     now.insert(tag, value);
@@ -392,7 +402,7 @@ pub(super) fn may_see(books: &dyn Books, actor: &Actor, kind: &Kind, record: &Re
 /// The actor with the rights of this very moment.
 pub(super) fn live(txn: &Txn<'_>, actor: &Actor) -> Result<Actor> {
     let account = txn.get(actor.account)?.filter(|a| a.kind == account::KIND.tag && a.state == 1);
-    account.map(|a| Actor::of(&a, &actor.via)).ok_or_else(Error::denied)
+    account.map(|a| Actor::at(&a, &actor.via, txn.now())).ok_or_else(Error::denied)
 }
 
 /// The record, if the actor may do this to it at this very moment.
@@ -425,17 +435,24 @@ fn children(
 ) -> Result<(Vec<Record>, u64)> {
     let mut ids = Vec::new();
     for kind in records::ALL.iter().filter(|k| k.parent.is_some() && actor.may(k, Right::See, record.unit)) {
-        ids.extend(snapshot.children(record.id, kind)?);
+        let mut of = snapshot.children(record.id, kind)?;
+        sight.keep_open(snapshot, kind, &mut of)?;
+        ids.extend(of);
     }
     if record.kind == batch::KIND.tag && !batch::hides(record) {
-        ids = snapshot.members(record.id)?;
+        ids.clear();
+        for kind in records::ALL {
+            let mut of = snapshot.find(kind, BATCH, &Value::Link(record.id).display(None))?;
+            sight.keep_open(snapshot, kind, &mut of)?;
+            ids.extend(of);
+        }
+        ids.sort_unstable();
     }
-    ids.retain(|id| !sight.closes(*id));
     let skip = usize::try_from(page).unwrap_or(usize::MAX).saturating_mul(limits::CHILD_ROWS);
     let shown = ids.iter().skip(skip).take(limits::CHILD_ROWS);
     let mut rows = shown.filter_map(|id| snapshot.get(*id, false).transpose()).collect::<Result<Vec<_>>>()?;
     // Records of a batch may belong to units that are not this person's.
-    rows.retain(|r| records::by_tag(r.kind).is_some_and(|k| actor.may(k, Right::See, r.unit)));
+    rows.retain(|r| records::by_tag(r.kind).is_some_and(|k| actor.may(k, Right::See, r.unit)) && !sight.bars(r));
     Ok((rows, ids.len() as u64))
 }
 
@@ -467,11 +484,16 @@ fn versions(
 }
 
 impl App {
-    /// How many regulations there are that this title would be a version of.
-    pub fn versions_of(&self, title: &str) -> Result<usize> {
+    /// How many regulations the actor knows of that this title would be a version of.
+    pub fn versions_of(&self, actor: &Actor, title: &str) -> Result<usize> {
         let (kind, key) = (&records::regulation::KIND, records::regulation::version_key(title));
+        if key.is_empty() {
+            return Ok(0);
+        }
         let snapshot = self.store.read()?;
-        Ok(if key.is_empty() { 0 } else { snapshot.find(kind, records::regulation::tag::VERSION_KEY, &key)?.len() })
+        let mut ids = snapshot.find(kind, records::regulation::tag::VERSION_KEY, &key)?;
+        Sight::of(&snapshot, actor)?.keep_open(&snapshot, kind, &mut ids)?;
+        Ok(ids.len())
     }
 }
 

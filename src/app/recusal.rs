@@ -12,6 +12,7 @@ use super::{Actor, App, Right};
 use crate::base::{Error, RecordId, Result, limits};
 use crate::records::conflict::{self, Meeting, PERSONS};
 use crate::records::flow::Duty;
+use crate::records::label::{self, LABEL};
 use crate::records::record::MADE_BY;
 use crate::records::recusal::{self, KIND, tag};
 use crate::records::{self, Author, Fields, Kind, Record, Value, account, act, decide, field};
@@ -84,7 +85,8 @@ impl App {
         if !heads && !waits {
             return Ok(Ways { own: true, ..Ways::default() });
         }
-        let people: Vec<Actor> = open_accounts(snapshot)?.iter().map(|a| Actor::of(a, &actor.via)).collect();
+        let accounts = open_accounts(snapshot)?;
+        let people: Vec<Actor> = accounts.iter().map(|a| Actor::at(a, &actor.via, self.now())).collect();
         let reached = people.iter().filter(|p| heads && p.account != actor.account);
         let reached = reached.filter(|p| p.may(kind, Right::See, record.unit));
         let others = reached.map(|p| (p.account, format!("{}（{}）", p.name, p.login))).collect();
@@ -171,7 +173,7 @@ impl App {
                 txn.act(Act::new(actor.doer(), act::RECUSED).note("repeat").refused());
                 return Ok(made.id);
             }
-            let (kind, target) = numbered(txn, &typed.number)?;
+            let (kind, target) = numbered(txn, &actor, &typed.number)?;
             let ids = txn.find(&account::KIND, account::tag::LOGIN, &typed.login)?;
             let who = ids.first().copied().filter(|_| !typed.login.is_empty());
             let who = who.ok_or_else(|| Error::invalid("没有这个登录名的账户，请核对。"))?;
@@ -184,12 +186,13 @@ impl App {
     pub fn hints(&self, actor: &Actor) -> Result<Vec<Hint>> {
         self.must_be_secadmin(actor)?;
         let snapshot = self.store.read()?;
-        let (mut hints, mut seen) = (Vec::new(), Vec::new());
-        for account in open_accounts(&snapshot)? {
-            let person = person(&snapshot, account.id)?;
+        let (mut hints, mut seen, own) = (Vec::new(), Vec::new(), Sight::of(&snapshot, actor)?);
+        // Nobody is told here of what concerns them.
+        for account in open_accounts(&snapshot)?.into_iter().filter(|a| a.id != actor.account) {
+            let person = person(&snapshot, &account)?;
             for kind in records::ALL.iter().filter(|k| conflict::applies(k) && !person.name.is_empty()) {
                 for id in snapshot.named(kind, PERSONS, &person.name)? {
-                    let Some(record) = snapshot.get(id, false)? else { continue };
+                    let Some(record) = snapshot.get(id, false)?.filter(|r| !own.bars(r)) else { continue };
                     let meeting = conflict::meeting(kind, &record, &person);
                     let Some(standing) = standing(&snapshot, meeting, account.id, id)? else { continue };
                     let number = number_of(kind, &record);
@@ -261,6 +264,7 @@ fn declare(
         .with_text(tag::VERDICT, said.verdict)
         .with_text(tag::BY, said.by)
         .with_text(tag::REASON, said.reason)
+        .with_text(LABEL, label::of(kind, target).code())
         .with(tag::DAY, Value::Day(txn.now().day()))
         .with_text(MADE_BY, said.submit);
     let author = Author { account: actor.account, unit: target.unit };
@@ -291,13 +295,13 @@ fn standing(books: &dyn Books, meeting: Meeting, who: RecordId, target: RecordId
     })
 }
 
-/// The record with a register number, of a kind that is about persons.
-fn numbered(txn: &Txn<'_>, number: &str) -> Result<(&'static Kind, Record)> {
-    let number = number.trim();
+/// The record with a register number, of a kind that is about persons, unless it concerns whoever asks.
+fn numbered(txn: &Txn<'_>, actor: &Actor, number: &str) -> Result<(&'static Kind, Record)> {
+    let (number, sight) = (number.trim(), Sight::of(txn, actor)?);
     for kind in records::ALL.iter().copied().filter(|k| conflict::applies(k) && !number.is_empty()) {
         let Some((tag, _)) = kind.number else { continue };
         for id in txn.find(kind, tag, number)? {
-            if let Some(record) = txn.get(id)? {
+            if let Some(record) = txn.get(id)?.filter(|r| !sight.bars(r)) {
                 return Ok((kind, record));
             }
         }

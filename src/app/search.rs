@@ -6,6 +6,7 @@ use std::time::Instant;
 use super::sight::Sight;
 use super::{Actor, App, Right, Scope};
 use crate::base::{RecordId, Result, Seq, limits};
+use crate::records::label::{self, Label};
 use crate::records::{self, Field, Fields, Kind, Record, Search, Widget, act};
 use crate::search::{self, Doc, Found, Order, Piece, Request, Units};
 use crate::store::{Act, Snapshot};
@@ -101,7 +102,7 @@ impl App {
             hidden: snapshot.hidden_batches()?.into_iter().collect(),
             newest_batch: snapshot.last_id()?.0,
         };
-        let found = self.follower.ask(&index, &scope(actor), &request, &docs)?;
+        let found = self.follower.ask(&index, &scope(actor, sight.clearance()), &request, &docs)?;
         let hits = self.hits(&snapshot, (actor, &sight), &query.text, &found)?;
         self.answer_for_search(actor, &query.text, &hits)?;
         Ok(Results {
@@ -168,8 +169,8 @@ fn parent_void(snapshot: &Snapshot, kind: &Kind, record: &Record) -> Result<Opti
 }
 
 /// What the actor may find.
-fn scope(actor: &Actor) -> search::Scope {
-    let mut scope = search::Scope::nothing();
+fn scope(actor: &Actor, clearance: Label) -> search::Scope {
+    let mut scope = search::Scope::nothing().under(clearance as u8);
     for kind in records::ALL.iter().filter(|k| k.indexed) {
         scope = match actor.scope(kind, Right::See) {
             Scope::Nothing => scope,
@@ -190,6 +191,7 @@ pub(super) fn document(record: &Record) -> Option<Doc> {
         unit: record.unit.0,
         state: record.state,
         batch: record.batch().map_or(0, |b| b.0),
+        label: label::of(kind, record) as u8,
         day: kind.day_of(record).number(),
         boost: (kind.weight)(record),
         number: text(Search::Number),

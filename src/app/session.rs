@@ -93,7 +93,7 @@ impl App {
         let record = self.store.read()?.get(account, false)?.filter(|r| r.state == 1);
         Ok(record.map(|r| Live {
             must_change: r.fields.flag(account::tag::MUST_CHANGE),
-            actor: Actor { only_looks: self.is_standby(), ..Actor::of(&r, "web") },
+            actor: Actor { only_looks: self.is_standby(), ..Actor::at(&r, "web", now) },
             csrf,
             key,
         }))

@@ -1,5 +1,6 @@
-//! What an account is kept out of although its roles reach it: records it has a conflict with (回避). Such a record, and
-//! what points at it, is as good as absent for that account: not in lists, counts, hits or by its address.
+//! What an account is kept out of although its roles reach it: records it has a conflict with (回避), and those above its
+//! clearance (安全标记). Such a record, and what points at it, is as good as absent for that account: not in lists, counts,
+//! hits or by its address.
 //!
 //! What must hold: it is asked of the same snapshot or transaction that is then read; which records to ask is told by
 //! derived tables that are in step with it, so that nothing has to be remembered for an account.
@@ -9,6 +10,7 @@ use std::sync::Arc;
 use super::Actor;
 use crate::base::{RecordId, Result};
 use crate::records::conflict::{self, Meeting, PERSONS, Person};
+use crate::records::label::{self, LABEL, Label};
 use crate::records::{self, Fields, Kind, Record, Value, account, purge, recusal};
 use crate::store::{Left, Snapshot, Txn};
 
@@ -50,13 +52,16 @@ impl Books for Txn<'_> {
 #[derive(Clone, Debug)]
 pub(super) struct Sight {
     person: Person,
+    clearance: Label,
     closed: Arc<[Left]>,
 }
 
 impl Sight {
     /// The sight of an actor.
     pub(super) fn of(books: &dyn Books, actor: &Actor) -> Result<Self> {
-        let person = person(books, actor.account)?;
+        let account = books.open(actor.account)?.filter(|r| r.kind == account::KIND.tag);
+        let person = account.as_ref().map_or_else(|| Ok(Person::default()), |a| person(books, a))?;
+        let clearance = account.map_or(Label::Plain, |a| account::clearance(&a.fields));
         let mut closed = Vec::new();
         for kind in records::ALL.iter().filter(|k| conflict::applies(k) && !person.name.is_empty()) {
             for id in books.named(kind, PERSONS, &person.name)? {
@@ -77,16 +82,38 @@ impl Sight {
             }
         }
         let closed = once(closed);
-        Ok(Self { person, closed: closed.into() })
+        Ok(Self { person, clearance, closed: closed.into() })
     }
 
     /// The account is kept out of this record.
     pub(super) fn bars(&self, record: &Record) -> bool {
-        let met = |kind| conflict::meeting(kind, record, &self.person) == Meeting::Person;
-        self.closes(record.id) || records::by_tag(record.kind).is_none_or(met)
+        let barred = |kind| {
+            label::of(kind, record) > self.clearance
+                || conflict::meeting(kind, record, &self.person) == Meeting::Person
+        };
+        self.closes(record.id) || records::by_tag(record.kind).is_none_or(barred)
     }
 
-    /// The account is kept out of the record with this id.
+    /// How far the account may know.
+    pub(super) fn clearance(&self) -> Label {
+        self.clearance
+    }
+
+    /// Takes out of records of one kind those that the account is kept out of, without reading them.
+    pub(super) fn keep_open(&self, books: &dyn Books, kind: &Kind, ids: &mut Vec<RecordId>) -> Result<()> {
+        // Records with a label of their own are found by it; those without one have that of the kind.
+        let reached = label::of_kind(kind) <= self.clearance;
+        let other = Label::ALL.into_iter().filter(|l| (*l <= self.clearance) != reached);
+        let mut found = Vec::new();
+        for label in other {
+            found.extend(books.named(kind, LABEL, label.code())?);
+        }
+        found.sort_unstable();
+        ids.retain(|id| !self.closes(*id) && found.binary_search(id).is_err() == reached);
+        Ok(())
+    }
+
+    /// The account is kept out of the record with this id because it concerns the account.
     pub(super) fn closes(&self, id: RecordId) -> bool {
         self.closed.iter().any(|left| left.id == id)
     }
@@ -98,7 +125,7 @@ impl Sight {
 }
 
 /// Records that say something of the one they point at.
-const POINTERS: &[(&Kind, u16)] =
+pub(super) const POINTERS: &[(&Kind, u16)] =
     &[(&purge::KIND, purge::tag::TARGET), (&recusal::KIND, recusal::tag::TARGET)];
 
 /// The recusal is in force.
@@ -106,14 +133,11 @@ pub(super) fn stands(recusal: &Record) -> bool {
     recusal.state == recusal::state::STANDS
 }
 
-/// What is compared of an account; nothing where there is none.
-pub(super) fn person(books: &dyn Books, id: RecordId) -> Result<Person> {
-    let Some(record) = books.open(id)?.filter(|r| r.kind == account::KIND.tag) else {
-        return Ok(Person::default());
-    };
-    let unit = record.fields.link(account::tag::UNIT).map_or(Ok(None), |id| books.open(id))?;
+/// What is compared of an account.
+pub(super) fn person(books: &dyn Books, account: &Record) -> Result<Person> {
+    let unit = account.fields.link(account::tag::UNIT).map_or(Ok(None), |id| books.open(id))?;
     let unit: Option<Fields> = unit.map(|u| u.fields);
-    Ok(Person::of(&record.fields, unit.as_ref()))
+    Ok(Person::of(&account.fields, unit.as_ref()))
 }
 
 /// Each record once: what is counted is taken off once.
@@ -124,5 +148,6 @@ fn once(mut closed: Vec<Left>) -> Vec<Left> {
 }
 
 fn left(record: &Record) -> Left {
-    Left { id: record.id, place: (record.kind, record.unit, record.state) }
+    let label = records::by_tag(record.kind).map_or(Label::Core, |kind| label::of(kind, record));
+    Left { id: record.id, place: (record.kind, record.unit, record.state), label }
 }

@@ -96,6 +96,12 @@ pub const SUBMIT_IDS: usize = 10_000;
 pub const SEARCHES_PER_SESSION: usize = 50;
 /// Identities of one session that were opened for a change and may be changed.
 pub const REVEALED_PER_SESSION: usize = 100;
+/// Days after which what an account may do is to be looked at again.
+pub const REVIEW_DAYS: i64 = 90;
+/// Days before the end of a temporary role in which it is listed.
+pub const ENDING_DAYS: i64 = 14;
+/// Newest entries of the journal among which the last log-in of an account is looked for.
+pub const LOGINS_LOOKED_AT: u64 = 10_000;
 /// A set-up link works for this long, in seconds.
 pub const SETUP_LINK_S: i64 = 30 * 60;
 

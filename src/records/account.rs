@@ -4,8 +4,9 @@
 use super::dict::{Dict, entry};
 use super::flow::IN_USE;
 use super::grant::{KEEP, SEE};
+use super::label::{self, Label};
 use super::{Field, Fields, Grant, Kind, Right, Scope, Value, Widget};
-use crate::base::{RecordId, limits};
+use crate::base::{Day, RecordId, limits};
 
 /// Tags other files name.
 pub mod tag {
@@ -18,6 +19,10 @@ pub mod tag {
     pub const CREDENTIAL: u16 = 21;
     pub const MUST_CHANGE: u16 = 22;
     pub const SINCE: u16 = 23;
+    pub const TEMPORARY: u16 = 40;
+    pub const CLEARANCE: u16 = 41;
+    pub const REVIEWED: u16 = 42;
+    pub const REVIEWED_BY: u16 = 43;
 }
 use tag::*;
 
@@ -40,15 +45,36 @@ pub static ROLES: Dict = Dict {
 /// The three that exclude everything else.
 pub const ADMINISTRATORS: [&str; 3] = ["sysadmin", "secadmin", "auditor"];
 
+/// Tags of a temporary grant's columns that other files name.
+pub mod temporary {
+    #![expect(missing_docs, reason = "each is explained by its row in TEMPORARY_FIELDS")]
+    pub const ROLE: u16 = 1;
+    pub const UNTIL: u16 = 2;
+    pub const REASON: u16 = 3;
+}
+
+/// Columns of a temporary grant (临时授权).
+static TEMPORARY_FIELDS: &[Field] = &[
+    Field::new(temporary::ROLE, "role", "角色", Widget::Choice(&ROLES)).required(),
+    Field::new(temporary::UNTIL, "until", "到期日", Widget::Date(false)).required().help("当天结束时自动失效"),
+    Field::new(temporary::REASON, "reason", "理由", Widget::Line).required(),
+];
+
 static FIELDS: &[Field] = &[
     Field::new(LOGIN, "login", "登录名", Widget::Line).required().max(limits::LOGIN_CHARS).help("小写字母、数字，创建后不改"),
     Field::new(NAME, "name", "姓名", Widget::Line).required().max(limits::NAME_CHARS),
     Field::new(UNIT, "unit", "所属机构", Widget::Link("org")).required().help("改变机构后须重新授予角色"),
     Field::new(POST, "post", "职务", Widget::Line),
     Field::new(ROLES_TAG, "roles", "角色", Widget::Choices(&ROLES)).help("由安全保密管理员授予；没有角色的账户不能做任何事"),
+    Field::new(TEMPORARY, "temporary", "临时授权", Widget::Rows(TEMPORARY_FIELDS))
+        .help("代理、借调期间的角色；到期日过后自动失效，不必收回"),
+    Field::new(CLEARANCE, "clearance", "知悉范围", Widget::Choice(&label::LABELS))
+        .help("能知悉到哪一级安全标记；不选为敏感"),
     Field::new(CREDENTIAL, "credential", "口令", Widget::Hidden),
     Field::new(MUST_CHANGE, "must_change", "首次登录须改口令", Widget::Hidden),
     Field::new(SINCE, "since", "启用日期", Widget::Date(true)),
+    Field::new(REVIEWED, "reviewed", "权限复核时间", Widget::Hidden),
+    Field::new(REVIEWED_BY, "reviewed_by", "权限复核人", Widget::Hidden),
 ];
 
 const ROLES_TAG: u16 = tag::ROLES;
@@ -94,6 +120,39 @@ pub fn is_administrator(fields: &Fields) -> bool {
     fields.codes(ROLES_TAG).iter().any(|r| ADMINISTRATORS.contains(&r.as_str()))
 }
 
+/// What the security administrator alone types: everything else of an account is the system administrator's.
+pub const OF_RIGHTS: [u16; 3] = [ROLES_TAG, TEMPORARY, CLEARANCE];
+
+/// Roles on a day: those for good, and those whose last day has not passed.
+pub fn roles_on(fields: &Fields, day: Day) -> Vec<String> {
+    let mut roles = fields.codes(ROLES_TAG).to_vec();
+    let lasts = fields.rows(TEMPORARY).iter().filter(|row| lasts(row, day));
+    roles.extend(lasts.map(|row| row.text(temporary::ROLE).to_owned()));
+    roles.sort_by_key(|role| ROLES.entries.iter().position(|e| e.code == role));
+    roles.dedup();
+    roles
+}
+
+/// A temporary grant holds on this day; without a last day it never does.
+pub fn lasts(grant: &Fields, day: Day) -> bool {
+    grant.day(temporary::UNTIL).is_full() && day <= grant.day(temporary::UNTIL)
+}
+
+/// Takes every role away; how far the account may know stays.
+pub fn withdraw(fields: &mut Fields) {
+    fields.remove(ROLES_TAG);
+    fields.remove(TEMPORARY);
+}
+
+/// How far the account may know; administrators see no content by their roles, whatever its label.
+pub fn clearance(fields: &Fields) -> Label {
+    match fields.text(CLEARANCE) {
+        _ if is_administrator(fields) => Label::Core,
+        "" => Label::UNSAID,
+        code => Label::of_code(code).unwrap_or(Label::Plain),
+    }
+}
+
 /// A change that no single person may make: giving or taking the role of an administrator.
 pub fn touches_administrators(before: &Fields, after: &Fields) -> bool {
     let held = |f: &Fields| -> Vec<String> {
@@ -112,6 +171,13 @@ fn check(fields: &Fields) -> Vec<(String, String)> {
     if is_administrator(fields) && roles.len() > 1 {
         problems.push(("roles".into(), "三员互斥：系统管理员、安全保密管理员、安全审计员不能兼任其他任何角色。".into()));
     }
+    let temporary = fields.rows(TEMPORARY);
+    if temporary.iter().any(|row| ADMINISTRATORS.contains(&row.text(temporary::ROLE))) {
+        problems.push(("temporary".into(), "三员不能临时授予。".into()));
+    }
+    if is_administrator(fields) && !temporary.is_empty() {
+        problems.push(("temporary".into(), "三员互斥：三员账户不能有临时授权。".into()));
+    }
     problems
 }
 
@@ -128,6 +194,25 @@ mod tests {
         assert!(touches_administrators(&with(&["handler"]), &with(&["sysadmin"])));
         assert!(touches_administrators(&with(&["auditor"]), &Fields::default()));
         assert!(!touches_administrators(&with(&["handler"]), &with(&["approver"])));
+    }
+
+    #[test]
+    fn a_temporary_role_ends_with_its_last_day_and_is_no_administrators() {
+        let grant = |role: &str, until: Day| {
+            Fields::default().with_text(temporary::ROLE, role).with(temporary::UNTIL, Value::Day(until))
+        };
+        let day = |d| Day::ymd(2026, 3, d).unwrap();
+        let rows = vec![grant("approver", day(5)), grant("handler", day(9)), grant("identity", Day::default())];
+        let fields = (KIND.sample)(1).with(TEMPORARY, Value::Rows(rows));
+        assert_eq!(roles_on(&fields, day(5)), ["handler", "approver"]);
+        assert_eq!(roles_on(&fields, day(6)), ["handler"]);
+        for admin in ADMINISTRATORS {
+            let fields = (KIND.sample)(1).with(TEMPORARY, Value::Rows(vec![grant(admin, day(5))]));
+            assert!(!check(&fields).is_empty(), "{admin}");
+            let fields = fields.with(ROLES_TAG, Value::Codes(vec![admin.into()]));
+            let fields = fields.with(TEMPORARY, Value::Rows(vec![grant("handler", day(5))]));
+            assert!(!check(&fields).is_empty(), "{admin}");
+        }
     }
 
     #[test]

@@ -116,6 +116,10 @@ actions! {
     RECUSED = 130, "声明回避";
     /// A same name turned out to be somebody else.
     NOT_THE_SAME = 131, "排除同名";
+    /// How far a record may be known was set.
+    LABELLED = 132, "调整安全标记";
+    /// What an account may do was looked at and found right.
+    REVIEWED = 133, "权限复核";
 }
 
 /// The verb of a code.

@@ -2,6 +2,7 @@
 //! shows of its regulation is a copy that follows it ([`follow`]).
 
 use super::flow::IN_USE;
+use super::label::LABEL;
 use super::regulation::{self, READERS};
 use super::{Field, Fields, Kind, Search, Value, Widget};
 use crate::base::{RecordId, limits};
@@ -41,7 +42,8 @@ pub fn follow(article: &mut Fields, regulation: &Fields) {
     let address = format!("《{}》{}", regulation.text(regulation::tag::TITLE), article.text(NO));
     let address: String = address.chars().take(limits::LINE_CHARS).collect();
     article.insert(ADDRESS, Value::Text(address));
-    for (own, theirs) in [(STATUS, regulation::tag::STATUS), (PUBLISHED, regulation::tag::PUBLISHED)] {
+    let shown = [(STATUS, regulation::tag::STATUS), (PUBLISHED, regulation::tag::PUBLISHED), (LABEL, LABEL)];
+    for (own, theirs) in shown {
         match regulation.get(theirs) {
             Some(value) => article.insert(own, value.clone()),
             None => drop(article.remove(own)),

@@ -15,6 +15,7 @@ pub mod dict;
 pub mod field;
 pub mod flow;
 pub mod grant;
+pub mod label;
 pub mod org;
 pub mod petition;
 pub mod purge;

@@ -5,6 +5,7 @@
 use super::dict::{Dict, entry};
 use super::flow::{Duty, Flow, Move, State, Tone};
 use super::grant::SEE;
+use super::label::{self, LABEL};
 use super::record::{BATCH, MADE_BY, PURGED};
 use super::{Field, Fields, Grant, Kind, Part, Record, Right, Scope, Value, Widget};
 use crate::base::{Day, Moment, limits};
@@ -128,6 +129,10 @@ pub fn remains(kind: &Kind, record: &Record, now: Moment) -> Record {
     fields.insert(PURGED, Value::Flag(true));
     if let Some(batch) = record.batch() {
         fields.insert(BATCH, Value::Link(batch));
+    }
+    // Who could not know of it shall not begin to.
+    if let Some(label) = label::own(record) {
+        fields.insert(LABEL, Value::Text(label.code().to_owned()));
     }
     // A form that comes once more must not enter the record again; what it said is forgotten.
     let submit = record.fields.text(MADE_BY).split('.').next().unwrap_or_default();

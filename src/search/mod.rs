@@ -69,6 +69,8 @@ pub struct Doc {
     pub state: u8,
     /// Import batch it came in with; 0 when none.
     pub batch: u64,
+    /// How far it may be known: the higher, the fewer may.
+    pub label: u8,
     /// `yyyymmdd`; 0 when unknown.
     pub day: i32,
     /// Factor of the relevance, from 0 to 1: lower than 1 for regulations that are no longer in force.
@@ -105,7 +107,7 @@ pub enum Units {
 
 /// What a person may find: nothing, unless a kind is listed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Scope(Vec<(u8, Units)>);
+pub struct Scope(Vec<(u8, Units)>, u8);
 
 /// The order of hits; equal ones by id.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -187,6 +189,12 @@ impl Scope {
     pub fn with(mut self, kind: u8, units: Units) -> Self {
         self.0.push((kind, units));
         self
+    }
+
+    /// Rows with a label up to this one are visible; without it those with none.
+    #[must_use]
+    pub fn under(self, label: u8) -> Self {
+        Self(self.0, label)
     }
 
     fn lanes(&self) -> &[(u8, Units)] {

@@ -380,6 +380,8 @@ pub(super) struct Gate {
     hidden: Vec<u64>,
     /// Batches whose rows are hidden, ascending, and the newest that is known.
     batches: (Vec<u64>, u64),
+    /// The highest label that passes.
+    ceiling: u8,
 }
 
 /// What passes of one kind.
@@ -414,7 +416,8 @@ impl Gate {
         let day = |day: i32| u32::try_from(day).unwrap_or(0);
         let (from, to) = (day(request.from), day(request.to));
         let batches = (sorted(request.hidden.clone()), request.newest_batch);
-        Self { kinds, units: request.units.clone(), from, to, hidden: sorted(request.exclude.clone()), batches }
+        let (units, hidden) = (request.units.clone(), sorted(request.exclude.clone()));
+        Self { kinds, units, from, to, hidden, batches, ceiling: scope.1 }
     }
 
     /// The same gate that also hides `ids`.
@@ -440,6 +443,7 @@ impl Gate {
         let unit = columns.unit(doc);
         lane.units.as_ref().is_none_or(|only| only.binary_search(&unit).is_ok())
             && (self.units.is_empty() || self.units.contains(&unit))
+            && columns.label(doc) <= self.ceiling
             && lane.states.as_ref().is_none_or(|only| only.contains(&columns.state(doc)))
             && self.lets_day(columns.day(doc))
             && self.lets_batch(columns.batch(doc))

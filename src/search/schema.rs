@@ -17,7 +17,7 @@ use super::Doc;
 use super::analyzer::{self, PAIRS, Pairs, WORDS, Words};
 
 /// Version of fields and tokens, written with every commit.
-pub(super) const SCHEMA_VERSION: u32 = 2;
+pub(super) const SCHEMA_VERSION: u32 = 3;
 
 /// Most bytes of a title or number that are compared as a whole.
 const WHOLE_BYTES_MAX: usize = 1024;
@@ -33,6 +33,7 @@ pub(super) struct Fields {
     unit: Field,
     state: Field,
     batch: Field,
+    label: Field,
     day: Field,
     boost: Field,
     /// Pairs, with positions.
@@ -62,6 +63,7 @@ pub(super) fn build() -> (Schema, Fields) {
         unit: s.add_u64_field("unit", FAST),
         state: s.add_u64_field("state", FAST),
         batch: s.add_u64_field("batch", FAST),
+        label: s.add_u64_field("label", FAST),
         day: s.add_u64_field("day", FAST),
         boost: s.add_f64_field("boost", FAST),
         title: s.add_text_field("title", pairs()),
@@ -101,6 +103,7 @@ impl Fields {
         d.add_u64(self.unit, doc.unit);
         d.add_u64(self.state, u64::from(doc.state));
         d.add_u64(self.batch, doc.batch);
+        d.add_u64(self.label, u64::from(doc.label));
         d.add_u64(self.day, u64::try_from(doc.day).unwrap_or(0));
         d.add_f64(self.boost, f64::from(doc.boost));
         for (field, text) in [
@@ -143,6 +146,7 @@ pub(super) struct Columns {
     unit: Arc<dyn ColumnValues<u64>>,
     state: Arc<dyn ColumnValues<u64>>,
     batch: Arc<dyn ColumnValues<u64>>,
+    label: Arc<dyn ColumnValues<u64>>,
     day: Arc<dyn ColumnValues<u64>>,
     boost: Arc<dyn ColumnValues<f64>>,
 }
@@ -158,6 +162,7 @@ impl Columns {
             unit: column("unit")?,
             state: column("state")?,
             batch: column("batch")?,
+            label: column("label")?,
             day: column("day")?,
             boost: fast.f64("boost")?.first_or_default_col(1.0),
         })
@@ -182,6 +187,11 @@ impl Columns {
     /// The import batch, 0 when none.
     pub(super) fn batch(&self, doc: DocId) -> u64 {
         self.batch.get_val(doc)
+    }
+
+    /// How far it may be known; what does not fit nobody may.
+    pub(super) fn label(&self, doc: DocId) -> u8 {
+        u8::try_from(self.label.get_val(doc)).unwrap_or(u8::MAX)
     }
 
     pub(super) fn day(&self, doc: DocId) -> u32 {
@@ -214,5 +224,18 @@ mod tests {
         assert_eq!(found(Request { states: vec![(1, 2)], ..ask("举报") }), [2, 4]);
         assert_eq!(found(Request { units: vec![8], ..ask("举报") }), [0u64; 0]);
         assert_eq!(found(Request { kinds: vec![2], ..ask("举报") }), [0u64; 0]);
+    }
+
+    #[test]
+    fn rows_above_the_label_of_a_scope_are_neither_found_nor_counted() {
+        let labelled = |id, label| Doc { label, ..doc(id, "一件", "举报") };
+        let (_dir, index) = index(&[labelled(1, 1), labelled(2, 3), labelled(3, 4), labelled(4, 3)]);
+        for (ceiling, wanted) in [(0, 0), (1, 1), (2, 1), (3, 3), (4, 4)] {
+            let fresh = [labelled(9, 4), labelled(2, 3)];
+            let found = index.search(&everything().under(ceiling), &ask("举报"), &fresh).unwrap();
+            let wanted = wanted + u64::from(ceiling == 4);
+            assert_eq!((found.total, found.hits.len() as u64), (wanted, wanted), "{ceiling}");
+            assert_eq!(found.states.iter().map(|s| s.1).sum::<u64>(), wanted);
+        }
     }
 }

@@ -3,6 +3,7 @@
 use redb::TableDefinition;
 
 use super::journal::Header;
+use crate::records::label::{self, LABEL, Label};
 use crate::records::record::{BATCH, MADE_BY};
 use crate::records::{Kind, Record, act, batch, conflict, purge};
 
@@ -70,9 +71,10 @@ pub(super) fn rows(kind: &Kind, record: &Record, hash: &dyn Fn(&[u8]) -> [u8; 16
     let child = kind.parent_of(record).map(|(parent, order)| {
         [&parent.0.to_be_bytes()[..], &[kind.tag], &order.to_be_bytes(), &id.to_be_bytes()].concat()
     });
-    // A row of a batch says so at its end, so that lists can pass over what cannot be seen.
-    let tail = record.batch().map_or(Vec::new(), |b| b.0.to_be_bytes().to_vec());
-    let lookups = kind.keys.iter().chain(&[MADE_BY, BATCH]).filter_map(|tag| {
+    // A row of a batch says so at its end, and a label of its own, so that lists can pass over what cannot be seen.
+    let mut tail = record.batch().map_or(Vec::new(), |b| b.0.to_be_bytes().to_vec());
+    tail.extend(label::own(record).map(|l| l as u8));
+    let lookups = kind.keys.iter().chain(&[MADE_BY, BATCH, LABEL]).filter_map(|tag| {
         let value = record.fields.display(kind.fields, *tag);
         // A submit id is found without the digest of what its form said.
         let value = if *tag == MADE_BY { value.split('.').next().unwrap_or_default().to_owned() } else { value };
@@ -112,6 +114,24 @@ pub(super) fn list_batch(key: &[u8]) -> Option<u64> {
 /// The batch at the end of a key of TALLIES.
 pub(super) fn tally_batch(key: &[u8]) -> Option<u64> {
     Some(u64::from_be_bytes(key.get(10..18)?.try_into().ok()?))
+}
+
+/// The label at the end of a key of LISTS, or that of the kind.
+pub(super) fn list_label(kind: &Kind, key: &[u8]) -> Label {
+    label_behind(kind, key, 22)
+}
+
+/// The label at the end of a key of TALLIES, or that of the kind.
+pub(super) fn tally_label(kind: &Kind, key: &[u8]) -> Label {
+    label_behind(kind, key, 10)
+}
+
+/// A batch has eight bytes, a label one.
+fn label_behind(kind: &Kind, key: &[u8], from: usize) -> Label {
+    match key.get(from..) {
+        Some([number]) | Some([_, _, _, _, _, _, _, _, number]) => Label::of_number(*number),
+        _ => label::of_kind(kind),
+    }
 }
 
 /// Key of TALLIES, and the prefix of keys of LISTS.

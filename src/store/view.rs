@@ -14,6 +14,7 @@ use super::tables::{
 };
 use super::{Shared, damage, fact, lock, secret_place};
 use crate::base::{Error, RecordId, Result, Seq};
+use crate::records::label::Label;
 use crate::records::record::{BATCH, Delta};
 use crate::records::{Kind, Record, Value};
 
@@ -50,6 +51,8 @@ pub struct ListQuery {
     pub oldest_first: bool,
     /// Records that are left out, and not counted.
     pub without: Arc<[Left]>,
+    /// Records with a higher label are left out as well.
+    pub ceiling: Label,
 }
 
 /// A record that a list leaves out; what is counted without reading it is taken off by these.
@@ -59,6 +62,8 @@ pub struct Left {
     pub id: RecordId,
     /// Its kind, unit and state.
     pub place: (u8, RecordId, u8),
+    /// Its label.
+    pub label: Label,
 }
 
 impl Snapshot {
@@ -132,8 +137,10 @@ impl Snapshot {
             if query.from == 0 && query.to == 0 {
                 for unit in &query.units {
                     let place = (query.kind.tag, *unit, *state);
-                    let left = query.without.iter().filter(|left| left.place == place).count() as u64;
-                    let all = self.tallied(&tables::tally_key(query.kind.tag, unit.0, *state))?;
+                    let counted = |l: &&Left| l.place == place && l.label <= query.ceiling;
+                    let left = query.without.iter().filter(counted).count() as u64;
+                    let key = tables::tally_key(query.kind.tag, unit.0, *state);
+                    let all = self.tallied(query.kind, &key, query.ceiling)?;
                     count += all.saturating_sub(left);
                 }
             } else {
@@ -161,11 +168,11 @@ impl Snapshot {
                 ranges.push(range);
             }
         }
-        Merge::new(ranges, query.oldest_first, (self.hidden_batches()?, Arc::clone(&query.without)))
+        Merge::new(ranges, query.clone(), self.hidden_batches()?)
     }
 
-    /// Sum of the tallies below a prefix, without those of hidden batches.
-    fn tallied(&self, prefix: &[u8]) -> Result<u64> {
+    /// Sum of the tallies below a prefix, without those of hidden batches and of higher labels.
+    fn tallied(&self, kind: &Kind, prefix: &[u8], ceiling: Label) -> Result<u64> {
         let tallies = self.txn.open_table(TALLIES).map_err(damage)?;
         let hidden = self.hidden_batches()?;
         let mut count = 0;
@@ -174,7 +181,8 @@ impl Snapshot {
             if !key.value().starts_with(prefix) {
                 break;
             }
-            let seen = tables::tally_batch(key.value()).is_none_or(|batch| !hidden.contains(&batch));
+            let seen = tables::tally_batch(key.value()).is_none_or(|batch| !hidden.contains(&batch))
+                && tables::tally_label(kind, key.value()) <= ceiling;
             count += if seen { value.value() } else { 0 };
         }
         Ok(count)
@@ -198,7 +206,7 @@ impl Snapshot {
 
     /// How many records of a kind there are.
     pub fn count_of(&self, kind: &Kind) -> Result<u64> {
-        self.tallied(&[kind.tag])
+        self.tallied(kind, &[kind.tag], Label::Core)
     }
 
     /// Rows of a parent, of one kind, in their order.
@@ -416,35 +424,35 @@ pub(super) fn read_head(bytes: &[u8]) -> Result<Head> {
 struct Merge {
     ranges: Vec<Range<'static, &'static [u8], ()>>,
     heap: BinaryHeap<Reverse<(i64, i128, usize)>>,
-    oldest_first: bool,
+    query: ListQuery,
     hidden: BTreeSet<u64>,
-    without: Arc<[Left]>,
 }
 
 impl Merge {
     fn new(
         ranges: Vec<Range<'static, &'static [u8], ()>>,
-        oldest_first: bool,
-        (hidden, without): (BTreeSet<u64>, Arc<[Left]>),
+        query: ListQuery,
+        hidden: BTreeSet<u64>,
     ) -> Result<Self> {
         let count = ranges.len();
-        let mut merge = Self { ranges, heap: BinaryHeap::with_capacity(count), oldest_first, hidden, without };
+        let mut merge = Self { ranges, heap: BinaryHeap::with_capacity(count), query, hidden };
         (0..count).try_for_each(|n| merge.pull(n))?;
         Ok(merge)
     }
 
     fn pull(&mut self, n: usize) -> Result<()> {
         let range = &mut self.ranges[n];
-        while let Some(row) = if self.oldest_first { range.next_back() } else { range.next() } {
+        while let Some(row) = if self.query.oldest_first { range.next_back() } else { range.next() } {
             let (key, _) = row.map_err(damage)?;
             if tables::list_batch(key.value()).is_some_and(|batch| self.hidden.contains(&batch)) {
                 continue;
             }
             let (day, id) = tables::list_parts(key.value()).ok_or_else(|| Error::damaged("列表的键"))?;
-            if self.without.iter().any(|left| left.id.0 == id) {
+            let above = tables::list_label(self.query.kind, key.value()) > self.query.ceiling;
+            if above || self.query.without.iter().any(|left| left.id.0 == id) {
                 continue;
             }
-            let sign = if self.oldest_first { 1 } else { -1 };
+            let sign = if self.query.oldest_first { 1 } else { -1 };
             self.heap.push(Reverse((i64::from(day) * sign, i128::from(id) * i128::from(sign), n)));
             break;
         }

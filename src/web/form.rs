@@ -45,6 +45,8 @@ pub struct Form<'a> {
     pub version: Option<u32>,
     /// One-time id.
     pub submit: String,
+    /// A button that shows what would be without saving it.
+    pub look: Option<&'static str>,
     /// Attachments the record has.
     pub files: &'a [FileRef],
     /// Uploads that wait for the form to be accepted.
@@ -99,6 +101,9 @@ pub fn form(live: &Live, directory: &Directory, f: &Form<'_>) -> Markup {
                 button.btn.btn-primary type="submit" accesskey="s" data-key="save" { "保存" }
                 @if f.version.is_none() {
                     button.btn type="submit" name="keep" value="draft" accesskey="d" { "存为草稿" }
+                }
+                @if let Some(label) = f.look {
+                    button.btn type="submit" name="preview" value="1" { (label) }
                 }
                 a.btn.btn-link href=(f.cancel) { "取消" }
                 span.help { "快捷键 Ctrl+S 保存（停用脚本时用 Alt+S）；带 " em.req { "*" } " 的为必填项" }
@@ -276,6 +281,8 @@ fn rows(
     raw: &Raw,
     focus: &str,
 ) -> Markup {
+    // Rows with a rank are persons.
+    let noun = if columns.iter().any(|c| c.name == "rank") { "人" } else { "项" };
     let mut numbers = field::row_numbers(raw, field.name);
     let next = numbers.last().map_or(0, |n| n.saturating_add(1));
     if numbers.is_empty() || field::first(raw, "rows.add") == field.name {
@@ -292,15 +299,17 @@ fn rows(
             @for (place, n) in numbers.iter().enumerate() {
                 div.row-item {
                     div.row-head {
-                        "第 " (place + 1) " 人"
-                        label { input type="checkbox" name=(format!("{}.{n}.remove", field.name)) value="1"; "删除此人" }
+                        "第 " (place + 1) " " (noun)
+                        label { input type="checkbox" name=(format!("{}.{n}.remove", field.name)) value="1";
+                            "删除此" (noun)
+                        }
                     }
                     @for column in columns {
                         (input(directory, f, column, &format!("{}.{n}.{}", field.name, column.name), raw, focus))
                     }
                 }
             }
-            button.btn.btn-small type="submit" name="rows.add" value=(field.name) { (Icon::Plus.svg()) "再添加一人" }
+            button.btn.btn-small type="submit" name="rows.add" value=(field.name) { (Icon::Plus.svg()) "再添加一" (noun) }
         }
     }
 }

@@ -129,6 +129,9 @@ fn menu(app: &App, live: &Live, current: &str) -> Result<Vec<MenuItem>> {
     if is_administrator(live) {
         menu.push(item("管理", "/backup", "备份", Icon::Backup, None));
     }
+    if is_administrator(live) {
+        menu.push(item("管理", "/review", "权限复核", Icon::Key, None));
+    }
     if actor.is("secadmin") {
         menu.push(item("管理", "/conflicts", "回避核查", Icon::Key, None));
     }

@@ -113,7 +113,8 @@ fn records(store: &Store) -> Result<Vec<String>> {
 }
 
 fn found(index: &Index) -> Result<Vec<Found>> {
-    let scope = (1..=u8::MAX).fold(Scope::nothing(), |scope, kind| scope.with(kind, Units::All));
+    let all = Scope::nothing().under(u8::MAX);
+    let scope = (1..=u8::MAX).fold(all, |scope, kind| scope.with(kind, Units::All));
     let words = ["水渠", "没有修好", "已经修好", "", "第三条"];
     let request = |text: &str| Request { text: text.to_owned(), limit: 200, ..Request::default() };
     words.iter().map(|text| index.search(&scope, &request(text), &[])).collect()

@@ -215,6 +215,14 @@ fn same_names_are_a_list_of_numbers_for_the_security_administrator() {
     let form = secadmin.form("/conflicts").fill(&[("number", &number(2)), ("login", "zhen05")]);
     secadmin.submit(&form.fill(&[("verdict", "avoid"), ("reason", "曾借调水务局")])).expect(303);
     is_absent(&other, &path);
-    assert!(secadmin.get("/conflicts").expect(200).says("已登记回避"));
+    let page = secadmin.get("/conflicts").expect(200);
+    assert!(page.says("已登记回避"));
+    // What concerns the security administrator is not told to the security administrator.
+    about(&clerk, "安全保密管理员乙", "信访室");
+    about(&clerk, "安全保密管理员乙", "县水务局");
+    let now = secadmin.get("/conflicts").expect(200);
+    assert!(!now.says(&number(3)) && !now.says(&number(4)));
+    let form = secadmin.form("/conflicts").fill(&[("number", &number(3)), ("login", "zhen05"), ("reason", "试试")]);
+    assert!(secadmin.submit(&form).expect(422).says("没有这个编号的记录"));
     assert!(!secadmin.get("/recusal?all=1").expect(200).says(WORDS));
 }

@@ -12,7 +12,7 @@ use crate::app::{Actor, access::local_doer};
 use crate::backup::{self, Target, keygen};
 use crate::base::clock::SystemClock;
 use crate::base::{RecordId, config};
-use crate::records::{Author, Value, decide, petition};
+use crate::records::{Author, Value, account, decide, petition};
 use crate::ship::deliver::{Errand, Shipper};
 use crate::ship::open;
 use crate::store::fact;
@@ -38,7 +38,9 @@ impl Host {
             .submit(move |txn| {
                 txn.set_fact(fact::RECIPIENTS, lines);
                 txn.act(Act::new(local_doer(), act::RECIPIENTS));
-                Ok(())
+                // Whoever looks at petitions has an account: the first record.
+                let author = Author { account: RecordId(0), unit: RecordId(0) };
+                txn.create(decide::create(&account::KIND, (account::KIND.sample)(1), author, txn.now()).unwrap())
             })
             .unwrap();
         ["spool", "target"].iter().for_each(|name| fs::create_dir_all(at(name)).unwrap());

@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use super::super::{Doer, Halt, ListQuery, Snapshot, load};
 use super::*;
 use crate::base::{ErrorKind, clock::ManualClock};
+use crate::records::label::Label;
 use crate::records::{Author, Value, act, batch, decide, org, petition};
 
 fn doer() -> Doer {
@@ -413,6 +414,7 @@ fn a_promoted_standby_goes_on_in_a_new_epoch_behind_the_numbers() {
         to: 0,
         oldest_first: false,
         without: Vec::new().into(),
+        ceiling: Label::Core,
     };
     assert_eq!(restored.read().unwrap().list(&query, 0, 10).unwrap().len(), 2);
 }

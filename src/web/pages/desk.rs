@@ -40,6 +40,7 @@ pub fn show(call: &Call) -> Result<Reply> {
         blocks.push(block(call, kind)?);
     }
     let administrator = records::account::ADMINISTRATORS.iter().any(|r| live.actor.is(r));
+    let duties = administrator.then(|| duties(call)).transpose()?;
     view::reply(&call.app, live, outline, html! {
         @if live.actor.roles.is_empty() {
             (layout::empty(Icon::Key, "您的账户还没有任何权限。请联系安全保密管理员授权。", html! {}))
@@ -48,7 +49,7 @@ pub fn show(call: &Call) -> Result<Reply> {
             @if !administrator || waits { (work) }
             (drafts)
             @for block in blocks { (block) }
-            @if administrator { (duties(call)) }
+            @if let Some(duties) = duties { (duties) }
         }
     })
 }
@@ -105,12 +106,17 @@ fn block(call: &Call, kind: &'static Kind) -> Result<Markup> {
     })
 }
 
-fn duties(call: &Call) -> Markup {
+fn duties(call: &Call) -> Result<Markup> {
+    let due = call.app.review_due()?;
+    let reviews = match (due.late, due.ending) {
+        (0, 0) => "每 90 天核对一次每个账户的权限".to_owned(),
+        (late, ending) => format!("{late} 个账户超过 90 天未复核，{ending} 项临时授权 14 天内到期"),
+    };
     let is = |role: &str| call.live.as_ref().is_some_and(|l| l.actor.is(role));
     let line = |icon: Icon, href: &str, label: &str, text: &str| html! {
         li { (icon.svg()) a.grow href=(href) { (label) } span.muted { (text) } }
     };
-    html! {
+    Ok(html! {
         section.card {
             h2 { "我的职责" }
             ul.lines {
@@ -120,10 +126,11 @@ fn duties(call: &Call) -> Markup {
                 }
                 @if is("secadmin") {
                     (line(Icon::Key, "/account", "授权", "给账户授予或收回角色"))
+                    (line(Icon::Key, "/review", "权限复核", &reviews))
                     (line(Icon::Key, "/conflicts", "回避核查", "核实与被检举控告人同名的账户"))
                 }
                 @if is("auditor") { (line(Icon::Audit, "/audit", "审计日志", "查看管理员和用户的操作")) }
             }
         }
-    }
+    })
 }

@@ -9,13 +9,13 @@ use crate::app::{Right, Scope};
 use crate::base::{Error, ErrorKind, RecordId, Result};
 use crate::records::decide;
 use crate::records::field::{self, Problem, Raw};
-use crate::records::{Field, FileRef, Kind, Part, Record, rank};
+use crate::records::{Field, FileRef, Kind, Part, Record, account, rank};
 use crate::store::seal;
 use crate::web::form::{self, Form, Identity};
 use crate::web::guard::Call;
 use crate::web::icons::Icon;
 use crate::web::layout::{self, NoticeKind};
-use crate::web::pages::draft;
+use crate::web::pages::{draft, review};
 use crate::web::respond::Reply;
 use crate::web::view::{self, Outline};
 
@@ -32,6 +32,8 @@ pub struct Again {
     pub theirs: Option<Record>,
     /// Uploads that wait.
     pub staged: Vec<Waiting>,
+    /// What stands above the form.
+    pub above: Option<Markup>,
 }
 
 /// An empty form, or a draft that is gone on with.
@@ -90,6 +92,11 @@ pub fn amend(call: &Call) -> Result<Reply> {
         let staged = waiting(call)?;
         let again = Again { raw: call.raw.clone(), staged, ..Again::default() };
         return edit_page(call, kind, &at_typed_version(call, current()?), again).map(Reply::again);
+    }
+    if !call.typed(review::PREVIEW).is_empty() && kind.tag == account::KIND.tag {
+        let above = Some(review::preview(call, id)?);
+        let again = Again { raw: call.raw.clone(), above, ..Again::default() };
+        return edit_page(call, kind, &at_typed_version(call, current()?), again).map(Reply::page);
     }
     if wants_identity(call, kind) {
         return reveal(call, kind, id);
@@ -219,10 +226,12 @@ fn page(call: &Call, kind: &'static Kind, record: Option<&Record>, title: &str, 
         identity,
         version: record.map(|r| r.version),
         submit: hex::encode(seal::random::<16>()?),
+        look: (kind.tag == account::KIND.tag && live.actor.is("secadmin")).then_some("预览权限"),
         files,
         staged: &staged,
     });
-    view::framed(&call.app, live, outline, html! { (drafts) @if let Some(c) = conflict { (c) } (shown) })
+    let above = [conflict, again.above];
+    view::framed(&call.app, live, outline, html! { (drafts) @for a in above.into_iter().flatten() { (a) } (shown) })
 }
 
 /// Both texts side by side, for every field that differs.

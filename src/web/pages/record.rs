@@ -13,7 +13,7 @@ use crate::store::seal;
 use crate::web::guard::Call;
 use crate::web::icons::Icon;
 use crate::web::layout::{self, NoticeKind};
-use crate::web::pages::{purge, recusal};
+use crate::web::pages::{label, purge, recusal};
 use crate::web::respond::Reply;
 use crate::web::view::{self, Outline};
 
@@ -105,6 +105,7 @@ fn page(call: &Call, opened: &Opened, revealed: Option<&Record>, problem: Option
         (purge::facts(call, kind, opened)?)
         (voiding(call, kind, opened)?)
         (purge::section(call, kind, opened)?)
+        (label::section(call, kind, opened)?)
         (recusal::section(call, kind, opened)?)
         (handling(kind, record, &directory))
         (versions(kind, opened))
@@ -133,6 +134,7 @@ fn done(call: &Call, kind: &Kind, record: &Record) -> Option<(NoticeKind, String
         "changed" => "修改已保存。".to_owned(),
         "asked" => format!("清除申请 {number} 已提交，等待安全保密管理员复核。"),
         "recused" => "回避已登记。".to_owned(),
+        "labelled" => "安全标记已调整。".to_owned(),
         "moved" => format!("已办理，现为“{}”。", kind.flow.label(record.state)),
         _ => return None,
     };
@@ -170,6 +172,7 @@ fn head(kind: &Kind, record: &Record, directory: &Directory) -> Markup {
     if kind.owned {
         items.push(("登记单位", html! { (directory.unit(record.unit)) }));
     }
+    items.extend(label::words(kind, record).map(|chip| ("安全标记", chip)));
     items.push(("登记人", html! { (directory.account(record.creator)) }));
     items.push(("登记时间", html! { (record.created) }));
     if record.version > 1 {

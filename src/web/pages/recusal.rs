@@ -174,7 +174,7 @@ fn form(call: &Call) -> Result<Markup> {
                 (view::hidden(call.live()?))
                 input type="hidden" name="submit" value=(hex::encode(seal::random::<16>()?));
                 div.fields {
-                    (line("number", "记录编号", "如 信访〔2026〕3号"))
+                    (line("number", "记录编号", "写全，包括年份和“号”"))
                     (line("login", "登录名", "账户的登录名"))
                     div.field {
                         label for="verdict" { "结论 " em.req title="必填" { "*" } }

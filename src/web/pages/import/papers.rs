@@ -18,8 +18,9 @@ const COVER: [&str; 7] = ["title", "number", "issuer", "level", "published", "ef
 /// One line a document.
 pub(super) fn list(call: &Call, papers: &[Paper]) -> Result<Markup> {
     let token = call.param("token");
-    let known: Vec<usize> =
-        papers.iter().map(|paper| call.app.versions_of(&paper.statute.title)).collect::<Result<_>>()?;
+    let actor = &call.live()?.actor;
+    let known = |paper: &Paper| call.app.versions_of(actor, &paper.statute.title);
+    let known: Vec<usize> = papers.iter().map(known).collect::<Result<_>>()?;
     Ok(html! {
         section.section {
             h2 { "识别结果" span.count { (papers.len()) " 份" } }

@@ -314,7 +314,12 @@ impl Work<'_, '_> {
             let fixed = [fact::VERSION, fact::STORE].into_iter().chain(fact::SECRETS);
             fixed.map(str::as_bytes).any(|f| f == name)
         };
-        for (name, value) in &rows.facts {
+        // What was written before an upgrade says so; this store has been brought up already.
+        let number = |value: &[u8]| String::from_utf8_lossy(value).parse::<u32>().ok();
+        let is_older = |name: &[u8], value: &[u8]| {
+            name == fact::VERSION.as_bytes() && number(value).is_some_and(|v| (1..upgrade::STORE_VERSION).contains(&v))
+        };
+        for (name, value) in rows.facts.iter().filter(|(name, value)| !is_older(name, value)) {
             if fixed(name) && self.tables.fact_bytes(name)?.as_ref() != Some(value) {
                 return Err(wrong("数据格式或库自身的密钥不同，请升级备机上的程序，或重新建立备机"));
             }

@@ -270,6 +270,14 @@ fn what_is_not_the_next_piece_of_this_store_changes_nothing() {
         assert_eq!(std::fs::read(pair.standby.dir().join("keys.json")).unwrap(), slots, "{what}");
         assert!(pair.standby.check().unwrap().problems.is_empty(), "{what}");
     }
+    // What was written before this program brought the store up is taken, and the store stays what it is.
+    let mut older = pair.change(from);
+    said(&mut older, "version", b"3");
+    pair.standby.apply(older).unwrap();
+    let version = pair.standby.read().unwrap().fact_text(fact::VERSION).unwrap();
+    assert_eq!(version, crate::store::STORE_VERSION.to_string());
+    let before = rows(&pair.standby.read().unwrap());
+    let from = pair.standby.head().seq.0;
     // What begins beyond waits for a newer set, and does no harm.
     enter(&pair.main, act::LOGIN).unwrap();
     assert_eq!(pair.standby.apply(pair.change(from + 1)).unwrap(), Applied::Beyond);

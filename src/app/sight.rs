@@ -151,3 +151,6 @@ fn left(record: &Record) -> Left {
     let label = records::by_tag(record.kind).map_or(Label::Core, |kind| label::of(kind, record));
     Left { id: record.id, place: (record.kind, record.unit, record.state), label }
 }
+
+#[cfg(test)]
+mod tests;

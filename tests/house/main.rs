@@ -27,6 +27,7 @@ mod identity;
 mod keys;
 mod kills;
 mod labels;
+mod leaks;
 mod ledger;
 mod matrix;
 mod mending;

@@ -1,4 +1,4 @@
-//! The one writer: a thread that takes waiting commands together, runs each on its own buffer, applies what succeeded,
+//! The one writer: a thread that takes commands as they come, runs each on its own buffer, applies what succeeded,
 //! commits once and only then answers. A command that fails or panics leaves nothing and does not fail its neighbours.
 //! Long commands are patient: each has a commit of its own, after those that wait.
 //!

@@ -362,7 +362,8 @@ fn restore(home: &Path, name: &str, like: &Store, rows: Vec<ArchiveRow>) -> jice
     let (dir, key, clock) =
         (home.join(name), home.join(format!("{name}.key")), Arc::new(ManualClock::at(NOW)));
     let mut rows = rows.into_iter().map(Ok);
-    store::load(&dir, &key, &like.facts().store, generations(like), &mut rows, clock)
+    let place = store::Place { dir: &dir, key_file: &key, fleeting: false };
+    store::load(place, &like.facts().store, generations(like), &mut rows, clock)
 }
 
 fn root() -> PathBuf {

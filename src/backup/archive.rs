@@ -22,7 +22,7 @@ use super::crypt::{self, Metered, Readers, Stamp};
 use super::{Amount, file_name, flawed, read_failed, write_failed};
 use crate::base::{Clock, Error, ErrorKind, Result, limits, not_kept};
 use crate::store::seal::Secret;
-use crate::store::{self, ArchiveRow, Snapshot, Store, fact};
+use crate::store::{self, ArchiveRow, Place, Snapshot, Store, fact};
 
 /// A kind of stream: how it begins and what it may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,14 +95,6 @@ pub(super) fn write(
     Ok(stamp)
 }
 
-/// Where a store is made from a backup.
-pub(super) struct Place<'a> {
-    /// The data folder to be.
-    pub(super) dir: &'a Path,
-    /// Its key file to be.
-    pub(super) key_file: &'a Path,
-}
-
 /// A data file to be read, and who reads it.
 pub(super) struct Source<'a> {
     /// Where it lies.
@@ -116,7 +108,7 @@ pub(super) struct Source<'a> {
 /// Makes a store from an encrypted data file, with the stamp of what was read on the way.
 pub(super) fn load(
     Source { path, identity, pooled }: &Source<'_>,
-    place: &Place<'_>,
+    place: Place<'_>,
     clock: Arc<dyn Clock>,
     word: Word<'_>,
 ) -> Result<(Store, Stamp)> {
@@ -136,7 +128,7 @@ pub(super) fn load(
         Ok(row)
     });
     let id = String::from_utf8(ring.first).map_err(|_| read_failed(&name, bad("store id")))?;
-    let store = store::load(place.dir, place.key_file, &id, ring.generations, &mut told, clock);
+    let store = store::load(place, &id, ring.generations, &mut told, clock);
     drop(told);
     let store = store.map_err(|e| as_flaw_of(&name, e))?;
     word(pace.so_far)?;
@@ -209,7 +201,7 @@ impl Scratch {
         let key_file = self.keys.as_ref().unwrap_or(&self.home).path().join("key");
         let dir = self.home.path().join("store");
         let clock = Arc::new(crate::base::clock::ManualClock::default());
-        let loaded = load(source, &Place { dir: &dir, key_file: &key_file }, clock, word);
+        let loaded = load(source, Place { dir: &dir, key_file: &key_file, fleeting: true }, clock, word);
         // The open store holds its keys in memory. A file that could not be removed goes with its folder.
         let _gone = fs::remove_file(&key_file);
         loaded

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::archive::{self, Place, Scratch, Source};
+use super::archive::{self, Scratch, Source};
 use super::crypt::{KeyFile, Metered, Signer, Stamp};
 use super::manifest::{Damaged, Manifest};
 use super::numbers::{self, AskNumber, Skipped};
@@ -24,7 +24,7 @@ use super::target::{self, Part, Set};
 use super::{SetId, flawed, read_failed};
 use crate::base::{Clock, Error, ErrorKind, Result, limits};
 use crate::records::{FileRef, act};
-use crate::store::{self, Act, Doer, Head, Purged, Store, seal};
+use crate::store::{self, Act, Doer, Head, Place, Purged, Store, seal};
 
 /// A set as a list shows it.
 #[derive(Debug)]
@@ -434,8 +434,8 @@ pub fn restore(wish: &Wish<'_>, clock: Arc<dyn Clock>) -> Result<Restored> {
     opened.check_stamp(data, &stamp)?;
 
     let mut stage = Stage::create(dir)?;
-    let place = Place { dir: &stage.at, key_file: &stage.key_file };
-    let (copy, stamp) = archive::load(&opened.source(data, wish.key), &place, Arc::clone(&clock), &|_| Ok(()))?;
+    let place = Place { dir: &stage.at, key_file: &stage.key_file, fleeting: false };
+    let (copy, stamp) = archive::load(&opened.source(data, wish.key), place, Arc::clone(&clock), &|_| Ok(()))?;
     opened.check_stamp(data, &stamp)?;
     let pool = Pool::of(wish.from);
     opened.fetch(&copy, &pool)?;

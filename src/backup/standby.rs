@@ -8,13 +8,13 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::archive::{self, Place};
+use super::archive;
 use super::crypt::KeyFile;
 use super::numbers::{self, AskNumber, Skipped};
 use super::restore::{Opened, Stage};
 use super::target;
 use crate::base::{Clock, Result};
-use crate::store::{self, Snapshot};
+use crate::store::{self, Place, Snapshot};
 
 /// What a standby follows, and with which key: the fact `local.following` (`data-format/store.md`).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,8 +67,8 @@ pub fn seed(
     let stamp = data.intact()?;
     opened.check_stamp(data, &stamp)?;
     let mut stage = Stage::create(dir)?;
-    let place = Place { dir: &stage.at, key_file: &stage.key_file };
-    let (copy, stamp) = archive::load(&opened.source(data, key), &place, clock, &|_| Ok(()))?;
+    let place = Place { dir: &stage.at, key_file: &stage.key_file, fleeting: false };
+    let (copy, stamp) = archive::load(&opened.source(data, key), place, clock, &|_| Ok(()))?;
     opened.check_stamp(data, &stamp)?;
     opened.confirm_but_files(&copy)?;
     // Before it has its name: nobody ever finds it taking changes.

@@ -9,8 +9,8 @@ use rustix::process::setpriority_process;
 
 use super::limits;
 
-/// How far such a thread steps back, as `nice` counts it.
-const NICE: i32 = 10;
+/// How far such a thread steps back, as `nice` counts it: it has what others leave, and a sixtieth of what they want.
+const NICE: i32 = 19;
 
 /// Starts a thread that steps back for others; so do the threads that it starts.
 ///

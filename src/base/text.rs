@@ -40,7 +40,7 @@ pub fn fold(c: char) -> Fold {
     }
     // The marks of Chinese texts, by far the most of the rest.
     match c {
-        '\u{3001}'..='\u{3011}' => return Fold::One(Some(c)),
+        '\u{3001}'..='\u{3015}' => return Fold::One(Some(c)),
         '\u{FF01}'..='\u{FF5E}' => return Fold::One(Some(half_width(c).to_ascii_lowercase())),
         _ => {}
     }

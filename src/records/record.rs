@@ -123,17 +123,15 @@ impl Record {
 
     /// CBOR of head and main fields.
     pub fn encode_main(&self) -> Vec<u8> {
-        let mut all = self.head();
         let identity = super::by_tag(self.kind).map(identity_tags).unwrap_or_default();
-        all.0.extend(self.fields.0.iter().filter(|(t, _)| !identity.contains(t)).map(|(t, v)| (*t, v.clone())));
-        all.encode()
+        encode(self.all(&self.head()).filter(|(tag, _)| !identity.contains(tag)))
     }
 
     /// CBOR of the identity part; empty when there is none.
     pub fn encode_identity(&self, kind: &Kind) -> Vec<u8> {
         let tags = identity_tags(kind);
-        let part: Fields = self.fields.iter().filter(|(t, _)| tags.contains(t)).collect();
-        if part.is_empty() { Vec::new() } else { part.encode() }
+        let mut part = self.fields.refs().filter(|(tag, _)| tags.contains(tag)).peekable();
+        if part.peek().is_none() { Vec::new() } else { encode(part) }
     }
 
     /// Reads a record from its parts; an empty identity part is one that is absent or was not opened.
@@ -191,22 +189,22 @@ impl Record {
     /// The two parts come apart, main first, so that the journal can seal them apart.
     pub fn delta(&self, before: Option<&Self>) -> [Delta; 2] {
         let identity = super::by_tag(self.kind).map(identity_tags).unwrap_or_default();
-        let old = before.map(|b| b.with_head()).unwrap_or_default();
-        let new = self.with_head();
+        let (head, old_head) = (self.head(), before.map(Self::head).unwrap_or_default());
+        let new: BTreeMap<u16, &Value> = self.all(&head).collect();
+        let old: BTreeMap<u16, &Value> = before.iter().flat_map(|b| b.all(&old_head)).collect();
         let mut parts = [Delta::default(), Delta::default()];
-        for (tag, value) in new.iter().filter(|(t, v)| old.get(*t) != Some(v)) {
-            parts[usize::from(identity.contains(&tag))].set.insert(tag, value);
+        for (tag, value) in new.iter().filter(|(tag, value)| old.get(tag) != Some(value)) {
+            parts[usize::from(identity.contains(tag))].set.insert(*tag, (*value).clone());
         }
-        for (tag, _) in old.iter().filter(|(t, _)| new.get(*t).is_none()) {
-            parts[usize::from(identity.contains(&tag))].gone.push(tag);
+        for tag in old.keys().filter(|tag| !new.contains_key(tag)) {
+            parts[usize::from(identity.contains(tag))].gone.push(*tag);
         }
         parts
     }
 
-    fn with_head(&self) -> Fields {
-        let mut all = self.head();
-        all.0.extend(self.fields.0.clone());
-        all
+    /// The values of its head, which [`Record::head`] gave, and its own; tags rise.
+    fn all<'a>(&'a self, head: &'a Fields) -> impl Iterator<Item = (u16, &'a Value)> {
+        head.refs().chain(self.fields.refs())
     }
 }
 
@@ -265,6 +263,17 @@ impl Delta {
     }
 }
 
+/// CBOR map of values whose tags rise.
+fn encode<'a>(values: impl Iterator<Item = (u16, &'a Value)>) -> Vec<u8> {
+    let values: Vec<_> = values.collect();
+    let mut out = Vec::new();
+    let mut e = Encoder::new(&mut out);
+    let begun = e.map(values.len() as u64).map(drop);
+    let done = begun.and_then(|()| values.iter().try_for_each(|(tag, value)| value.write(e.u16(*tag)?)));
+    debug_assert!(done.is_ok(), "a vector takes every byte");
+    out
+}
+
 fn identity_tags(kind: &Kind) -> Vec<u16> {
     kind.fields.iter().filter(|f| f.part == Part::Identity).map(|f| f.tag).collect()
 }
@@ -306,7 +315,11 @@ impl Fields {
 
     /// All values in order of their tags.
     pub fn iter(&self) -> impl Iterator<Item = (u16, Value)> + '_ {
-        self.0.iter().map(|(t, v)| (*t, v.clone()))
+        self.refs().map(|(t, v)| (t, v.clone()))
+    }
+
+    fn refs(&self) -> impl Iterator<Item = (u16, &Value)> {
+        self.0.iter().map(|(t, v)| (*t, v))
     }
 
     /// Words of a tag, or nothing.
@@ -387,10 +400,7 @@ impl Fields {
 
     /// CBOR map of tag → value.
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::new();
-        let done = self.write(&mut Encoder::new(&mut out));
-        debug_assert!(done.is_ok(), "a vector takes every byte");
-        out
+        encode(self.refs())
     }
 
     /// Reads what [`Fields::encode`] wrote.
@@ -403,11 +413,7 @@ impl Fields {
 
     fn write(&self, e: &mut Encoder<&mut Vec<u8>>) -> Encoded {
         e.map(self.0.len() as u64)?;
-        for (tag, value) in &self.0 {
-            e.u16(*tag)?;
-            value.write(e)?;
-        }
-        Ok(())
+        self.refs().try_for_each(|(tag, value)| value.write(e.u16(tag)?))
     }
 
     fn read(d: &mut Decoder<'_>, depth: u8) -> Result<Self, minicbor::decode::Error> {

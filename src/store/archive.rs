@@ -2,10 +2,12 @@
 //! Derived tables are not in it: they are rebuilt.
 
 use std::fs::{self, File};
+use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use redb::{Database, ReadableTable, Table, WriteTransaction};
+use redb::backends::FileBackend;
+use redb::{Database, ReadableTable, StorageBackend, Table, WriteTransaction};
 
 use super::ring::Ring;
 use super::seal::Secret;
@@ -123,10 +125,20 @@ impl Snapshot {
     }
 }
 
-/// Makes a store in an empty folder from the rows of an archive and its generation keys, with a new key file.
+/// Where a store is made from an archive, with a new key file, and what for.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    /// The data folder to be.
+    pub dir: &'a Path,
+    /// Its key file to be.
+    pub key_file: &'a Path,
+    /// It is looked at and thrown away: nothing of it is synced, so that nobody's save waits for it.
+    pub fleeting: bool,
+}
+
+/// Makes a store in an empty folder from the rows of an archive and its generation keys.
 pub fn load(
-    dir: &Path,
-    key_file: &Path,
+    Place { dir, key_file, fleeting }: Place<'_>,
     store_id: &str,
     generations: Vec<(u32, Secret)>,
     rows: &mut dyn Iterator<Item = Result<ArchiveRow>>,
@@ -135,12 +147,54 @@ pub fn load(
     fs::create_dir_all(dir)?;
     set_private(dir)?;
     Ring::adopt(dir, store_id, key_file, generations)?;
-    let db = super::redb_builder().create(dir.join(super::DATABASE_FILE)).map_err(damage)?;
+    let storage = || Storage::open(dir, fleeting);
+    let db = super::redb_builder().create_with_backend(storage()?).map_err(damage)?;
     fill(&db, dir, rows)?;
     drop(db);
-    let store = Store::open(dir, clock)?;
+    let store = Store::open_on(dir, clock, storage()?)?;
     store.rebuild_derived()?;
     Ok(store)
+}
+
+/// The file of the database, synced or not.
+#[derive(Debug)]
+struct Storage {
+    file: FileBackend,
+    fleeting: bool,
+}
+
+impl Storage {
+    fn open(dir: &Path, fleeting: bool) -> Result<Self> {
+        let mut file = File::options();
+        let file = file.read(true).write(true).create(true).truncate(false).open(dir.join(super::DATABASE_FILE))?;
+        Ok(Self { file: FileBackend::new(file).map_err(damage)?, fleeting })
+    }
+}
+
+impl StorageBackend for Storage {
+    fn len(&self) -> io::Result<u64> {
+        self.file.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.file.read(offset, out)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.file.set_len(len)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        if self.fleeting { Ok(()) } else { self.file.sync_data() }
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.file.write(offset, data)
+    }
+
+    fn close(&self) -> io::Result<()> {
+        self.file.close()
+    }
 }
 
 /// A store that was cut off before the last commit is no store: the others sync once and without more ado, and only
@@ -240,7 +294,7 @@ impl Blobs<'_> {
             self.open = Some((row.key.clone(), file));
         }
         if let Some((_, file)) = &mut self.open {
-            std::io::Write::write_all(file, &row.value)?;
+            file.write_all(&row.value)?;
         }
         Ok(())
     }

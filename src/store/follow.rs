@@ -93,6 +93,7 @@ fn promote(shared: &Shared, act: Act, counters: &[(String, u64)]) -> Result<u64>
         (buffer.finish()?, epoch)
     };
     let head = tables.apply(&pending)?;
+    tables.set_head(&head)?;
     drop(tables);
     txn.commit().map_err(damage)?;
     shared.followed_to(head);

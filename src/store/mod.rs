@@ -40,7 +40,7 @@ use redb::{Database, ReadableDatabase};
 use crate::base::{Clock, Error, Moment, Result, limits};
 use crate::records::FileRef;
 
-pub use archive::{ArchiveRow, load, raise_epoch};
+pub use archive::{ArchiveRow, Place, load, raise_epoch};
 pub use blob::{BlobReader, BlobWriter};
 pub use changes::{GONE_ROWS, Seen, Touched};
 pub use check::Report;

@@ -153,7 +153,7 @@ impl<'t> WriteTables<'t> {
         view::ids_below(&self.derived.children, prefix)
     }
 
-    /// Makes a buffer real, in this transaction; the new head of the journal.
+    /// Makes a buffer real, in this transaction; the new head of the journal, which is still to be set.
     pub(super) fn apply(&mut self, pending: &Pending) -> Result<Head> {
         let left_out = planted(Bug::ChangeLeftOut);
         for put in pending.puts.iter().filter(|_| !left_out) {
@@ -183,9 +183,13 @@ impl<'t> WriteTables<'t> {
             self.journal.insert(head.seq.0, bytes.as_slice()).map_err(damage)?;
         }
         self.derived.touch(&pending.header)?;
-        let stored = view::write_head(&head);
-        self.meta.insert(fact::HEAD.as_bytes(), stored.as_slice()).map_err(damage)?;
         Ok(head)
+    }
+
+    /// The journal ends here; once, after the last buffer of a transaction.
+    pub(super) fn set_head(&mut self, head: &Head) -> Result<()> {
+        let stored = view::write_head(head);
+        self.meta.insert(fact::HEAD.as_bytes(), stored.as_slice()).map(drop).map_err(damage)
     }
 }
 

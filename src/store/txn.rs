@@ -357,7 +357,9 @@ impl<'a> Txn<'a> {
             subjects: changed.chain(read).collect(),
         };
         let mut facts = self.facts;
-        facts.push((fact::NEXT_ID.to_owned(), Some(self.next_id.to_string().into_bytes())));
+        if self.puts.values().any(|p| p.wrapped.is_some()) {
+            facts.push((fact::NEXT_ID.to_owned(), Some(self.next_id.to_string().into_bytes())));
+        }
         let puts: Vec<Put> = self.puts.into_values().collect();
         parts.extend(puts.iter().flat_map(|p| p.parts.iter().cloned()));
         Ok(Pending { head: self.head, header, parts, puts, counters: self.counters, rewrapped: self.rewrapped, facts })

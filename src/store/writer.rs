@@ -1,4 +1,4 @@
-//! The one writer: a thread that takes waiting commands together, runs each on its own buffer, applies what succeeded,
+//! The one writer: a thread that takes commands as they come, runs each on its own buffer, applies what succeeded,
 //! commits once and only then answers. A command that fails or panics leaves nothing and does not fail its neighbours.
 //! Long commands are patient: each has a commit of its own, after those that wait.
 //!
@@ -167,28 +167,49 @@ fn work(shared: &Shared, receiver: &Receiver<Message>, asked: &AtomicU64) {
         if first.is_none() && patient.is_empty() {
             return;
         }
-        let mut commands = Vec::new();
-        let mut next = first;
-        while let Some(message) = next {
-            match message {
-                Message::Command(command) => {
-                    taken += 1;
-                    commands.push(command);
-                }
-                Message::Patient(command) => patient.push_back(command),
-                Message::Alone(work) => {
-                    commit_group(shared, std::mem::take(&mut commands)).answer();
-                    work(shared);
-                }
-            }
-            next = if commands.len() < limits::GROUP_MAX { company.next(receiver, commands.len()) } else { None };
-        }
-        let (begun, count) = (Instant::now(), commands.len());
-        let group = commit_group(shared, commands);
+        let begun = Instant::now();
+        let mut arrivals = Arrivals { first, receiver, company, patient: &mut patient, have: 0, alone: None };
+        let group = commit_group(shared, &mut arrivals);
+        let Arrivals { have, alone, company: Company { waited, .. }, .. } = arrivals;
+        taken += have as u64;
         let waiting = asked.load(Ordering::Relaxed).saturating_sub(taken);
-        company = Company::answered(count, usize::try_from(waiting).unwrap_or(usize::MAX), (begun, Instant::now()));
+        let worked = begun.elapsed().saturating_sub(waited);
+        company = Company::answered(have, usize::try_from(waiting).unwrap_or(usize::MAX), worked, Instant::now());
         group.answer();
-        commit_group(shared, patient.pop_front().into_iter().collect()).answer();
+        if let Some(work) = alone {
+            work(shared);
+        }
+        commit_group(shared, &mut patient.pop_front().into_iter()).answer();
+    }
+}
+
+/// The commands of one group as they come: while one of them runs, the next is on its way. Patient ones are put aside;
+/// work that wants the thread for itself ends the group.
+struct Arrivals<'a> {
+    first: Option<Message>,
+    receiver: &'a Receiver<Message>,
+    company: Company,
+    patient: &'a mut VecDeque<Box<dyn Command>>,
+    have: usize,
+    alone: Option<Box<dyn FnOnce(&Shared) + Send>>,
+}
+
+impl Iterator for Arrivals<'_> {
+    type Item = Box<dyn Command>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while self.alone.is_none() && self.have < limits::GROUP_MAX {
+            let message = self.first.take().or_else(|| self.company.next(self.receiver, self.have));
+            match message? {
+                Message::Command(command) => {
+                    self.have += 1;
+                    return Some(command);
+                }
+                Message::Patient(command) => self.patient.push_back(command),
+                Message::Alone(work) => self.alone = Some(work),
+            }
+        }
+        None
     }
 }
 
@@ -199,21 +220,23 @@ struct Company {
     until: Instant,
     gap: Duration,
     last: Instant,
+    /// How long in all.
+    waited: Duration,
 }
 
 impl Default for Company {
     fn default() -> Self {
         let now = Instant::now();
-        Self { expected: 0, until: now, gap: Duration::ZERO, last: now }
+        Self { expected: 0, until: now, gap: Duration::ZERO, last: now, waited: Duration::ZERO }
     }
 }
 
 impl Company {
-    /// After a commit of `count` commands, from when to when, right before they are answered.
-    fn answered(count: usize, waiting: usize, (begun, now): (Instant, Instant)) -> Self {
-        let took = now - begun;
+    /// After `count` commands that took so long to run and commit, right before they are answered.
+    fn answered(count: usize, waiting: usize, took: Duration, now: Instant) -> Self {
         let expected = if count == 0 { 0 } else { count.saturating_add(waiting) };
-        Self { expected, until: now + took / WAIT_SHARE, gap: took / GAP_SHARE, last: now }
+        let (until, gap) = (now + took / WAIT_SHARE, took / GAP_SHARE);
+        Self { expected, until, gap, last: now, waited: Duration::ZERO }
     }
 
     /// How long the next one is waited for when `have` are there.
@@ -228,9 +251,11 @@ impl Company {
     fn next(&mut self, receiver: &Receiver<Message>, have: usize) -> Option<Message> {
         let there = receiver.try_recv().ok();
         let message = there.or_else(|| {
-            let patience = self.patience(have, Instant::now());
-            let wait = || receiver.recv_timeout(patience).ok();
-            (!patience.is_zero()).then(wait).flatten()
+            let begun = Instant::now();
+            let patience = self.patience(have, begun);
+            let came = (!patience.is_zero()).then(|| receiver.recv_timeout(patience).ok()).flatten();
+            self.waited += begun.elapsed();
+            came
         });
         if message.is_some() {
             self.last = Instant::now();
@@ -239,13 +264,13 @@ impl Company {
     }
 }
 
-/// Runs commands and commits them together; they are still to be answered.
-fn commit_group(shared: &Shared, commands: Vec<Box<dyn Command>>) -> Committed {
-    let mut group = Group { waiting: commands.into(), ..Group::default() };
-    if group.waiting.is_empty() {
+/// Runs commands as they come and commits them together; they are still to be answered.
+fn commit_group(shared: &Shared, arrivals: &mut dyn Iterator<Item = Box<dyn Command>>) -> Committed {
+    let mut group = Group { next: arrivals.next(), ..Group::default() };
+    if group.next.is_none() {
         return Committed { group, done: Ok(()) };
     }
-    let done = super::catch(|| run_group(shared, &mut group));
+    let done = super::catch(|| run_group(shared, arrivals, &mut group));
     if let Ok(head) = &done {
         shared.moved_to(*head);
     }
@@ -267,9 +292,9 @@ impl Committed {
         for (command, error) in group.bad {
             command.answer(Err(error));
         }
-        // Those that the failure kept from running.
-        for command in group.waiting {
-            command.answer(done.clone());
+        // The one that the failure kept from running.
+        if let Some(command) = group.next {
+            command.answer(done);
         }
     }
 }
@@ -277,7 +302,7 @@ impl Committed {
 /// Commands that go into one commit, by what became of them.
 #[derive(Default)]
 struct Group {
-    waiting: VecDeque<Box<dyn Command>>,
+    next: Option<Box<dyn Command>>,
     good: Vec<Box<dyn Command>>,
     bad: Vec<(Box<dyn Command>, Error)>,
 }
@@ -291,20 +316,19 @@ fn unconfirmed(e: Error) -> Error {
     Error::new(ErrorKind::Io, text).with_detail(e.detail())
 }
 
-fn run_group(shared: &Shared, group: &mut Group) -> Result<Head> {
+fn run_group(
+    shared: &Shared,
+    arrivals: &mut dyn Iterator<Item = Box<dyn Command>>,
+    group: &mut Group,
+) -> Result<Head> {
     let halt = shared.halt();
     let txn = upgrade::begin(&shared.db)?;
     let mut tables = WriteTables::open(&txn)?;
     let own = *lock(&shared.local);
     let mut head = own.unwrap_or(*lock(&shared.head));
-    while let Some(mut command) = group.waiting.pop_front() {
-        let buffer = match Txn::new(&tables, shared, head) {
-            Ok(buffer) => buffer,
-            Err(error) => {
-                group.waiting.push_front(command);
-                return Err(error);
-            }
-        };
+    while group.next.is_some() {
+        let buffer = Txn::new(&tables, shared, head)?;
+        let Some(mut command) = group.next.take() else { break };
         match run_one(buffer, command.as_mut(), halt) {
             Ok(pending) => {
                 group.good.push(command);
@@ -312,6 +336,10 @@ fn run_group(shared: &Shared, group: &mut Group) -> Result<Head> {
             }
             Err(error) => group.bad.push((command, error)),
         }
+        group.next = arrivals.next();
+    }
+    if own.is_none() && !group.good.is_empty() {
+        tables.set_head(&head)?;
     }
     drop(tables);
     if group.good.is_empty() || !group.bad.is_empty() && planted(Bug::NeighbourLost) {
@@ -349,11 +377,11 @@ mod tests {
         let begun = Instant::now();
         let now = begun + Duration::from_millis(80);
         let ms = Duration::from_millis;
-        let alone = Company::answered(1, 0, (begun, now));
-        let nobody = Company::answered(0, 0, (begun, now));
+        let alone = Company::answered(1, 0, now - begun, now);
+        let nobody = Company::answered(0, 0, now - begun, now);
         assert!((0..3).all(|have| alone.patience(have, now).is_zero() && nobody.patience(have, now).is_zero()));
         // Three were answered while five waited: all eight may come.
-        let mut company = Company::answered(3, 5, (begun, now));
+        let mut company = Company::answered(3, 5, now - begun, now);
         assert_eq!(company.patience(0, now), Duration::ZERO, "without work nothing is put off");
         assert_eq!((company.patience(5, now), company.patience(7, now)), (ms(10), ms(10)));
         assert_eq!(company.patience(8, now), Duration::ZERO);
@@ -369,7 +397,7 @@ mod tests {
         let send = || sender.send(Message::Command(Box::new(act(sync_channel(1).0)))).unwrap();
         let now = Instant::now();
         // As if a commit had taken a minute: the other one has all the time in the world to come.
-        let mut company = Company::answered(2, 0, (now, now + Duration::from_secs(60)));
+        let mut company = Company::answered(2, 0, Duration::from_secs(60), now);
         send();
         assert!(company.next(&receiver, 0).is_some());
         std::thread::scope(|scope| {
@@ -377,6 +405,43 @@ mod tests {
             assert!(company.next(&receiver, 1).is_some());
         });
         assert!(company.next(&receiver, 2).is_none());
+    }
+
+    #[test]
+    fn whoever_comes_while_another_runs_goes_into_the_same_commit() {
+        let home = tempfile::tempdir().unwrap();
+        let (dir, key) = (home.path().join("d"), home.path().join("key"));
+        let store = Store::create(&dir, &key, "测试县", true, Arc::new(ManualClock::default())).unwrap();
+        let act =
+            || Act::new(Doer { account: RecordId(0), unit: RecordId(0), via: "test".into() }, act::IMPORT);
+        let ((begun, running), (free, waits)) = (channel::<()>(), channel::<()>());
+        let before = store.head().seq;
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                store.submit(move |txn| {
+                    begun.send(()).unwrap();
+                    waits.recv().unwrap();
+                    txn.act(act());
+                    Ok(())
+                })
+            });
+            running.recv().unwrap();
+            let (all, asked) = (store.clone(), store.queue.asked.load(Ordering::Relaxed));
+            let second = scope.spawn(|| {
+                store.submit(move |txn| {
+                    txn.act(act());
+                    all.read()?.head()
+                })
+            });
+            while store.queue.asked.load(Ordering::Relaxed) == asked {
+                std::thread::yield_now();
+            }
+            // It is in the queue, or about to be.
+            std::thread::sleep(Duration::from_millis(100));
+            free.send(()).unwrap();
+            assert_eq!(second.join().unwrap().unwrap().seq, before, "the first one is not committed yet");
+        });
+        assert_eq!(store.head().seq.0, before.0 + 2);
     }
 
     /// Somebody's save waited for every chunk of an import that was asked for before it.

@@ -11,9 +11,9 @@ use jiceng::records::petition;
 
 use super::{Line, quantile};
 
-/// Saves of one person in a round, and of each of many.
+/// Saves of one person in a round, and of each of many: enough that coming and going of the many does not count.
 const SAVES: usize = 100;
-const SAVES_OF_EACH: usize = 20;
+const SAVES_OF_EACH: usize = 100;
 const PEOPLE: usize = 32;
 /// How often each is measured, turn by turn; the middle counts.
 const ROUNDS: usize = 7;

@@ -218,7 +218,8 @@ fn what_was_wrapped_before_opens_neither_after_the_purge_nor_after_the_rotation(
     let own = Arc::clone(&county.clock);
     let mut rows = rows.into_iter().map(Ok);
     let key_file = county.home.path().join("put-back.key");
-    let back = crate::store::load(&to, &key_file, &store, generations, &mut rows, own);
+    let place = crate::store::Place { dir: &to, key_file: &key_file, fleeting: false };
+    let back = crate::store::load(place, &store, generations, &mut rows, own);
     assert!(back.is_err(), "the old generation is still there");
     assert!(dir.exists());
     county.is_sound();

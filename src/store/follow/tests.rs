@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tempfile::TempDir;
 
-use super::super::{Doer, Halt, ListQuery, Snapshot, load};
+use super::super::{Doer, Halt, ListQuery, Place, Snapshot, load};
 use super::*;
 use crate::base::{ErrorKind, clock::ManualClock};
 use crate::records::label::Label;
@@ -123,7 +123,8 @@ fn copy(of: &Store, home: &TempDir, name: &str) -> Store {
     let (dir, key) = (home.path().join(name), home.path().join(format!("{name}.key")));
     let mut all = rows(&snapshot).into_iter().map(Ok);
     let (id, clock) = (&of.facts().store, Arc::new(ManualClock::default()));
-    load(&dir, &key, id, snapshot.generations().to_vec(), &mut all, clock).unwrap()
+    let place = Place { dir: &dir, key_file: &key, fleeting: false };
+    load(place, id, snapshot.generations().to_vec(), &mut all, clock).unwrap()
 }
 
 fn seeded(seed: u64) -> impl FnMut(u64) -> u64 {
@@ -379,7 +380,8 @@ fn an_entry_of_a_standby_that_was_altered_is_found() {
         }
         let (dir, key) = (pair.home.path().join(format!("s{spoil}")), pair.home.path().join(format!("s{spoil}.key")));
         let (id, clock) = (&pair.main.facts().store, Arc::new(ManualClock::default()));
-        let loaded = load(&dir, &key, id, snapshot.generations().to_vec(), &mut all.into_iter().map(Ok), clock);
+        let place = Place { dir: &dir, key_file: &key, fleeting: false };
+        let loaded = load(place, id, snapshot.generations().to_vec(), &mut all.into_iter().map(Ok), clock);
         let problems = loaded.unwrap().check().unwrap().problems;
         assert!(problems.iter().any(|p| p.contains("日志")), "{spoil}: {problems:?}");
     }

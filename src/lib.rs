@@ -50,6 +50,8 @@
 //!     own; it takes the log over by its next slot, before its epoch rises.
 //! 13. A purged record is one whose key was replaced in the transaction of its purge: nothing that was written before
 //!     can be opened, and no floor tries. What is left of it concerns nobody; who asked for it did not decide.
+//! 14. What proved who somebody is proves it once: the step of a second factor is spent in the transaction of the
+//!     log-in's entry. Who lets somebody in again, by a password or without a factor, does not confirm it.
 //!
 //! # Where the plan was changed, and why
 //!
@@ -65,6 +67,8 @@
 //!   them: whoever ships or fetches has no key, and must know what belongs together.
 //! * Power cuts of files are recorded below the program, at its calls of the system, not in a directory of the search
 //!   engine that a test makes: slots, attachments and sets are cut as well, and nothing the engine does escapes.
+//! * One-time codes are made of the HMAC of the one provider after the RFC, not by a crate of their own: thirty lines,
+//!   held against the vectors of both RFCs.
 //! * Petitions of unknown rank come in, but stay 待补全 until the rank is known: the gate is never skipped silently.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking"))]

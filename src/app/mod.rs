@@ -11,8 +11,10 @@ pub mod change;
 pub mod checks;
 pub mod choice;
 pub mod demo;
+mod device;
 pub mod doctor;
 pub mod draft;
+pub mod factor;
 pub mod follower;
 pub mod import;
 pub mod keys;
@@ -20,10 +22,13 @@ pub mod leftover;
 pub mod login;
 pub mod names;
 pub mod offsite;
+pub mod password;
 mod planted;
+pub mod policy;
 pub mod recipients;
 pub mod purge;
 pub mod record;
+pub mod relief;
 mod run_entry;
 pub mod runner;
 pub mod scrub;
@@ -32,6 +37,8 @@ pub mod session;
 pub mod setup;
 pub mod stage;
 pub mod standby;
+pub mod throttle;
+pub mod totp;
 pub mod unlock;
 pub mod viewing;
 mod waiting;
@@ -50,7 +57,7 @@ pub struct App {
     store: Store,
     follower: follower::Follower,
     sessions: session::Sessions,
-    throttle: login::Throttle,
+    throttle: throttle::Throttle,
     staged: stage::Staged,
     drafts: draft::Drafts,
     names: names::Names,
@@ -81,7 +88,7 @@ impl App {
             store,
             follower,
             sessions: session::Sessions::default(),
-            throttle: login::Throttle::default(),
+            throttle: throttle::Throttle::default(),
             staged: stage::Staged::default(),
             drafts: draft::Drafts::default(),
             names: names::Names::default(),

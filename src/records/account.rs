@@ -18,8 +18,25 @@ pub mod tag {
     pub const CREDENTIAL: u16 = 21;
     pub const MUST_CHANGE: u16 = 22;
     pub const SINCE: u16 = 23;
+    pub const FACTOR: u16 = 24;
+    pub const RECOVERY: u16 = 25;
+    pub const PASSWORD_SINCE: u16 = 26;
+    pub const PASSWORD_HISTORY: u16 = 27;
+    pub const WAITING: u16 = 28;
 }
 use tag::*;
+
+/// Tags of a row of what waits for a second administrator.
+pub mod waiting {
+    /// What it is: a code of [`super::RELIEFS`].
+    pub const WHAT: u16 = 1;
+    /// The account that asked.
+    pub const BY: u16 = 2;
+    /// When, in milliseconds; with what it is, it names the request.
+    pub const AT: u16 = 3;
+    /// The hash of the one-time password, of a password.
+    pub const CREDENTIAL: u16 = 4;
+}
 
 /// Roles of the regulation's articles 7, 13 and 14.
 pub static ROLES: Dict = Dict {
@@ -37,6 +54,13 @@ pub static ROLES: Dict = Dict {
     ],
 };
 
+/// What one administrator asks for and another one confirms, so that a person comes in again.
+pub static RELIEFS: Dict = Dict {
+    name: "relief",
+    source: "",
+    entries: &[entry("password", "一次性口令"), entry("factor", "作废动态码")],
+};
+
 /// The three that exclude everything else.
 pub const ADMINISTRATORS: [&str; 3] = ["sysadmin", "secadmin", "auditor"];
 
@@ -49,6 +73,11 @@ static FIELDS: &[Field] = &[
     Field::new(CREDENTIAL, "credential", "口令", Widget::Hidden),
     Field::new(MUST_CHANGE, "must_change", "首次登录须改口令", Widget::Hidden),
     Field::new(SINCE, "since", "启用日期", Widget::Date(true)),
+    Field::new(FACTOR, "factor", "动态码密钥", Widget::Hidden),
+    Field::new(RECOVERY, "recovery", "恢复码", Widget::Hidden),
+    Field::new(PASSWORD_SINCE, "password_since", "口令设置时间", Widget::Hidden),
+    Field::new(PASSWORD_HISTORY, "password_history", "用过的口令", Widget::Hidden),
+    Field::new(WAITING, "waiting", "等待确认", Widget::Hidden),
 ];
 
 const ROLES_TAG: u16 = tag::ROLES;
@@ -94,6 +123,17 @@ pub fn is_administrator(fields: &Fields) -> bool {
     fields.codes(ROLES_TAG).iter().any(|r| ADMINISTRATORS.contains(&r.as_str()))
 }
 
+/// Who asks that somebody be let in again, and who confirms it: never the same, and never the person itself. A lost
+/// password of one of the three is the business of the other two.
+pub fn hands(fields: &Fields) -> (&'static str, &'static str) {
+    let is = |role: &str| fields.codes(ROLES_TAG).iter().any(|r| r == role);
+    match () {
+        () if is("sysadmin") => ("secadmin", "auditor"),
+        () if is("secadmin") => ("sysadmin", "auditor"),
+        () => ("sysadmin", "secadmin"),
+    }
+}
+
 /// A change that no single person may make: giving or taking the role of an administrator.
 pub fn touches_administrators(before: &Fields, after: &Fields) -> bool {
     let held = |f: &Fields| -> Vec<String> {
@@ -128,6 +168,17 @@ mod tests {
         assert!(touches_administrators(&with(&["handler"]), &with(&["sysadmin"])));
         assert!(touches_administrators(&with(&["auditor"]), &Fields::default()));
         assert!(!touches_administrators(&with(&["handler"]), &with(&["approver"])));
+    }
+
+    #[test]
+    fn two_others_let_somebody_in_again() {
+        for entry in ROLES.entries {
+            let fields = Fields::default().with(ROLES_TAG, Value::Codes(vec![entry.code.into()]));
+            let (asks, confirms) = hands(&fields);
+            assert!(asks != confirms && ![asks, confirms].contains(&entry.code), "{}", entry.code);
+            assert!(ADMINISTRATORS.contains(&asks) && ADMINISTRATORS.contains(&confirms), "{}", entry.code);
+        }
+        assert_eq!(hands(&Fields::default()), ("sysadmin", "secadmin"));
     }
 
     #[test]

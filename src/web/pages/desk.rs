@@ -9,7 +9,7 @@ use crate::records::{self, Kind};
 use crate::web::guard::Call;
 use crate::web::icons::Icon;
 use crate::web::layout::{self, NoticeKind};
-use crate::web::pages::draft;
+use crate::web::pages::{draft, relief};
 use crate::web::respond::Reply;
 use crate::web::view::{self, Outline};
 
@@ -48,7 +48,7 @@ pub fn show(call: &Call) -> Result<Reply> {
             @if !administrator || waits { (work) }
             (drafts)
             @for block in blocks { (block) }
-            @if administrator { (duties(call)) }
+            @if administrator { (relief::card(call)?) (duties(call)) }
         }
     })
 }
@@ -118,7 +118,10 @@ fn duties(call: &Call) -> Markup {
                     (line(Icon::Org, "/org", "机构", "增加、变更、停用机构"))
                     (line(Icon::Account, "/account", "账户", "增加人员账户、发一次性口令、停用账户"))
                 }
-                @if is("secadmin") { (line(Icon::Key, "/account", "授权", "给账户授予或收回角色")) }
+                @if is("secadmin") {
+                    (line(Icon::Key, "/account", "授权", "给账户授予或收回角色，确认一次性口令"))
+                    (line(Icon::Lock, "/policy", "登录安全策略", "动态码、口令要求、管理员登录地址"))
+                }
                 @if is("auditor") { (line(Icon::Audit, "/audit", "审计日志", "查看管理员和用户的操作")) }
             }
         }

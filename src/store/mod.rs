@@ -270,6 +270,11 @@ impl Store {
         self.queue.submit_unanswered(command)
     }
 
+    /// Waits until everything is done that was handed over so far.
+    pub fn settle(&self) -> Result<()> {
+        self.queue.alone(|_| Ok(()))
+    }
+
     /// Like [`Self::submit`], for long commands that nobody looks at: those that wait go first, and when there were any
     /// it returns after a pause.
     pub fn submit_patiently<T: Send + 'static>(

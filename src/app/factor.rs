@@ -234,16 +234,13 @@ impl App {
         let encoded = |text: &str| {
             percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
         };
-        let issuer = encoded(&format!("检举举报平台 {}", self.facts().county));
-        let (login, step, digits) = (encoded(&actor.login), totp::STEP_S, totp::DIGITS);
+        // Short, so that the picture is coarse enough for any camera; what it leaves out is what devices assume.
+        let (issuer, login) = (encoded(&format!("基层 {}", self.facts().county)), encoded(&actor.login));
         let groups: Vec<String> =
             secret.as_bytes().chunks(4).map(|four| String::from_utf8_lossy(four).into_owned()).collect();
         NewSecret {
             groups: groups.join(" "),
-            uri: format!(
-                "otpauth://totp/{issuer}:{login}?secret={secret}&issuer={issuer}&algorithm=SHA1&digits={digits}\
-                 &period={step}"
-            ),
+            uri: format!("otpauth://totp/{login}?secret={secret}&issuer={issuer}"),
         }
     }
 

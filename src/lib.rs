@@ -52,6 +52,8 @@
 //!     can be opened, and no floor tries. What is left of it concerns nobody; who asked for it did not decide.
 //! 14. What an account is kept out of (`app::sight`: what concerns it, what is above its clearance) is absent for it
 //!     everywhere, decided anew at each read from derived tables that are in step; what points at it goes with it.
+//! 15. What proved who somebody is proves it once: the step of a second factor is spent in the transaction of the
+//!     log-in's entry. Who lets somebody in again, by a password or without a factor, does not confirm it.
 //!
 //! # Where the plan was changed, and why
 //!
@@ -69,6 +71,8 @@
 //!   engine that a test makes: slots, attachments and sets are cut as well, and nothing the engine does escapes.
 //! * Who is kept out of which record is not stored: names of persons are looked up by keyed hash, and the few records
 //!   that have the name are compared at each read. So a new name of an account or of its unit needs no upkeep.
+//! * One-time codes are made of the HMAC of the one provider after the RFC, not by a crate of their own: thirty lines,
+//!   held against the vectors of both RFCs.
 //! * Petitions of unknown rank come in, but stay 待补全 until the rank is known: the gate is never skipped silently.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking"))]

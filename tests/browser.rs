@@ -250,10 +250,13 @@ const VISITS: &[(&str, &[(&str, &str)])] = &[
             ("search-form", "/search"),
             ("regulations", "/regulation?all=1"),
             ("password", "/password"),
+            ("factor", "/factor"),
             ("error", "/petition/99999999"),
         ],
     ),
     ("sysadmin", &[("desk-sysadmin", "/"), ("accounts", "/account?all=1"), ("account-new", "/account/new")]),
+    ("sysadmin", &[("sessions", "/sessions")]),
+    ("secadmin", &[("policy", "/policy")]),
     ("auditor", &[("desk-auditor", "/"), ("audit", "/audit")]),
 ];
 

@@ -49,6 +49,7 @@ const CRATES: &[(&str, &str)] = &[
     ("hyper_util", "web"),
     ("axum", "web"),
     ("maud", "web"),
+    ("qrcode", "web"),
     ("object_store", "ship"),
 ];
 

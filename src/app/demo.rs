@@ -8,7 +8,7 @@ use super::access::local_doer;
 use super::import::{Options, Summary, What, source};
 use super::names::all;
 use super::setup::{Account, Answers, Ready, Unit, fill};
-use super::{Actor, App, login};
+use super::{Actor, App, password};
 use crate::base::{Clock, RecordId, Result};
 use crate::records::{account, act, decide, flow::Duty, petition};
 use crate::store::{Act, Store, Txn, free_key_path};
@@ -131,7 +131,7 @@ fn one_step(txn: &mut Txn<'_>, id: RecordId, step: usize, people: &[Actor]) -> R
 }
 
 fn people() -> Result<(Vec<Unit>, Vec<Ready>)> {
-    let credential = login::hash(PASSWORD)?;
+    let credential = password::hash(PASSWORD)?;
     let mut units = Answers::offices();
     let mut accounts: Vec<Account> = OFFICE_ACCOUNTS
         .iter()

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
+use super::policy::Asked;
 use super::{App, Halt};
 use crate::base::{Moment, Result, limits};
 use crate::store::{SlotInfo, SlotKind};
@@ -44,6 +45,7 @@ impl App {
         findings.push(self.space()?);
         findings.push(self.ready()?);
         findings.push(self.reviewed()?);
+        findings.extend(self.factors()?);
         Ok(findings)
     }
 
@@ -73,6 +75,22 @@ impl App {
         };
         let text = format!("发现 {count} 处问题：{listed}。{advice}。");
         Ok(Finding { name, verdict: Verdict::Bad, text })
+    }
+
+    /// Nobody has to have a second factor: a store from before, or one whose security administrator wants it so.
+    fn factors(&self) -> Result<Option<Finding>> {
+        if self.facts().demo || !self.is_ready()? {
+            return Ok(None);
+        }
+        let (verdict, text) = match self.policy()?.asked {
+            Asked::Nobody => (
+                Verdict::Warn,
+                "没有账户必须启用动态码（第二种鉴别方式）。请安全保密管理员在“登录安全策略”页设定，至少包括三员和负责人。",
+            ),
+            Asked::Approvers => (Verdict::Good, "三员和负责人（审批）必须启用动态码。"),
+            Asked::All => (Verdict::Good, "所有账户必须启用动态码。"),
+        };
+        Ok(Some(Finding { name: "登录", verdict, text: text.to_owned() }))
     }
 
     fn index(&self) -> Result<Finding> {

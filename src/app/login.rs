@@ -1,53 +1,120 @@
-//! Passwords and log-in (管理办法 第十五条): at least ten characters with letters, digits and specials; Argon2id; the same
-//! answer for unknown names and wrong passwords; pauses per account and address, never per address alone.
+//! Log-in: the password and, where the account has one, the second factor, in one step. Unknown names, wrong passwords,
+//! wrong codes and addresses that are not admitted get the same answer after the same work.
+//!
+//! What must hold: what proved a second factor proves nothing again; that is checked and stored in the transaction of
+//! the log-in's entry.
 
-use std::collections::HashMap;
-use std::sync::Mutex;
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroize;
 
-use argon2::password_hash::phc::PasswordHash;
-use argon2::password_hash::{PasswordHasher, PasswordVerifier};
-use argon2::{Algorithm, Argon2, Params, Version};
-
-use super::waiting::Room;
-use super::{Actor, App, Right, Scope, lock, record};
+use super::factor::{Proof, Spent};
+use super::password::{dummy, is_old, verify};
+use super::policy::Policy;
+use super::session::Must;
+use super::throttle::Guest;
+use super::{Actor, App, factor, lock};
 use crate::base::{Error, ErrorKind, Moment, RecordId, Result, limits};
 use crate::records::{Fields, Record, Value, account, act};
-use crate::store::{Act, Doer, seal};
+use crate::store::{Act, Doer, Snapshot, Txn, fact};
 
-const WRONG: &str = "登录名或口令不正确。请检查后重试；忘记口令请联系系统管理员。";
+const WRONG: &str = "登录名或口令不正确，或者动态码不正确（启用了动态码的账户必须填写，每个码只能用一次）。\
+请检查后重试；忘记口令或丢失手机请联系系统管理员。";
 const FIRST: &str = "这个账户还在用他人发放的口令，不能用于命令行。请先用浏览器登录，设置自己的口令，再运行本命令。";
+const OLD: &str = "这个账户的口令已到期，不能用于命令行。请先用浏览器登录，更换口令，再运行本命令。";
+const NO_FACTOR: &str = "按登录安全策略，这个账户必须启用动态码，不能用于命令行。请先用浏览器登录并启用，再运行本命令。";
+const CODE: &str = "这个账户启用了动态码，请再给出动态码。";
 
-/// Failures of the recent past, and a bound on checks under way.
-#[derive(Default)]
-pub struct Throttle {
-    failures: Mutex<HashMap<[u8; 32], (u32, Moment)>>,
-    room: Room,
-    stranger: Mutex<Moment>,
+/// What somebody types at the door.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Attempt<'a> {
+    /// Log-in name.
+    pub login: &'a str,
+    /// Password.
+    pub password: &'a str,
+    /// Code of the second factor, or a recovery code; accounts without one leave it empty.
+    pub code: &'a str,
+    /// Address of the device.
+    pub from: &'a str,
+    /// The mark of a device that somebody logged in from before.
+    pub device: Option<&'a str>,
+}
+
+/// Somebody who came in.
+pub struct Entered {
+    /// Token of the new session.
+    pub token: String,
+    /// Log-in name as the account has it.
+    pub login: String,
+    /// Mark that makes the device known.
+    pub device: String,
+    /// A recovery code was spent.
+    pub recovered: bool,
+}
+
+/// What a person types for a command, besides the name.
+#[derive(Clone, Default, Serialize, Deserialize)]
+pub struct Typed {
+    /// Password.
+    pub password: String,
+    /// Code of the second factor; `None` before it was asked for.
+    pub code: Option<String>,
+}
+
+impl Drop for Typed {
+    fn drop(&mut self) {
+        self.password.zeroize();
+        self.code.zeroize();
+    }
 }
 
 impl App {
-    /// Checks a password; the token of a new session, and the log-in name as the account has it. `from` is the address
-    /// of the device.
-    pub fn log_in(&self, login: &str, password: &str, from: &str) -> Result<(String, String)> {
-        let account = self.check_password(login, password, from, "web")?;
-        let token = self.begin_session(account.id)?;
-        let act = Act::new(Actor::of(&account, "web").doer(), act::LOGIN);
-        self.store.submit(move |txn| {
-            txn.act(act);
-            Ok(())
-        })?;
-        Ok((token, account.fields.text(account::tag::LOGIN).to_owned()))
+    /// Lets somebody in by the browser.
+    pub fn log_in(&self, attempt: &Attempt<'_>) -> Result<Entered> {
+        let name = folded(attempt.login);
+        let guest = self.guest(&name, attempt);
+        let (account, proof) = self.check(attempt, &guest, "web")?;
+        let recovered = matches!(proof, Some(Proof::Recovery(_)));
+        let seen = self.let_in(&account, proof, "web", (&name, &guest))?;
+        let old = self.is_old_password(&self.policy()?, &account, &seen);
+        let login = account.fields.text(account::tag::LOGIN).to_owned();
+        let token = self.begin_session(account.id, old)?;
+        Ok(Entered { token, device: self.device_mark(attempt.device, &name)?, login, recovered })
     }
 
-    /// Checks a password for one command of the host's console. A password that somebody else handed out opens nothing
-    /// here: only the browser lets its owner set another. Those of an answers file, which nobody touched since,
+    /// Checks who is at the host's console. A password that somebody else handed out opens nothing here: only the
+    /// browser lets its owner set another, and a second factor. Those of an answers file, which nobody touched since,
     /// do: they were written by whoever runs this console.
-    pub fn console_actor(&self, login: &str, password: &str) -> Result<Actor> {
+    ///
+    /// # Errors
+    /// `Code` when the account has a second factor and no code was typed.
+    pub fn console_actor(&self, login: &str, typed: &Typed) -> Result<Actor> {
         let via = format!("local:{}", nix::unistd::getuid());
-        let account = self.check_password(login, password, "console", &via)?;
-        if account.fields.flag(account::tag::MUST_CHANGE) && account.version > 1 {
-            self.enter_failure(Some(&account), &via)?;
-            return Err(Error::new(ErrorKind::Denied, FIRST));
+        let found = self.find_account(login)?;
+        if typed.code.is_none() && found.is_some_and(|a| factor::has(&a)) {
+            return Err(Error::new(ErrorKind::Code, CODE));
+        }
+        let code = typed.code.as_deref().unwrap_or_default();
+        let attempt = Attempt { login, password: &typed.password, code, ..Attempt::default() };
+        let (name, guest) = (folded(login), Guest::Known("console".into()));
+        let (account, proof) = self.check(&attempt, &guest, &via)?;
+        let policy = self.policy()?;
+        let seen = Seen::of(&self.store.read()?, account.id)?;
+        let handed = account.fields.flag(account::tag::MUST_CHANGE) && account.version > 1;
+        let refused = match () {
+            () if handed => Some(FIRST),
+            () if self.asks(&policy, &account) && !factor::has(&account) => Some(NO_FACTOR),
+            () if self.is_old_password(&policy, &account, &seen) => Some(OLD),
+            () => None,
+        };
+        if let Some(text) = refused {
+            self.throttle.passed(&name, &guest);
+            self.enter_failure(&account, &via, "")?;
+            return Err(Error::new(ErrorKind::Denied, text));
+        }
+        if proof.is_some() {
+            self.let_in(&account, proof, &via, (&name, &guest))?;
+        } else {
+            self.throttle.passed(&name, &guest);
         }
         Ok(Actor::at(&account, &via, self.now()))
     }
@@ -62,170 +129,170 @@ impl App {
         Ok(Actor::at(&account, &via, self.now()))
     }
 
-    /// Sets one's own password; asks for the old one.
-    pub fn change_password(&self, actor: &Actor, old: &str, new: &str) -> Result<()> {
-        let snapshot = self.store.read()?;
-        let account = snapshot.get(actor.account, false)?.ok_or_else(Error::denied)?;
-        let stored = account.fields.text(account::tag::CREDENTIAL);
-        if !self.throttle.room.turn(&actor.login, || verify(stored, old))? {
-            return Err(Error::invalid("原口令不正确。"));
-        }
-        if old == new {
-            return Err(Error::invalid("新口令不能与原口令相同。"));
-        }
-        let credential = self.credential(&actor.login, new)?;
-        self.set_credential(actor, actor.account, credential, false)
+    /// The password is to be changed; nothing can be on a standby, and nobody is asked to in a demo.
+    fn is_old_password(&self, policy: &Policy, account: &Record, seen: &Seen) -> bool {
+        let asked = !self.facts().demo && !self.is_standby();
+        asked && seen.since(account).is_some_and(|since| is_old(policy, since, self.now()))
     }
 
-    /// A one-time password for an account, to be changed at the first log-in; only for who may create accounts. The
-    /// account loses its roles until the security administrator grants them again: whoever hands out a password must
-    /// not gain anything by it. Administrators' own passwords are nobody else's business.
-    pub fn reset_password(&self, actor: &Actor, id: RecordId) -> Result<String> {
-        if actor.scope(&account::KIND, Right::Create) == Scope::Nothing || actor.account == id {
-            return Err(self.refused(actor, &account::KIND, id));
-        }
-        let record = self.store.read()?.get(id, false)?.filter(|r| r.kind == account::KIND.tag);
-        let record = record.ok_or_else(Error::denied)?;
-        if account::is_administrator(&record.fields) {
-            return Err(Error::invalid("三员的口令不能由他人重置。"));
-        }
-        let login = record.fields.text(account::tag::LOGIN).to_owned();
-        let password = one_time_password()?;
-        let credential = self.credential(&login, &password)?;
-        self.set_credential(actor, id, credential, true)?;
-        Ok(password)
+    /// The policy asks this account for a second factor, by the roles it has today.
+    fn asks(&self, policy: &Policy, account: &Record) -> bool {
+        policy.asks(&account::roles_on(&account.fields, self.now().day()))
     }
 
-    /// The stored form of a password that keeps the rules.
-    pub fn credential(&self, login: &str, password: &str) -> Result<String> {
-        check_rules(login, password)?;
-        self.throttle.room.turn(login, || hash(password))?
+    /// What keeps somebody from their work; the most urgent of it.
+    pub(super) fn must(&self, policy: &Policy, account: &Record, old: bool) -> Option<Must> {
+        match () {
+            () if account.fields.flag(account::tag::MUST_CHANGE) => Some(Must::FirstPassword),
+            () if old => Some(Must::OldPassword),
+            () if self.asks(policy, account) && !factor::has(account) => Some(Must::Factor),
+            () => None,
+        }
     }
 
-    fn check_password(&self, login: &str, password: &str, from: &str, via: &str) -> Result<Record> {
-        // Folded as accounts are looked up: another way to write the name is no other name.
-        let folded: String = login.trim().chars().flat_map(crate::base::text::fold).collect();
-        let key = seal::sha256(&[folded.as_bytes(), b"\0", from.as_bytes()]);
-        self.pause(&key)?;
-        let account = self.find_account(login)?;
+    /// The account, and what proved its second factor, if everything is right; the guess still counts.
+    fn check(&self, attempt: &Attempt<'_>, guest: &Guest, via: &str) -> Result<(Record, Option<Proof>)> {
+        let name = folded(attempt.login);
+        self.throttle.begin(&name, guest, self.now())?;
+        let judged = self.judge(attempt, guest);
+        let (account, right) = judged.inspect_err(|_| self.throttle.untried(&name, guest))?;
+        match (account, right) {
+            (Some(account), Some(proof)) => Ok((account, proof)),
+            (account, _) => Err(self.wrong(&name, account.as_ref(), via)),
+        }
+    }
+
+    /// The account of the name, and, when everything is right, what proved the second factor, if there is one. An
+    /// unknown name costs as much time as a known one.
+    fn judge(&self, attempt: &Attempt<'_>, guest: &Guest) -> Result<(Option<Record>, Option<Option<Proof>>)> {
+        let account = self.find_account(attempt.login)?;
+        let policy = self.policy()?;
         let stored = account.as_ref().map_or("", |a| a.fields.text(account::tag::CREDENTIAL));
-        let fits = password.len() <= limits::PASSWORD_MAX_BYTES;
-        // An unknown name costs as much time as a known one.
         let against = if stored.is_empty() { dummy() } else { stored };
-        let right = self.throttle.room.turn(from, || verify(against, password))?;
-        match account {
-            Some(account) if right && fits && !stored.is_empty() => {
-                lock(&self.throttle.failures).remove(&key);
-                Ok(account)
+        let fits = attempt.password.len() <= limits::PASSWORD_MAX_BYTES && !stored.is_empty();
+        let right = self.throttle.room.turn(guest, || verify(against, attempt.password))?;
+        let proof = self.proof(account.as_ref(), attempt.code);
+        let proven = proof.is_some() || account.as_ref().is_some_and(|a| !factor::has(a));
+        let roles = account.as_ref().map_or(&[][..], |a| a.fields.codes(account::tag::ROLES));
+        let admitted = attempt.from.is_empty() || policy.admits(roles, attempt.from);
+        Ok((account, (right && fits && proven && admitted).then_some(proof)))
+    }
+
+    /// Enters the log-in. What proved the second factor is spent; when it was before, nothing happens.
+    fn let_in(
+        &self,
+        checked: &Record,
+        proof: Option<Proof>,
+        via: &str,
+        (name, guest): (&str, &Guest),
+    ) -> Result<Seen> {
+        let standby = self.is_standby();
+        if standby && !proof.as_ref().is_none_or(|p| p.is_new_to(&self.throttle, checked.id)) {
+            return Err(self.wrong(name, Some(checked), via));
+        }
+        let (account, doer) = (checked.clone(), Actor::of(checked, via).doer());
+        let entered = self.store.submit(move |txn| {
+            let mut record = unchanged(txn, &account)?.ok_or_else(wrong)?;
+            let mut seen = Seen::of_txn(txn, account.id)?;
+            let mut act = Act::new(doer, act::LOGIN);
+            // A standby keeps nothing of its own but the entry.
+            if !standby {
+                match proof.map(|proof| proof.spend(&mut record, &mut seen, txn.now())) {
+                    Some(Spent::Nothing) => return Err(wrong()),
+                    Some(Spent::Code(left)) => {
+                        act = Act { action: act::LOGIN_RECOVERY, ..act }.note(format!("left {left}"));
+                        txn.update_at_rest(record)?;
+                    }
+                    Some(Spent::Step) | None => {}
+                }
+                seen.came_in(txn.now());
+                seen.keep(txn, account.id)?;
             }
-            account => {
-                self.count_failure(key);
-                self.enter_failure(account.as_ref(), via)?;
-                Err(Error::new(ErrorKind::Denied, WRONG))
+            txn.act(act);
+            Ok(seen)
+        });
+        match entered {
+            Ok(seen) => {
+                self.throttle.passed(name, guest);
+                Ok(seen)
+            }
+            Err(e) if e.kind() == ErrorKind::Denied => Err(self.wrong(name, Some(checked), via)),
+            Err(e) => {
+                self.throttle.untried(name, guest);
+                Err(e)
             }
         }
     }
 
-    fn find_account(&self, login: &str) -> Result<Option<Record>> {
+    /// The one answer to everybody who does not come in.
+    fn wrong(&self, name: &str, account: Option<&Record>, via: &str) -> Error {
+        self.throttle.failed(name, account.is_some());
+        self.enter_wrong(account, via).err().unwrap_or_else(wrong)
+    }
+
+    pub(super) fn find_account(&self, login: &str) -> Result<Option<Record>> {
         let snapshot = self.store.read()?;
         let ids = snapshot.find(&account::KIND, account::tag::LOGIN, login)?;
         let Some(id) = ids.first() else { return Ok(None) };
         Ok(snapshot.get(*id, false)?.filter(|a| a.state == 1))
     }
 
-    fn set_credential(&self, actor: &Actor, id: RecordId, credential: String, must_change: bool) -> Result<()> {
-        let actor = actor.clone();
-        self.store.submit(move |txn| {
-            let live = record::live(txn, &actor)?;
-            let other = id != actor.account;
-            if other && live.scope(&account::KIND, Right::Create) == Scope::Nothing {
-                return Err(Error::denied());
-            }
-            let mut record = txn.get(id)?.ok_or_else(Error::denied)?;
-            if other && account::is_administrator(&record.fields) {
-                return Err(Error::denied());
-            }
-            if other {
-                account::withdraw(&mut record.fields);
-            }
-            record.version += 1;
-            record.updated = txn.now();
-            record.fields.insert(account::tag::CREDENTIAL, Value::Text(credential));
-            record.fields.insert(account::tag::MUST_CHANGE, Value::Flag(must_change));
-            txn.act(Act::new(actor.doer(), act::PASSWORD));
-            txn.update_at_rest(record)
-        })?;
-        if must_change {
-            self.end_sessions(id);
-        }
-        Ok(())
+    /// Enters that somebody whose account is known did not get further, and waits until that lasts.
+    pub(super) fn enter_failure(&self, account: &Record, via: &str, note: &str) -> Result<()> {
+        let command = self.failure(account, Act::new(Actor::of(account, via).doer(), act::LOGIN_FAILED).note(note));
+        self.store.submit(command)
     }
 
-    fn pause(&self, key: &[u8; 32]) -> Result<()> {
+    /// Enters that somebody did not come in: of accounts each time, of strangers once a minute. Nobody waits for the
+    /// entry: how long an answer takes would tell whether there is such an account.
+    fn enter_wrong(&self, account: Option<&Record>, via: &str) -> Result<()> {
+        if let Some(account) = account {
+            let act = Act::new(Actor::of(account, via).doer(), act::LOGIN_FAILED);
+            return self.store.submit_unanswered(self.failure(account, act));
+        }
         let now = self.now();
-        let paused = lock(&self.throttle.failures)
-            .get(key)
-            .is_some_and(|(n, at)| *n >= limits::LOGIN_FAILURES && now.seconds_since(*at) < limits::LOGIN_PAUSE_S);
-        if !paused {
+        let mut last = lock(&self.throttle.stranger);
+        if now.seconds_since(*last) < limits::STRANGER_ENTRY_S {
             return Ok(());
         }
-        let minutes = limits::LOGIN_PAUSE_S / 60;
-        Err(Error::new(ErrorKind::Busy, format!("连续多次失败，请 {minutes} 分钟后再试，或联系系统管理员。")))
-    }
-
-    fn count_failure(&self, key: [u8; 32]) {
-        let now = self.now();
-        let mut failures = lock(&self.throttle.failures);
-        if failures.len() >= limits::LOGIN_TRACKED {
-            failures.retain(|_, (_, at)| now.seconds_since(*at) < limits::LOGIN_PAUSE_S);
-        }
-        let entry = failures.entry(key).or_insert((0, now));
-        *entry = (entry.0 + 1, now);
-    }
-
-    /// Failures of accounts are entered each, those of strangers once a minute.
-    fn enter_failure(&self, account: Option<&Record>, via: &str) -> Result<()> {
-        let now = self.now();
-        let doer = account.map_or(
-            Doer { account: RecordId(0), unit: RecordId(0), via: via.to_owned() },
-            |a| Actor::of(a, via).doer(),
-        );
-        if account.is_none() {
-            let mut last = lock(&self.throttle.stranger);
-            if now.seconds_since(*last) < limits::STRANGER_ENTRY_S {
-                return Ok(());
-            }
-            *last = now;
-        }
+        *last = now;
+        let doer = Doer { account: RecordId(0), unit: RecordId(0), via: via.to_owned() };
         let act = Act::new(doer, act::LOGIN_FAILED).refused();
-        self.store.submit(move |txn| {
+        self.store.submit_unanswered(move |txn| {
             txn.act(act);
             Ok(())
         })
     }
+
+    /// The entry of a failure, and the count of them; a standby counts none.
+    fn failure(&self, account: &Record, act: Act) -> impl FnOnce(&mut Txn<'_>) -> Result<()> + Send + use<> {
+        let (id, counts) = (account.id, !self.is_standby());
+        move |txn| {
+            if counts {
+                let mut seen = Seen::of_txn(txn, id)?;
+                seen.failed(txn.now());
+                seen.keep(txn, id)?;
+            }
+            txn.act(act.refused());
+            Ok(())
+        }
+    }
 }
 
-/// The rules of article 15, and that a password does not contain the log-in name.
-pub fn check_rules(login: &str, password: &str) -> Result<()> {
-    let letters = password.chars().any(char::is_alphabetic);
-    let digits = password.chars().any(|c| c.is_ascii_digit());
-    let specials = password.chars().any(|c| !c.is_alphanumeric() && !c.is_whitespace());
-    let long = password.chars().count() >= limits::PASSWORD_MIN_CHARS;
-    if !(letters && digits && specials && long) || password.len() > limits::PASSWORD_MAX_BYTES {
-        let least = limits::PASSWORD_MIN_CHARS;
-        return Err(Error::invalid(format!("口令至少 {least} 位，并且必须同时包含字母、数字和特殊字符。")));
-    }
-    if !login.is_empty() && password.to_lowercase().contains(&login.to_lowercase()) {
-        return Err(Error::invalid("口令不能包含登录名。"));
-    }
-    Ok(())
+/// The account as it is now, if it is still what was checked.
+pub(super) fn unchanged(txn: &Txn<'_>, checked: &Record) -> Result<Option<Record>> {
+    let same = |record: &Record, tag| record.fields.get(tag) == checked.fields.get(tag);
+    let record = txn.get(checked.id)?.filter(|r| r.kind == account::KIND.tag && r.state == 1);
+    Ok(record.filter(|r| same(r, account::tag::CREDENTIAL) && same(r, account::tag::FACTOR)))
 }
 
-/// Stored form of a password that was checked already; costly.
-pub fn hash(password: &str) -> Result<String> {
-    let salt = seal::random::<16>()?;
-    let hashed = hasher()?.hash_password_with_salt(password.as_bytes(), &salt).map_err(Error::internal)?;
-    Ok(hashed.to_string())
+fn wrong() -> Error {
+    Error::new(ErrorKind::Denied, WRONG)
+}
+
+/// Folded as accounts are looked up: another way to write the name is no other name.
+pub(super) fn folded(login: &str) -> String {
+    login.trim().chars().flat_map(crate::base::text::fold).collect()
 }
 
 /// Fields of a new account.
@@ -237,58 +304,93 @@ pub fn account_fields(login: &str, name: &str, unit: RecordId, roles: &[String])
     if roles.is_empty() { fields } else { fields.with(account::tag::ROLES, Value::Codes(roles.to_vec())) }
 }
 
-fn hasher() -> Result<Argon2<'static>> {
-    let params = Params::new(limits::ARGON_KIB, limits::ARGON_PASSES, 1, None).map_err(Error::internal)?;
-    Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
+/// Tags of what is remembered of an account's log-ins (`data-format/store.md`).
+mod tag {
+    pub(super) const STEP: u16 = 16;
+    pub(super) const FIRST: u16 = 17;
+    pub(super) const LAST: u16 = 18;
+    pub(super) const BEFORE: u16 = 19;
+    pub(super) const FAILURES: u16 = 20;
+    pub(super) const FAILED_AT: u16 = 21;
+    pub(super) const TOLD: u16 = 22;
+    pub(super) const TOLD_AT: u16 = 23;
 }
 
-fn verify(stored: &str, password: &str) -> bool {
-    let Ok(parsed) = PasswordHash::new(stored) else { return false };
-    hasher().is_ok_and(|h| h.verify_password(password.as_bytes(), &parsed).is_ok())
+/// What the store remembers of the log-ins of one account.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Seen(Fields);
+
+impl Seen {
+    pub(super) fn of(snapshot: &Snapshot, id: RecordId) -> Result<Self> {
+        Ok(Self(snapshot.kept(&seen_name(id))?.unwrap_or_default()))
+    }
+
+    pub(super) fn of_txn(txn: &Txn<'_>, id: RecordId) -> Result<Self> {
+        Ok(Self(txn.kept(&seen_name(id))?.unwrap_or_default()))
+    }
+
+    pub(super) fn keep(&self, txn: &mut Txn<'_>, id: RecordId) -> Result<()> {
+        txn.keep(&seen_name(id), &self.0)
+    }
+
+    /// The last log-in before the present one.
+    pub fn before(&self) -> Option<Moment> {
+        self.moment(tag::BEFORE)
+    }
+
+    /// Failures between the two, and when the last of them was.
+    pub fn failures_before(&self) -> (i64, Option<Moment>) {
+        (self.0.int(tag::TOLD), self.moment(tag::TOLD_AT))
+    }
+
+    /// Failures since the present one.
+    pub fn failures_since(&self) -> (i64, Option<Moment>) {
+        (self.0.int(tag::FAILURES), self.moment(tag::FAILED_AT))
+    }
+
+    /// The last step of the second factor that was used.
+    pub(super) fn step(&self) -> i64 {
+        self.0.int(tag::STEP)
+    }
+
+    pub(super) fn used(&mut self, step: i64) {
+        self.0.insert(tag::STEP, Value::Int(step));
+    }
+
+    /// When the password was set; of accounts older than that field, when they first came in since.
+    fn since(&self, account: &Record) -> Option<Moment> {
+        let set = Some(account.fields.int(account::tag::PASSWORD_SINCE)).filter(|at| *at != 0);
+        set.map(Moment).or_else(|| self.moment(tag::FIRST))
+    }
+
+    fn came_in(&mut self, now: Moment) {
+        let fields = &mut self.0;
+        for (from, to) in [(tag::LAST, tag::BEFORE), (tag::FAILURES, tag::TOLD), (tag::FAILED_AT, tag::TOLD_AT)] {
+            match fields.remove(from) {
+                Some(value) => fields.insert(to, value),
+                None => drop(fields.remove(to)),
+            }
+        }
+        fields.insert(tag::LAST, Value::Int(now.0));
+        if fields.get(tag::FIRST).is_none() {
+            fields.insert(tag::FIRST, Value::Int(now.0));
+        }
+    }
+
+    fn failed(&mut self, now: Moment) {
+        let count = self.0.int(tag::FAILURES) + 1;
+        self.0.insert(tag::FAILURES, Value::Int(count));
+        self.0.insert(tag::FAILED_AT, Value::Int(now.0));
+    }
+
+    fn moment(&self, tag: u16) -> Option<Moment> {
+        self.0.get(tag).map(|_| Moment(self.0.int(tag)))
+    }
 }
 
-/// A hash that fits no password anyone has, with the cost of a real one.
-fn dummy() -> &'static str {
-    static DUMMY: std::sync::OnceLock<String> = std::sync::OnceLock::new();
-    DUMMY.get_or_init(|| seal::random::<16>().and_then(|r| hash(&hex::encode(r))).unwrap_or_default())
-}
-
-/// Readable, without characters that look alike, and within the rules.
-fn one_time_password() -> Result<String> {
-    const LETTERS: &[u8] = b"abcdefghjkmnpqrstuvwxyz";
-    const DIGITS: &[u8] = b"23456789";
-    let random = seal::random::<12>()?;
-    let pick = |set: &[u8], n: u8| char::from(set[usize::from(n) % set.len()]);
-    let word: String = random[..8].iter().map(|n| pick(LETTERS, *n)).collect();
-    let number: String = random[8..].iter().map(|n| pick(DIGITS, *n)).collect();
-    Ok(format!("{}-{}-{number}", &word[..4], &word[4..]))
+fn seen_name(id: RecordId) -> String {
+    format!("{}{id}", fact::LOGIN)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_rules_of_article_15() {
-        for good in ["abcdef123!", "纪检监察工作2026#", "Aa1!Aa1!Aa1!"] {
-            assert!(check_rules("u", good).is_ok() || good.contains('u'), "{good}");
-        }
-        for bad in ["abc123!", "abcdefghij", "1234567890!", "abcdefgh12", "abcdef!!!!", "zhang12345!"] {
-            assert!(check_rules("zhang", bad).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn one_time_passwords_keep_the_rules_and_differ() {
-        let (a, b) = (one_time_password().unwrap(), one_time_password().unwrap());
-        assert!(check_rules("", &a).is_ok());
-        assert_ne!(a, b);
-    }
-
-    #[test]
-    fn a_hash_fits_its_password_only() {
-        let stored = hash("Right-pass-1").unwrap();
-        assert!(stored.starts_with("$argon2id$v=19$m=65536,t=3,p=1$"));
-        assert!(verify(&stored, "Right-pass-1") && !verify(&stored, "Wrong-pass-1") && !verify("", "x"));
-    }
-}
+pub(super) mod tests;

@@ -11,8 +11,10 @@ pub mod change;
 pub mod checks;
 pub mod choice;
 pub mod demo;
+mod device;
 pub mod doctor;
 pub mod draft;
+pub mod factor;
 pub mod follower;
 pub mod import;
 pub mod keys;
@@ -21,12 +23,15 @@ pub mod leftover;
 pub mod login;
 pub mod names;
 pub mod offsite;
+pub mod password;
 mod planted;
+pub mod policy;
 pub mod recipients;
 pub mod purge;
 pub mod record;
 pub mod recusal;
 pub mod review;
+pub mod relief;
 mod run_entry;
 pub mod runner;
 pub mod scrub;
@@ -36,6 +41,8 @@ pub mod setup;
 mod sight;
 pub mod stage;
 pub mod standby;
+pub mod throttle;
+pub mod totp;
 pub mod unlock;
 pub mod viewing;
 mod waiting;
@@ -54,7 +61,7 @@ pub struct App {
     store: Store,
     follower: follower::Follower,
     sessions: session::Sessions,
-    throttle: login::Throttle,
+    throttle: throttle::Throttle,
     staged: stage::Staged,
     drafts: draft::Drafts,
     names: names::Names,
@@ -85,7 +92,7 @@ impl App {
             store,
             follower,
             sessions: session::Sessions::default(),
-            throttle: login::Throttle::default(),
+            throttle: throttle::Throttle::default(),
             staged: stage::Staged::default(),
             drafts: draft::Drafts::default(),
             names: names::Names::default(),

@@ -3,10 +3,12 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Mutex;
 
+use super::login::Seen;
+use super::policy::Policy;
 use super::search::Query;
-use super::{Actor, App, lock};
-use crate::base::{Moment, RecordId, Result, limits};
-use crate::records::{account, act};
+use super::{Actor, App, lock, record};
+use crate::base::{Error, Moment, RecordId, Result, limits};
+use crate::records::{Record, account, act};
 use crate::store::{Act, seal};
 
 /// All live sessions, and submissions of people whose session ended while they typed.
@@ -24,6 +26,10 @@ struct Session {
     csrf: String,
     began: Moment,
     seen: Moment,
+    /// The password was to be changed when it began.
+    old: bool,
+    /// The secret of a second factor that waits for its first code; `true` when it is to take another one's place.
+    enrolling: Option<(String, bool)>,
     searches: VecDeque<(String, Query)>,
     revealed: VecDeque<RecordId>,
 }
@@ -40,6 +46,27 @@ pub struct Parked {
     at: Moment,
 }
 
+/// What keeps somebody from everything else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Must {
+    /// A password that somebody else handed out is to be changed.
+    FirstPassword,
+    /// One that is too old is.
+    OldPassword,
+    /// A second factor is to be set up.
+    Factor,
+}
+
+/// A live session, for the system administrator.
+pub struct Line {
+    /// Whose.
+    pub account: RecordId,
+    /// Since when.
+    pub began: Moment,
+    /// The last request.
+    pub seen: Moment,
+}
+
 /// What a request learns from its cookie.
 #[derive(Clone, Debug)]
 pub struct Live {
@@ -47,14 +74,14 @@ pub struct Live {
     pub actor: Actor,
     /// Token that every form of this session carries.
     pub csrf: String,
-    /// The password must be changed before anything else.
-    pub must_change: bool,
+    /// Must be done before anything else.
+    pub must: Option<Must>,
     key: [u8; 32],
 }
 
 impl App {
     /// Begins a session, ends others of the same account; the token for the cookie.
-    pub(super) fn begin_session(&self, account: RecordId) -> Result<String> {
+    pub(super) fn begin_session(&self, account: RecordId, old: bool) -> Result<String> {
         let token = hex::encode(seal::random::<32>()?);
         let csrf = hex::encode(seal::random::<32>()?);
         let now = self.now();
@@ -63,6 +90,8 @@ impl App {
             csrf,
             began: now,
             seen: now,
+            old,
+            enrolling: None,
             searches: VecDeque::new(),
             revealed: VecDeque::new(),
         };
@@ -72,16 +101,16 @@ impl App {
         Ok(token)
     }
 
-    /// The session of a token, with the account read anew; `None` when it ended.
-    pub fn session(&self, token: &str) -> Result<Option<Live>> {
+    /// The session of a token, with the account read anew; `None` when it ended, or does not hold at this address.
+    pub fn session(&self, token: &str, from: &str) -> Result<Option<Live>> {
         let key = seal::sha256(&[token.as_bytes()]);
         let now = self.now();
-        let (account, csrf) = {
+        let (account, csrf, old) = {
             let mut inner = lock(&self.sessions.0);
             match inner.live.get_mut(&key) {
                 Some(session) if !ended(session, now) => {
                     session.seen = now;
-                    (session.account, session.csrf.clone())
+                    (session.account, session.csrf.clone(), session.old)
                 }
                 Some(_) => {
                     inner.live.remove(&key);
@@ -90,9 +119,12 @@ impl App {
                 None => return Ok(None),
             }
         };
-        let record = self.store.read()?.get(account, false)?.filter(|r| r.state == 1);
+        let snapshot = self.store.read()?;
+        let policy = Policy::of(&snapshot)?;
+        let admitted = |r: &Record| policy.admits(r.fields.codes(account::tag::ROLES), from);
+        let record = snapshot.get(account, false)?.filter(|r| r.state == 1 && admitted(r));
         Ok(record.map(|r| Live {
-            must_change: r.fields.flag(account::tag::MUST_CHANGE),
+            must: self.must(&policy, &r, old),
             actor: Actor { only_looks: self.is_standby(), ..Actor::at(&r, "web", now) },
             csrf,
             key,
@@ -107,6 +139,65 @@ impl App {
             txn.act(act);
             Ok(())
         })
+    }
+
+    /// Live sessions, the last one seen first; for the system administrator.
+    pub fn live_sessions(&self, actor: &Actor) -> Result<Vec<Line>> {
+        if !actor.is("sysadmin") {
+            return Err(self.refused(actor, &account::KIND, RecordId(0)));
+        }
+        let now = self.now();
+        let inner = lock(&self.sessions.0);
+        let live = inner.live.values().filter(|s| !ended(s, now));
+        let mut lines: Vec<Line> =
+            live.map(|s| Line { account: s.account, began: s.began, seen: s.seen }).collect();
+        lines.sort_by_key(|l| (std::cmp::Reverse(l.seen), l.account));
+        Ok(lines)
+    }
+
+    /// Ends the session of somebody, with an entry; for the system administrator.
+    pub fn end_session(&self, actor: &Actor, id: RecordId) -> Result<()> {
+        if !self.live_sessions(actor)?.iter().any(|l| l.account == id) {
+            return Err(Error::invalid("这个会话已经结束。"));
+        }
+        let (kind, ending) = (&account::KIND, actor.clone());
+        self.store.submit(move |txn| {
+            if !record::live(txn, &ending)?.is("sysadmin") {
+                return Err(Error::denied());
+            }
+            let account = txn.get(id)?.ok_or_else(Error::denied)?;
+            txn.act(Act::new(ending.doer(), act::SESSION_ENDED).read([(id, kind.tag, account.version)]));
+            Ok(())
+        })?;
+        self.end_sessions(id);
+        Ok(())
+    }
+
+    /// Since when this session is, and what the store remembers of the account's log-ins.
+    pub fn own_session(&self, live: &Live) -> Result<(Moment, Seen)> {
+        let began = lock(&self.sessions.0).live.get(&live.key).map_or(self.now(), |s| s.began);
+        Ok((began, Seen::of(&self.store.read()?, live.actor.account)?))
+    }
+
+    /// The password of an account is its own, and new.
+    pub(super) fn renewed_password(&self, account: RecordId) {
+        lock(&self.sessions.0).live.values_mut().filter(|s| s.account == account).for_each(|s| s.old = false);
+    }
+
+    pub(super) fn enrolling(&self, live: &Live) -> Option<(String, bool)> {
+        lock(&self.sessions.0).live.get(&live.key)?.enrolling.clone()
+    }
+
+    pub(super) fn begin_enrolling(&self, live: &Live, secret: &str, renews: bool) {
+        if let Some(session) = lock(&self.sessions.0).live.get_mut(&live.key) {
+            session.enrolling = Some((secret.to_owned(), renews));
+        }
+    }
+
+    pub(super) fn end_enrolling(&self, live: &Live) {
+        if let Some(session) = lock(&self.sessions.0).live.get_mut(&live.key) {
+            session.enrolling = None;
+        }
     }
 
     /// Ends every session of an account.

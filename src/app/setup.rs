@@ -3,7 +3,9 @@
 
 use serde::Deserialize;
 
-use super::login::{account_fields, check_rules, hash};
+use super::login::account_fields;
+use super::password::{check_rules, hash};
+use super::policy::Policy;
 use super::{App, access::local_doer};
 use crate::base::{Error, ErrorKind, Moment, RecordId, Result, limits};
 use crate::records::{Author, Fields, Value, account, act, decide, field, org};
@@ -163,6 +165,7 @@ pub fn set_up(store: &Store, token: Option<&str>, answers: Answers) -> Result<()
             }
         }
         fill(txn, &units, ready)?;
+        Policy::first().keep(txn)?;
         if !answers.recipients.is_empty() {
             txn.set_fact(fact::RECIPIENTS, answers.recipients.join("\n"));
         }
@@ -200,6 +203,7 @@ pub(super) fn fill(txn: &mut Txn<'_>, units: &[Unit], accounts: Vec<Ready>) -> R
         let fields = account_fields(&account.login, &account.name, unit, &account.roles)
             .with(account::tag::SINCE, Value::Day(txn.now().day()))
             .with_text(account::tag::CREDENTIAL, credential)
+            .with(account::tag::PASSWORD_SINCE, Value::Int(txn.now().0))
             .with(account::tag::MUST_CHANGE, Value::Flag(must_change));
         let typed = field::to_raw(account::KIND.fields, &fields);
         let (_, problems) = field::parse(account::KIND.fields, &typed);

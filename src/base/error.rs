@@ -16,6 +16,8 @@ pub enum Kind {
     Refused,
     /// A bound was reached (size, rate, time); trying later or smaller can help.
     Busy,
+    /// The account has a second factor, and no code was given: the command asks for it and comes again.
+    Code,
     /// The command line or a configuration file makes no sense.
     Usage,
     /// Stored bytes are not what was written.

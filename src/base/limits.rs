@@ -21,6 +21,12 @@ pub const ROWS_SHOWN: usize = 400;
 
 /// Shortest password, in characters (管理办法 第十五条).
 pub const PASSWORD_MIN_CHARS: usize = 10;
+/// The same where the profile of NIST holds and the account has no second factor (SP 800-63B-4, 3.1.1.2).
+pub const PASSWORD_ALONE_CHARS: usize = 15;
+/// Days after which a password is to be changed, in the profile of 等保.
+pub const PASSWORD_DAYS: i64 = 90;
+/// Earlier passwords that are not taken again.
+pub const PASSWORD_HISTORY: usize = 5;
 /// Longest password, in bytes.
 pub const PASSWORD_MAX_BYTES: usize = 256;
 /// Argon2id memory, in KiB.
@@ -33,6 +39,16 @@ pub const ARGON_AT_ONCE: usize = 2;
 pub const ARGON_WAITING: usize = 48;
 /// Those of one address among them: an office behind one address logs in at the same minute.
 pub const ARGON_WAITING_OF_ONE: usize = 32;
+/// Places beyond those for browsers that are known: strangers who wait do not keep them out.
+pub const ARGON_WAITING_KNOWN: usize = 32;
+/// Those of one known browser.
+pub const ARGON_WAITING_OF_KNOWN: usize = 4;
+/// Bytes of the secret of a second factor.
+pub const FACTOR_BYTES: usize = 20;
+/// Recovery codes of a second factor.
+pub const RECOVERY_CODES: usize = 10;
+/// Networks of the address list for administrators.
+pub const NETWORKS: usize = 50;
 /// Argon2id memory for the passphrase of a key slot, in KiB: it guards everything, and a thief can guess at home.
 pub const SLOT_ARGON_KIB: u32 = 262_144;
 /// Argon2id passes for it.
@@ -69,12 +85,20 @@ pub const UNLOCK_FREE_FAILURES: u32 = 3;
 pub const UNLOCK_PAUSE_S: i64 = 30;
 /// Longest pause there, in seconds.
 pub const UNLOCK_PAUSE_MOST_S: i64 = 600;
-/// Failures of one account from one device that lead to a pause.
+/// Failures of one account from one device that lead to a pause; a device that nobody knows is its address.
 pub const LOGIN_FAILURES: u32 = 5;
 /// Length of that pause, in seconds.
 pub const LOGIN_PAUSE_S: i64 = 300;
 /// Failures remembered at once (accounts × devices).
 pub const LOGIN_TRACKED: usize = 20_000;
+/// Failures of one account in a day from all devices together that it never logged in from.
+pub const LOGIN_STRANGERS: usize = 100;
+/// The length of that day, in seconds.
+pub const LOGIN_STRANGERS_S: i64 = 24 * 3600;
+/// Accounts that one browser is known to.
+pub const DEVICE_ACCOUNTS: usize = 8;
+/// Seconds that a browser keeps what makes it known.
+pub const DEVICE_S: i64 = 400 * 24 * 3600;
 /// Entries a minute for failed log-ins of unknown names.
 pub const STRANGER_ENTRY_S: i64 = 60;
 

@@ -82,6 +82,7 @@ pub(super) fn ask(dir: &Path, arguments: &[OsString], secret: &Secrets, out: &mu
             Answer::Out(line) => out.out(&line),
             Answer::Err(line) => out.err(&line),
             Answer::Exit(0) => return Ok(()),
+            Answer::Exit(super::CODE_ASKED) => return Err(Error::new(ErrorKind::Code, String::new())),
             Answer::Exit(code) => std::process::exit(code.into()),
         }
     }
@@ -131,7 +132,10 @@ fn one(door: &Door, stream: UnixStream) {
             _ => Err(Error::new(ErrorKind::Denied, SEALED)),
         }
     });
-    let code = super::report(outcome, &mut out);
+    let code = match outcome {
+        Err(e) if e.kind() == ErrorKind::Code => super::CODE_ASKED,
+        outcome => super::report(outcome, &mut out),
+    };
     out.send(&Answer::Exit(code));
 }
 

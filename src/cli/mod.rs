@@ -25,6 +25,7 @@ use std::sync::Arc;
 use clap::{Args, Parser, Subcommand};
 use zeroize::Zeroize;
 
+use crate::app::login::Typed;
 use crate::app::{Actor, App};
 use crate::base::clock::SystemClock;
 use crate::base::{Error, ErrorKind, Result};
@@ -97,6 +98,9 @@ pub fn main() -> ExitCode {
     ExitCode::from(report(outcome, &mut out))
 }
 
+/// Between a server and who asked it: the command comes again with a code. No process leaves with it.
+const CODE_ASKED: u8 = 10;
+
 /// Turns an outcome into an exit code, saying why on stderr.
 fn report(outcome: Result<()>, out: &mut dyn Out) -> u8 {
     let Err(error) = outcome else { return 0 };
@@ -123,14 +127,31 @@ fn run(command: Command, arguments: &[OsString], out: &mut dyn Out) -> Result<()
         Command::Backup(command) if command.dir().is_none() => backup::without_store(command, out),
         command => {
             let dir = folder(&command).ok_or_else(|| Error::usage("请用 --dir 指定数据目录。"))?.to_owned();
-            let secret = Secrets::gather(&command)?;
+            let mut secret = Secrets::gather(&command)?;
             drop_to_owner(&dir)?;
             match App::open(&dir, Arc::new(SystemClock)) {
-                Err(e) if e.kind() == ErrorKind::Busy => control::ask(&dir, arguments, &secret, out),
+                Err(e) if e.kind() == ErrorKind::Busy => {
+                    with_code(&mut secret, |secret| control::ask(&dir, arguments, secret, out))
+                }
                 Err(e) => Err(e),
-                Ok(app) => with_store(command, &app, &secret, out),
+                Ok(app) => with_code(&mut secret, |secret| {
+                    let line = Line::try_parse_from(arguments).map_err(|e| Error::usage(e.to_string()))?;
+                    with_store(line.command, &app, secret, out)
+                }),
             }
         }
+    }
+}
+
+/// Runs a command; where the account turns out to have a second factor, asks for its code and runs it again. Nothing
+/// was done the first time: who somebody is comes before everything else.
+fn with_code(secret: &mut Secrets, mut run: impl FnMut(&Secrets) -> Result<()>) -> Result<()> {
+    match run(secret) {
+        Err(e) if e.kind() == ErrorKind::Code => {
+            secret.ask_code()?;
+            run(secret)
+        }
+        done => done,
     }
 }
 
@@ -138,6 +159,7 @@ fn run(command: Command, arguments: &[OsString], out: &mut dyn Out) -> Result<()
 #[derive(Clone, Default, serde::Serialize, serde::Deserialize)]
 struct Secrets {
     password: Option<String>,
+    code: Option<String>,
     input: Option<String>,
     folder: PathBuf,
 }
@@ -167,7 +189,21 @@ impl Secrets {
     }
 
     fn with(password: Option<String>, input: Option<String>) -> Result<Self> {
-        Ok(Self { password, input, folder: std::env::current_dir()? })
+        Ok(Self { password, code: None, input, folder: std::env::current_dir()? })
+    }
+
+    /// Asks for the code of the account's second factor: at the terminal, or as the line behind the password.
+    fn ask_code(&mut self) -> Result<()> {
+        let code = match self.input.clone().filter(|_| !output::is_terminal()) {
+            Some(input) => {
+                let (code, rest) = input.split_once('\n').unwrap_or((&input, ""));
+                self.input = Some(rest.to_owned());
+                code.trim().to_owned()
+            }
+            None => output::ask_code()?,
+        };
+        self.code = Some(code);
+        Ok(())
     }
 
     /// A path of the command as its caller meant it.
@@ -179,6 +215,7 @@ impl Secrets {
 impl Drop for Secrets {
     fn drop(&mut self) {
         self.password.zeroize();
+        self.code.zeroize();
         self.input.zeroize();
     }
 }
@@ -223,7 +260,9 @@ fn folder(command: &Command) -> Option<&Path> {
 /// Whoever a command acts for: a named account by its password, or in demo stores the one that may do everything.
 fn actor(app: &App, login: Option<&str>, secret: &Secrets) -> Result<Actor> {
     match (login, &secret.password) {
-        (Some(login), Some(password)) => app.console_actor(login, password),
+        (Some(login), Some(password)) => {
+            app.console_actor(login, &Typed { password: password.clone(), code: secret.code.clone() })
+        }
         (Some(login), None) => app.demo_actor(login),
         (None, _) => app.demo_actor(crate::app::demo::EVERYTHING),
     }

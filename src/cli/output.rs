@@ -57,6 +57,20 @@ pub(super) fn ask_password(login: &str) -> Result<String> {
     line("请在标准输入的第一行给出口令，或在终端中运行。")
 }
 
+/// Asks for the code of an account's second factor: at the terminal, or as a line of standard input where there is
+/// none.
+pub(super) fn ask_code() -> Result<String> {
+    if is_terminal() {
+        return Ok(rpassword::prompt_password("动态码（或恢复码）：")?);
+    }
+    line("这个账户启用了动态码，请在标准输入中口令的下一行给出。")
+}
+
+/// Somebody sits there.
+pub(super) fn is_terminal() -> bool {
+    std::io::stdin().is_terminal()
+}
+
 /// Asks for words at the terminal, or takes a line of standard input where there is none.
 pub(super) fn ask_words(question: &str) -> Result<String> {
     if std::io::stdin().is_terminal() {

@@ -23,8 +23,25 @@ pub mod tag {
     pub const CLEARANCE: u16 = 41;
     pub const REVIEWED: u16 = 42;
     pub const REVIEWED_BY: u16 = 43;
+    pub const FACTOR: u16 = 24;
+    pub const RECOVERY: u16 = 25;
+    pub const PASSWORD_SINCE: u16 = 26;
+    pub const PASSWORD_HISTORY: u16 = 27;
+    pub const WAITING: u16 = 28;
 }
 use tag::*;
+
+/// Tags of a row of what waits for a second administrator.
+pub mod waiting {
+    /// What it is: a code of [`super::RELIEFS`].
+    pub const WHAT: u16 = 1;
+    /// The account that asked.
+    pub const BY: u16 = 2;
+    /// When, in milliseconds; with what it is, it names the request.
+    pub const AT: u16 = 3;
+    /// The hash of the one-time password, of a password.
+    pub const CREDENTIAL: u16 = 4;
+}
 
 /// Roles of the regulation's articles 7, 13 and 14.
 pub static ROLES: Dict = Dict {
@@ -40,6 +57,13 @@ pub static ROLES: Dict = Dict {
         entry("law-office", "调研法规室业务"),
         entry("identity", "可查看检举控告人"),
     ],
+};
+
+/// What one administrator asks for and another one confirms, so that a person comes in again.
+pub static RELIEFS: Dict = Dict {
+    name: "relief",
+    source: "",
+    entries: &[entry("password", "一次性口令"), entry("factor", "作废动态码")],
 };
 
 /// The three that exclude everything else.
@@ -75,6 +99,11 @@ static FIELDS: &[Field] = &[
     Field::new(SINCE, "since", "启用日期", Widget::Date(true)),
     Field::new(REVIEWED, "reviewed", "权限复核时间", Widget::Hidden),
     Field::new(REVIEWED_BY, "reviewed_by", "权限复核人", Widget::Hidden),
+    Field::new(FACTOR, "factor", "动态码密钥", Widget::Hidden),
+    Field::new(RECOVERY, "recovery", "恢复码", Widget::Hidden),
+    Field::new(PASSWORD_SINCE, "password_since", "口令设置时间", Widget::Hidden),
+    Field::new(PASSWORD_HISTORY, "password_history", "用过的口令", Widget::Hidden),
+    Field::new(WAITING, "waiting", "等待确认", Widget::Hidden),
 ];
 
 const ROLES_TAG: u16 = tag::ROLES;
@@ -153,6 +182,17 @@ pub fn clearance(fields: &Fields) -> Label {
     }
 }
 
+/// Who asks that somebody be let in again, and who confirms it: never the same, and never the person itself. A lost
+/// password of one of the three is the business of the other two.
+pub fn hands(fields: &Fields) -> (&'static str, &'static str) {
+    let is = |role: &str| fields.codes(ROLES_TAG).iter().any(|r| r == role);
+    match () {
+        () if is("sysadmin") => ("secadmin", "auditor"),
+        () if is("secadmin") => ("sysadmin", "auditor"),
+        () => ("sysadmin", "secadmin"),
+    }
+}
+
 /// A change that no single person may make: giving or taking the role of an administrator.
 pub fn touches_administrators(before: &Fields, after: &Fields) -> bool {
     let held = |f: &Fields| -> Vec<String> {
@@ -213,6 +253,17 @@ mod tests {
             let fields = fields.with(TEMPORARY, Value::Rows(vec![grant("handler", day(5))]));
             assert!(!check(&fields).is_empty(), "{admin}");
         }
+    }
+
+    #[test]
+    fn two_others_let_somebody_in_again() {
+        for entry in ROLES.entries {
+            let fields = Fields::default().with(ROLES_TAG, Value::Codes(vec![entry.code.into()]));
+            let (asks, confirms) = hands(&fields);
+            assert!(asks != confirms && ![asks, confirms].contains(&entry.code), "{}", entry.code);
+            assert!(ADMINISTRATORS.contains(&asks) && ADMINISTRATORS.contains(&confirms), "{}", entry.code);
+        }
+        assert_eq!(hands(&Fields::default()), ("sysadmin", "secadmin"));
     }
 
     #[test]

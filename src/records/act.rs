@@ -120,6 +120,24 @@ actions! {
     LABELLED = 132, "调整安全标记";
     /// What an account may do was looked at and found right.
     REVIEWED = 133, "权限复核";
+    /// A second factor was set up or renewed by its owner.
+    FACTOR = 100, "启用动态码";
+    /// Its owner took it off.
+    FACTOR_OFF = 101, "停用动态码";
+    /// One administrator asked that a lost second factor be void.
+    FACTOR_VOID = 102, "申请作废动态码";
+    /// Another one confirmed it; refused: the request was ended.
+    FACTOR_VOIDED = 103, "确认作废动态码";
+    /// One administrator made a one-time password, which opens nothing yet.
+    RESET = 104, "发一次性口令";
+    /// Another one confirmed it; refused: the request was ended.
+    RESET_CONFIRMED = 105, "确认一次性口令";
+    /// The policy of log-ins was set.
+    POLICY = 106, "设置登录安全策略";
+    /// Somebody logged in with a recovery code, which is spent.
+    LOGIN_RECOVERY = 107, "用恢复码登录";
+    /// The system administrator ended somebody's session.
+    SESSION_ENDED = 108, "结束会话";
 }
 
 /// The verb of a code.

@@ -1,7 +1,7 @@
-//! What an account keeps for itself outside of records — drafts of forms, choices of lists — as sealed facts: values by
-//! tag under the store's own key, bound to their name. They come and go with the act that says so, leave no content in
-//! the journal but what shows that an earlier one was put back, and are part of every backup. What the tags mean is
-//! `app`'s; bytes: `data-format/store.md`.
+//! What is kept outside of records — drafts of forms, choices of lists, what is remembered of log-ins, policies — as
+//! sealed facts: values by tag under the store's own key, bound to their name. They come and go with the act that says
+//! so, leave no content in the journal but what shows that an earlier one was put back, and are part of every backup.
+//! What the tags mean is `app`'s; bytes: `data-format/store.md`.
 
 use std::collections::HashMap;
 
@@ -13,7 +13,7 @@ use crate::base::{Error, RecordId, Result, Seq};
 use crate::records::{Fields, FileRef};
 
 /// Names below which facts of this form lie.
-pub(super) const PREFIXES: &[&str] = &[fact::DRAFT, fact::CHOICE];
+pub(super) const PREFIXES: &[&str] = &[fact::DRAFT, fact::CHOICE, fact::LOGIN, fact::POLICY];
 
 impl Snapshot {
     /// What is kept under a name.
@@ -83,7 +83,7 @@ fn digest(value: Option<&Vec<u8>>) -> String {
 pub(super) fn follow(shared: &Shared, entry: &Entry, digests: &mut Digests) -> Result<()> {
     for part in entry.parts.iter().filter(|p| p.id.0 == 0 && p.part == PART) {
         let seq = entry.header.seq;
-        let wrong = || Error::damaged(format!("日志第 {seq} 条关于草稿和列表设置的内容"));
+        let wrong = || Error::damaged(format!("日志第 {seq} 条关于草稿和各种设置的内容"));
         let plain = shared.secrets.own.open(&view::part_place(part.id, seq.0, PART), &part.sealed);
         let text = plain.and_then(|p| String::from_utf8(p).ok()).ok_or_else(wrong)?;
         for line in text.lines() {

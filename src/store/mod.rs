@@ -97,6 +97,10 @@ pub mod fact {
     pub const DRAFT: &str = "draft.";
     /// What people chose for their lists: `choice.<account>.<kind>`, sealed.
     pub const CHOICE: &str = "choice.";
+    /// What the store remembers of an account's log-ins: `login.<account>`, sealed.
+    pub const LOGIN: &str = "login.";
+    /// Policies that the security administrator sets, sealed.
+    pub const POLICY: &str = "policy.";
     /// When backups are due, where they go, and what is kept.
     pub const BACKUP_SCHEDULE: &str = "backup_schedule";
     /// What the runner of backups remembers.
@@ -261,6 +265,19 @@ impl Store {
         command: impl FnOnce(&mut Txn<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         self.queue.submit(command)
+    }
+
+    /// Like [`Self::submit`], for entries that nobody waits for, so that an answer does not tell whether there was one.
+    pub fn submit_unanswered(
+        &self,
+        command: impl FnOnce(&mut Txn<'_>) -> Result<()> + Send + 'static,
+    ) -> Result<()> {
+        self.queue.submit_unanswered(command)
+    }
+
+    /// Waits until everything is done that was handed over so far.
+    pub fn settle(&self) -> Result<()> {
+        self.queue.alone(|_| Ok(()))
     }
 
     /// Like [`Self::submit`], for long commands that nobody looks at: those that wait go first, and when there were any

@@ -98,6 +98,16 @@ impl Queue {
         answer.recv().map_err(|_| stopped())?
     }
 
+    /// A command that goes its way without anybody who waits.
+    pub(super) fn submit_unanswered(
+        &self,
+        act: impl FnOnce(&mut Txn<'_>) -> Result<()> + Send + 'static,
+    ) -> Result<()> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        let (reply, _) = sync_channel(1);
+        self.send(Message::Command(Box::new(Typed { act: Some(act), outcome: None, reply })))
+    }
+
     /// A command that lets others go first, and leaves them time.
     pub(super) fn submit_patiently<T: Send + 'static>(
         &self,

@@ -13,7 +13,7 @@ use super::multipart::{self, Upload};
 use super::respond::{self, Reply};
 use super::{Access, Route, pages};
 use crate::app::App;
-use crate::app::session::Live;
+use crate::app::session::{Live, Must};
 use crate::base::{Error, ErrorKind, Result, limits};
 use crate::records::{self, Kind, field::Raw};
 
@@ -21,6 +21,8 @@ use crate::records::{self, Kind, field::Raw};
 pub const SESSION_COOKIE: &str = "__Host-session";
 /// Name of the cookie that says who used this browser last.
 pub const LOGIN_COOKIE: &str = "__Host-last";
+/// Name of the cookie that makes a browser known to accounts that came in from it.
+pub const DEVICE_COOKIE: &str = "__Host-device";
 
 /// Everything a page may know of its request.
 pub struct Call {
@@ -42,6 +44,8 @@ pub struct Call {
     pub peer: String,
     /// Who used this browser last, by its mark.
     pub last_login: Option<String>,
+    /// The mark of a browser that somebody logged in from before, as it came.
+    pub device: Option<String>,
     params: HashMap<String, String>,
 }
 
@@ -115,7 +119,7 @@ async fn prepare(app: Arc<App>, route: &'static Route, peer: String, request: Re
     let (mut parts, body) = request.into_parts();
     let params = path_params(&mut parts).await;
     let live = match cookie(&parts.headers, SESSION_COOKIE) {
-        Some(token) => app.session(&token)?,
+        Some(token) => app.session(&token, &peer)?,
         None => None,
     };
     let last_login = cookie(&parts.headers, LOGIN_COOKIE).and_then(|m| app.marked_login(&m));
@@ -129,13 +133,14 @@ async fn prepare(app: Arc<App>, route: &'static Route, peer: String, request: Re
         live,
         peer,
         last_login,
+        device: cookie(&parts.headers, DEVICE_COOKIE),
         params,
     });
     let allowed = match (route.access, &call.live) {
         (Access::Anybody, _) => true,
         (_, None) => false,
         (Access::LoggedIn, Some(_)) => true,
-        (Access::Account, Some(live)) => !live.must_change,
+        (Access::Account, Some(live)) => live.must.is_none(),
     };
     if allowed && !is_looking(route) && let Some(text) = call.app.standby_refusal() {
         return Err(Error::new(ErrorKind::Busy, text));
@@ -174,18 +179,21 @@ async fn prepare(app: Arc<App>, route: &'static Route, peer: String, request: Re
     Ok(Prepared::Call(call))
 }
 
-/// Log in first; what was typed waits.
+/// Log in first, or do what must be done before anything else; what was typed waits.
 fn not_allowed(route: &Route, call: &Call) -> Reply {
-    if call.live.is_some() {
-        return Reply::Redirect("/password".into());
-    }
+    let live = call.live.as_ref();
     if route.method == Method::POST
         && is_typed(route.path)
-        && let Some(login) = &call.last_login
+        && let Some(login) = live.map(|l| &l.actor.login).or(call.last_login.as_ref())
     {
         call.app.park(login, &call.path, call.raw.clone());
     }
-    Reply::Redirect("/login".into())
+    let to = match live.map(|l| l.must) {
+        None => "/login",
+        Some(Some(Must::Factor)) => "/factor",
+        Some(_) => "/password",
+    };
+    Reply::Redirect(to.into())
 }
 
 /// What can be reached on a standby: pages, and the forms that change nothing. Deny by default.
@@ -193,7 +201,7 @@ fn is_looking(route: &Route) -> bool {
     if route.method == Method::POST {
         return ["/login", "/logout", "/search", "/{kind}/{id}/identity"].contains(&route.path);
     }
-    !["/new", "/edit", "/import", "/password", "/setup/{token}"].iter().any(|end| route.path.ends_with(end))
+    !["/new", "/edit", "/import", "/password", "/factor", "/setup/{token}"].iter().any(|end| route.path.ends_with(end))
 }
 
 /// Forms that people fill; a log-out or a search that comes too late is no loss.

@@ -30,9 +30,9 @@ use respond::Reply;
 pub enum Access {
     /// Anybody: log-in, set-up, assets.
     Anybody,
-    /// Whoever is logged in, even before the first password was changed.
+    /// Whoever is logged in, even before the first password was changed and the second factor was set up.
     LoggedIn,
-    /// Whoever is logged in with a password of their own.
+    /// Whoever is logged in with a password of their own, and a second factor where the policy asks for one.
     Account,
 }
 
@@ -67,6 +67,14 @@ pub static ROUTES: &[Route] = &[
     post("/logout", Access::LoggedIn, pages::login::log_out),
     get("/password", Access::LoggedIn, pages::password::form),
     post("/password", Access::LoggedIn, pages::password::change),
+    get("/factor", Access::LoggedIn, pages::factor::show),
+    post("/factor", Access::LoggedIn, pages::factor::confirm),
+    post("/factor/renew", Access::LoggedIn, pages::factor::renew),
+    post("/factor/off", Access::LoggedIn, pages::factor::off),
+    get("/sessions", Access::Account, pages::sessions::show),
+    post("/sessions/end", Access::Account, pages::sessions::end),
+    get("/policy", Access::Account, pages::policy::show),
+    post("/policy", Access::Account, pages::policy::set),
     get("/resume", Access::Account, pages::resume::show),
     get("/setup/{token}", Access::Anybody, pages::setup::form),
     post("/setup/{token}", Access::Anybody, pages::setup::set_up),
@@ -114,7 +122,9 @@ pub static ROUTES: &[Route] = &[
     post("/{kind}/{id}/label", Access::Account, pages::label::set),
     post("/{kind}/{id}/recuse", Access::Account, pages::recusal::declare),
     post("/{kind}/{id}/identity", Access::Account, pages::record::reveal),
-    post("/{kind}/{id}/password", Access::Account, pages::password::reset),
+    post("/{kind}/{id}/password", Access::Account, pages::relief::reset),
+    post("/{kind}/{id}/factor", Access::Account, pages::relief::void_factor),
+    post("/{kind}/{id}/relief", Access::Account, pages::relief::decide),
     get("/{kind}/{id}/files/{place}", Access::Account, pages::record::download),
     get("/{kind}/{id}/files/{place}/view", Access::Account, pages::viewing::show),
     get("/{kind}/{id}/files/{place}/inline", Access::Account, pages::viewing::inline),

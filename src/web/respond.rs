@@ -113,7 +113,7 @@ pub(super) fn response(reply: Reply, packed: bool) -> Response<Body> {
 pub(super) fn status(error: &Error) -> StatusCode {
     match error.kind() {
         ErrorKind::Invalid | ErrorKind::Usage | ErrorKind::Refused => StatusCode::UNPROCESSABLE_ENTITY,
-        ErrorKind::Denied => StatusCode::NOT_FOUND,
+        ErrorKind::Denied | ErrorKind::Code => StatusCode::NOT_FOUND,
         ErrorKind::Stale => StatusCode::CONFLICT,
         ErrorKind::Busy => StatusCode::TOO_MANY_REQUESTS,
         ErrorKind::Damaged | ErrorKind::Io | ErrorKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,

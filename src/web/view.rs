@@ -77,6 +77,11 @@ pub fn bare(app: &App, title: &str, content: Markup) -> Markup {
     layout::bare(title, &app.facts().county, style_href(), content)
 }
 
+/// The same with room for long explanations.
+pub fn bare_wide(app: &App, title: &str, content: Markup) -> Markup {
+    layout::bare_wide(title, &app.facts().county, style_href(), content)
+}
+
 /// What is wrong with the disk, the data and the backups, for the three administrators; that nobody can work yet, or
 /// here any more, for everybody.
 fn strip(app: &App, live: &Live) -> Result<Markup> {
@@ -128,6 +133,7 @@ fn menu(app: &App, live: &Live, current: &str) -> Result<Vec<MenuItem>> {
     }
     if is_administrator(live) {
         menu.push(item("管理", "/backup", "备份", Icon::Backup, None));
+        menu.push(item("管理", "/policy", "登录安全策略", Icon::Lock, None));
     }
     if is_administrator(live) {
         menu.push(item("管理", "/review", "权限复核", Icon::Key, None));
@@ -138,6 +144,7 @@ fn menu(app: &App, live: &Live, current: &str) -> Result<Vec<MenuItem>> {
     if actor.is("auditor") {
         menu.push(item("管理", "/audit", "审计日志", Icon::Audit, None));
     }
+    menu.push(item("我的", "/sessions", "我的登录", Icon::User, None));
     Ok(menu)
 }
 

@@ -126,6 +126,7 @@ fn init_with_answers_needs_nobody() {
     assert!(room.fails("setup-link --dir c", 1).out.is_empty());
     let doctor = room.run("doctor --dir c");
     assert!(doctor.code == 0 && doctor.out.contains("三员账户已建立"), "{doctor:?}");
+    assert!(doctor.out.contains("三员和负责人（审批）必须启用动态码"), "{doctor:?}");
     room.put("p.jsonl", "{\"title\":\"一件\",\"text\":\"院墙倒了\",\"unit\":\"甲乙镇纪委\"}\n");
     let import = ["import", "petitions", "p.jsonl", "--dir", "c", "--as", "jingban"];
     assert_eq!(room.ask(&import, "Qiu-tian.2035\n").code, 1, "a wrong password");
@@ -137,8 +138,10 @@ fn init_with_answers_needs_nobody() {
     for administrator in
         [("xitong", "Qiu-tian.2031"), ("baomi", "Qiu-tian.2032"), ("shenji", "Qiu-tian.2033")]
     {
+        // They need a second factor first, and only the browser gives them one.
         let none = search(administrator.0, &format!("{}\n院墙", administrator.1));
-        assert_eq!((none.code, none.out.as_str()), (0, "共 0 条\n"), "{administrator:?}");
+        assert_eq!((none.code, none.out.as_str()), (1, ""), "{administrator:?}");
+        assert!(none.err.contains("必须启用动态码"), "{none:?}");
     }
     let mut refused = import.to_vec();
     refused[6] = "xitong";

@@ -170,7 +170,7 @@ fn cookies_are_bound_to_this_host_and_out_of_reach_of_scripts() {
     let answer = person.log_in_as("zhen01", super::passwords::PASSWORD).expect(303);
     let cookies: Vec<&str> =
         answer.headers.iter().filter(|(n, _)| n == "set-cookie").map(|(_, v)| v.as_str()).collect();
-    assert_eq!(cookies.len(), 2);
+    assert_eq!(cookies.len(), 3);
     for cookie in cookies {
         assert!(cookie.starts_with("__Host-"), "{cookie}");
         for part in ["; Secure", "; HttpOnly", "; Path=/", "; SameSite="] {

@@ -18,6 +18,7 @@ mod crowd;
 mod disk;
 mod doors;
 mod draft;
+mod factor;
 mod flow;
 mod form;
 mod gate;

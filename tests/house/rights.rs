@@ -2,6 +2,7 @@
 //! can give access alone.
 
 use super::county::{County, PETITION, Person, path_of};
+use super::factor::confirm;
 use super::form::{Form, attribute};
 use super::passwords::PASSWORD;
 
@@ -100,6 +101,9 @@ fn a_new_account_needs_both_administrators_and_a_password_of_its_own() {
     let password = one_time(&sysadmin, &path);
     assert!(!sysadmin.get(&path).says(&password), "it is shown once");
     let person = county.nobody();
+    person.log_in_as("xinren", &password).expect(422);
+    assert!(sysadmin.get("/").says("一次性口令</td>") && secadmin.get("/").says("一次性口令</td>"));
+    confirm(&secadmin, &path);
     person.log_in_as("xinren", &password).expect(303);
     // First of all the password, and nothing else before it.
     for page in ["/", "/petition", "/petition/new", "/search"] {
@@ -127,6 +131,7 @@ fn a_one_time_password_opens_no_command_before_its_owner_has_set_another() {
     let (sysadmin, secadmin) = (county.sysadmin(), county.secadmin());
     let path = account(&sysadmin, "xinren");
     let password = one_time(&sysadmin, &path);
+    confirm(&secadmin, &path);
     secadmin.submit(&secadmin.form(&format!("{path}/edit")).set("roles", "handler")).expect(303);
     let search = |password: &str| county.cli_told(&["search", "--as", "xinren", "低保"], password);
     let refused = search(&password);
@@ -199,11 +204,11 @@ fn the_system_administrator_cannot_become_another_administrator() {
     for admin in ["secadmin", "auditor"] {
         let row = list.split("<tr").find(|l| l.contains(&format!(">{admin}<"))).unwrap();
         let path = row[row.find("/account/").unwrap()..].split('"').next().unwrap();
-        let answer = sysadmin.post_form(&format!("{path}/password"), &[]);
-        assert!(
-            answer.status != 200,
-            "with this one-time password the system administrator is {admin} as well"
-        );
+        let password = one_time(&sysadmin, path);
+        assert!(!sysadmin.get(path).says("value=\"agree\""), "whoever asked may confirm");
+        let person = county.nobody();
+        person.log_in_as(admin, &password).expect(422);
+        person.log_in_as(admin, PASSWORD).expect(303);
     }
 }
 

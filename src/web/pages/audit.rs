@@ -4,6 +4,7 @@ use maud::{Markup, html};
 
 use crate::app::audit::Line;
 use crate::app::names::Directory;
+use crate::app::policy::Policy;
 use crate::base::Result;
 use crate::records;
 use crate::store::Header;
@@ -75,12 +76,20 @@ fn note(text: &str) -> String {
     if records::by_name(name).is_some() {
         return if count.is_empty() { String::new() } else { format!("{count} 条") };
     }
+    if let Some(words) = Policy::in_words(text) {
+        return words;
+    }
     let mut moves = records::ALL.iter().flat_map(|k| k.flow.moves);
     match text {
         "repeat" => "同一表单重复提交".to_owned(),
         "taken" => "编号已被使用".to_owned(),
         "stored" => "加密保存".to_owned(),
         "memory" => "仅在内存，未写入磁盘".to_owned(),
+        "own" => "核对本人口令".to_owned(),
+        "new" => "首次启用".to_owned(),
+        "begun" => "更换前已核对".to_owned(),
+        "renewed" => "已更换".to_owned(),
+        _ if name == "left" => format!("还剩 {count} 个"),
         _ if name == "days" => count.replace(' ', " 天、") + " 天",
         "cancelled" => "已取消".to_owned(),
         _ if name == "sets" => match count.split_once(" files ") {

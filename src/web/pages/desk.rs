@@ -9,7 +9,7 @@ use crate::records::{self, Kind};
 use crate::web::guard::Call;
 use crate::web::icons::Icon;
 use crate::web::layout::{self, NoticeKind};
-use crate::web::pages::draft;
+use crate::web::pages::{draft, relief};
 use crate::web::respond::Reply;
 use crate::web::view::{self, Outline};
 
@@ -49,6 +49,7 @@ pub fn show(call: &Call) -> Result<Reply> {
             @if !administrator || waits { (work) }
             (drafts)
             @for block in blocks { (block) }
+            @if administrator { (relief::card(call)?) }
             @if let Some(duties) = duties { (duties) }
         }
     })
@@ -125,7 +126,8 @@ fn duties(call: &Call) -> Result<Markup> {
                     (line(Icon::Account, "/account", "账户", "增加人员账户、发一次性口令、停用账户"))
                 }
                 @if is("secadmin") {
-                    (line(Icon::Key, "/account", "授权", "给账户授予或收回角色"))
+                    (line(Icon::Key, "/account", "授权", "给账户授予或收回角色，确认一次性口令"))
+                    (line(Icon::Lock, "/policy", "登录安全策略", "动态码、口令要求、管理员登录地址"))
                     (line(Icon::Key, "/review", "权限复核", &reviews))
                     (line(Icon::Key, "/conflicts", "回避核查", "核实与被检举控告人同名的账户"))
                 }

@@ -11,7 +11,7 @@ use crate::web::{layout, view};
 /// The page of an error; with the menu when somebody is logged in.
 pub fn page(app: &App, live: Option<&Live>, error: &Error) -> Markup {
     let title = match error.kind() {
-        ErrorKind::Denied => "没有找到",
+        ErrorKind::Denied | ErrorKind::Code => "没有找到",
         ErrorKind::Stale => "内容已变化",
         ErrorKind::Invalid | ErrorKind::Refused | ErrorKind::Usage => "没有完成",
         ErrorKind::Busy => "请稍后再试",

@@ -3,8 +3,9 @@
 use maud::{Markup, html};
 
 use crate::app::demo;
-use crate::base::{ErrorKind, Result};
-use crate::web::guard::{Call, LOGIN_COOKIE, SESSION_COOKIE};
+use crate::app::login::Attempt;
+use crate::base::{ErrorKind, Result, limits};
+use crate::web::guard::{Call, DEVICE_COOKIE, LOGIN_COOKIE, SESSION_COOKIE};
 use crate::web::icons::Icon;
 use crate::web::layout::{self, NoticeKind};
 use crate::web::respond::Reply;
@@ -18,17 +19,28 @@ pub fn form(call: &Call) -> Result<Reply> {
     Ok(Reply::page(page(call, "", None)))
 }
 
-/// Checks name and password.
+/// Checks name, password and code.
 pub fn log_in(call: &Call) -> Result<Reply> {
-    let (login, password) = (call.typed("login"), call.raw.iter().find(|(n, _)| n == "password"));
-    let password = password.map_or("", |(_, v)| v.as_str());
-    match call.app.log_in(login, password, &call.peer) {
-        Ok((token, login)) => {
-            let session = format!("{SESSION_COOKIE}={token}; Path=/; Secure; HttpOnly; SameSite=Lax");
-            let mark = call.app.login_mark(&login);
-            let last = format!("{LOGIN_COOKIE}={mark}; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=2592000");
-            let to = if call.app.has_parked(&login) { "/resume" } else { "/" };
-            Ok(Reply::Cookies(to.to_owned(), vec![session, last]))
+    let text = |name: &str| call.raw.iter().find(|(n, _)| n == name).map_or("", |(_, v)| v.as_str());
+    let login = call.typed("login");
+    let (password, code, device) = (text("password"), text("code"), call.device.as_deref());
+    match call.app.log_in(&Attempt { login, password, code, from: &call.peer, device }) {
+        Ok(entered) => {
+            let cookie = |name: &str, value: &str, age: i64| {
+                let age = if age == 0 { String::new() } else { format!("; Max-Age={age}") };
+                format!("{name}={value}; Path=/; Secure; HttpOnly; SameSite=Lax{age}")
+            };
+            let cookies = vec![
+                cookie(SESSION_COOKIE, &entered.token, 0),
+                cookie(LOGIN_COOKIE, &call.app.login_mark(&entered.login), 2_592_000),
+                cookie(DEVICE_COOKIE, &entered.device, limits::DEVICE_S),
+            ];
+            let to = match () {
+                () if entered.recovered => "/factor?done=recovered",
+                () if call.app.has_parked(&entered.login) => "/resume",
+                () => "/",
+            };
+            Ok(Reply::Cookies(to.to_owned(), cookies))
         }
         Err(e) if matches!(e.kind(), ErrorKind::Denied | ErrorKind::Busy) => {
             Ok(Reply::again(page(call, login, Some(e.public()))))
@@ -60,6 +72,11 @@ fn page(call: &Call, login: &str, problem: Option<&str>) -> Markup {
                 label for="password" { "口令" }
                 input #password type="password" name="password" autocomplete="current-password"
                     autofocus[!known.is_empty()] required;
+            }
+            div.field {
+                label for="code" { "动态码" }
+                input #code name="code" autocomplete="one-time-code" maxlength="40" aria-describedby="code-h";
+                p.help #code-h { "手机上的 6 位数字，或一个恢复码；没有启用的账户不填" }
             }
             button.btn.btn-primary type="submit" { (Icon::Lock.svg()) "登录" }
         }

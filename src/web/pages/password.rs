@@ -1,9 +1,10 @@
-//! One's own password, and one-time passwords for others.
+//! One's own password.
 
-use maud::html;
+use maud::{Markup, html};
 
-use crate::base::{ErrorKind, Result};
-use crate::records::account;
+use crate::app::policy::Profile;
+use crate::app::session::Must;
+use crate::base::{ErrorKind, Result, limits};
 use crate::web::guard::Call;
 use crate::web::layout::{self, NoticeKind};
 use crate::web::respond::Reply;
@@ -20,39 +21,18 @@ pub fn change(call: &Call) -> Result<Reply> {
     if text("new") != text("again") {
         return page(call, Some("两次输入的新口令不一致。")).map(Reply::again);
     }
-    match call.app.change_password(&call.live()?.actor, text("old"), text("new")) {
+    let live = call.live()?;
+    match call.app.change_password(&live.actor, text("old"), text("new")) {
+        Ok(()) if call.app.has_parked(&live.actor.login) => Ok(Reply::Redirect("/resume".into())),
         Ok(()) => Ok(Reply::Redirect("/?done=password".into())),
-        Err(e) if e.kind() == ErrorKind::Invalid => page(call, Some(e.public())).map(Reply::again),
+        Err(e) if matches!(e.kind(), ErrorKind::Invalid | ErrorKind::Busy) => {
+            page(call, Some(e.public())).map(Reply::again)
+        }
         Err(e) => Err(e),
     }
 }
 
-/// Shows a new one-time password, once.
-pub fn reset(call: &Call) -> Result<Reply> {
-    let live = call.live()?;
-    if call.kind()?.tag != account::KIND.tag {
-        return Err(crate::base::Error::denied());
-    }
-    let password = call.app.reset_password(&live.actor, call.id()?)?;
-    let record = call.app.open_record(&live.actor, &account::KIND, call.id()?, 0)?.record;
-    let outline = Outline {
-        title: "一次性口令".into(),
-        crumbs: vec![("账户".into(), "/account".into()), ("一次性口令".into(), String::new())],
-        current: "/account".into(),
-        ..Outline::default()
-    };
-    view::reply(&call.app, live, outline, html! {
-        section.section {
-            h2 { (record.fields.text(account::tag::NAME)) "（" (record.fields.text(account::tag::LOGIN)) "）" }
-            p { "一次性口令：" b.mono { (password) } }
-            p.help { "只显示这一次，请当面交给本人。本人首次登录时必须改成自己的口令。" }
-            p.help { "账户的角色须由安全保密管理员（重新）授予后才能使用。" }
-            p { a.btn.btn-primary href=(format!("/account/{}", record.id)) { "已交给本人" } }
-        }
-    })
-}
-
-fn page(call: &Call, problem: Option<&str>) -> Result<maud::Markup> {
+fn page(call: &Call, problem: Option<&str>) -> Result<Markup> {
     let live = call.live()?;
     let content = html! {
         @if let Some(problem) = problem { (layout::notice(NoticeKind::Bad, problem)) }
@@ -62,7 +42,7 @@ fn page(call: &Call, problem: Option<&str>) -> Result<maud::Markup> {
             input type="text" name="username" value=(live.actor.login) autocomplete="username" hidden;
             fieldset {
                 legend { "修改口令" }
-                p.help { "至少 10 位，同时包含字母、数字和特殊字符，不能包含登录名。" }
+                (rules(call)?)
                 div.fields {
                     div.field { label for="old" { "原口令" }
                         input #old type="password" name="old" autocomplete="current-password" required autofocus; }
@@ -75,10 +55,35 @@ fn page(call: &Call, problem: Option<&str>) -> Result<maud::Markup> {
             div.form-bar { button.btn.btn-primary type="submit" { "保存新口令" } }
         }
     };
-    if live.must_change {
-        let first = html! { (layout::notice(NoticeKind::Warn, "首次登录，请先改成自己的口令。")) (content) };
+    let first = match live.must {
+        Some(Must::FirstPassword) => Some("首次登录，请先改成自己的口令。"),
+        Some(Must::OldPassword) => Some("口令已使用满 90 天，请先更换。"),
+        Some(Must::Factor) | None => None,
+    };
+    if let Some(text) = first {
+        let first = html! { (layout::notice(NoticeKind::Warn, text)) (content) };
         return Ok(view::bare(&call.app, "修改口令", first));
     }
+    let content = html! {
+        (content)
+        section.section {
+            h2 { "动态码和登录记录" }
+            p { a href="/factor" { "动态码（第二种鉴别方式）" } " · " a href="/sessions" { "我的登录" } }
+        }
+    };
     let outline = Outline { title: "我的口令".into(), ..Outline::default() };
     view::framed(&call.app, live, outline, content)
+}
+
+/// What a password must be like now.
+fn rules(call: &Call) -> Result<Markup> {
+    let policy = call.app.policy()?;
+    let (alone, worn, days) = (limits::PASSWORD_ALONE_CHARS, limits::PASSWORD_HISTORY, limits::PASSWORD_DAYS);
+    Ok(html! {
+        p.help { "至少 10 位，同时包含字母、数字和特殊字符，不能包含登录名，不能是常见口令（管理办法第十五条）。" }
+        @match policy.profile {
+            Profile::Dengbao => p.help { "不能与最近 " (worn) " 个口令相同；每 " (days) " 天更换一次。" },
+            Profile::Nist => p.help { "没有启用动态码的账户至少 " (alone) " 位，可以用一句话；不要求定期更换。" },
+        }
+    })
 }

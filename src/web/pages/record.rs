@@ -5,7 +5,6 @@ use maud::{Markup, html};
 use crate::app::names::Directory;
 use crate::app::change::SaveError;
 use crate::app::record::{Opened, identity_fields};
-use crate::app::{Right, Scope};
 use crate::base::{Error, Result, limits};
 use crate::records::decide::trail;
 use crate::records::{self, Kind, Record, Widget, article, batch};
@@ -13,7 +12,7 @@ use crate::store::seal;
 use crate::web::guard::Call;
 use crate::web::icons::Icon;
 use crate::web::layout::{self, NoticeKind};
-use crate::web::pages::{label, purge, recusal};
+use crate::web::pages::{label, purge, recusal, relief};
 use crate::web::respond::Reply;
 use crate::web::view::{self, Outline};
 
@@ -98,6 +97,7 @@ fn page(call: &Call, opened: &Opened, revealed: Option<&Record>, problem: Option
     let content = html! {
         @if kind.owned { (head(kind, record, &directory)) }
         (groups(kind, record, &directory))
+        (relief::facts(call, record)?)
         (identity(call, kind, opened, revealed, &directory)?)
         (files(kind, opened))
         (recusal::stand_in(opened))
@@ -135,6 +135,9 @@ fn done(call: &Call, kind: &Kind, record: &Record) -> Option<(NoticeKind, String
         "asked" => format!("清除申请 {number} 已提交，等待安全保密管理员复核。"),
         "recused" => "回避已登记。".to_owned(),
         "labelled" => "安全标记已调整。".to_owned(),
+        "relief" => "已申请，等待另一名管理员确认。".to_owned(),
+        "agreed" => "已确认。该账户须重新登录。".to_owned(),
+        "ended" => "这项申请没有生效，账户没有改变。".to_owned(),
         "moved" => format!("已办理，现为“{}”。", kind.flow.label(record.state)),
         _ => return None,
     };
@@ -144,8 +147,6 @@ fn done(call: &Call, kind: &Kind, record: &Record) -> Option<(NoticeKind, String
 fn actions(call: &Call, kind: &Kind, opened: &Opened) -> Markup {
     let record = &opened.record;
     let base = format!("/{}/{}", kind.name, record.id);
-    let may_reset = kind.name == "account"
-        && call.live.as_ref().is_some_and(|l| l.actor.scope(kind, Right::Create) > Scope::Nothing);
     html! {
         span.sub { (view::state_chip(kind, record.state)) (view::status_chip(kind, record)) }
         (purge::links(opened))
@@ -153,14 +154,7 @@ fn actions(call: &Call, kind: &Kind, opened: &Opened) -> Markup {
         @if opened.may_edit {
             a.btn.btn-primary href=(format!("{base}/edit")) accesskey="e" { (Icon::Edit.svg()) "修改" }
         }
-        @if may_reset {
-            @if let Some(live) = &call.live {
-                form.no-print method="post" action=(format!("{base}/password")) {
-                    (view::hidden(live))
-                    button.btn type="submit" { (Icon::Key.svg()) "发一次性口令" }
-                }
-            }
-        }
+        (relief::buttons(call, record))
     }
 }
 

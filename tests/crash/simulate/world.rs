@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock};
 
 use jiceng::app::change::{SaveError, Typed};
 use jiceng::app::import::{Options, What, source};
+use jiceng::app::login::Attempt;
 use jiceng::app::record::ListInput;
 use jiceng::app::search::Query;
 use jiceng::app::{Actor, App, demo, index_dir};
@@ -426,8 +427,11 @@ impl World {
     fn log_in(&self, model: &Model, who: Option<Who>, right: bool, from: u64) -> String {
         let login = who.map_or("nobody", |w| model.people[w].login);
         let password = if right { demo::PASSWORD } else { "Wanglan#2025" };
-        let done = self.app().log_in(login, password, &format!("{from:x}"));
-        done.map_or_else(|e| refused(&e), |_| "in".into())
+        let from = format!("{from:x}");
+        let done = self.app().log_in(&Attempt { login, password, from: &from, ..Attempt::default() });
+        // Nobody waits for the entry of a failure but whoever counts entries.
+        let settled = self.store().settle();
+        done.map_or_else(|e| refused(&e), |_| settled.map_or_else(|e| refused(&e), |()| "in".into()))
     }
 
     /// Drafts of somebody: title, and whether it is in memory only.

@@ -112,6 +112,16 @@ actions! {
     PROMOTED = 95, "备机接替";
     /// What an old host had not delivered was written out for re-entry.
     LEFTOVER = 96, "导出未送出的内容";
+    /// The auditor came to the console: what was seen of the journal; refused when it does not hold.
+    AUDIT_CHECKPOINT = 120, "审计检查点";
+    /// Entries of the journal were written into a workbook.
+    AUDIT_EXPORT = 121, "导出审计记录";
+    /// Entries of the journal, or the sheet of a day, were laid out for the printer.
+    AUDIT_PRINT = 122, "打印审计记录";
+    /// The auditor set the thresholds of alarms.
+    ALARM_RULES = 123, "设置告警阈值";
+    /// The auditor dealt with an alarm, and says how.
+    ALARM_CLEARED = 124, "处理告警";
 }
 
 /// The verb of a code.

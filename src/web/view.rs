@@ -130,7 +130,8 @@ fn menu(app: &App, live: &Live, current: &str) -> Result<Vec<MenuItem>> {
         menu.push(item("管理", "/backup", "备份", Icon::Backup, None));
     }
     if actor.is("auditor") {
-        menu.push(item("管理", "/audit", "审计日志", Icon::Audit, None));
+        let alarms = app.alarms_waiting(actor)?;
+        menu.push(item("管理", "/audit", "审计日志", Icon::Audit, (alarms > 0).then_some(alarms)));
     }
     Ok(menu)
 }

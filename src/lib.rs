@@ -65,6 +65,8 @@
 //!   them: whoever ships or fetches has no key, and must know what belongs together.
 //! * Power cuts of files are recorded below the program, at its calls of the system, not in a directory of the search
 //!   engine that a test makes: slots, attachments and sets are cut as well, and nothing the engine does escapes.
+//! * Counts of days and alarms are followed in memory, from headers of the journal alone, and are nowhere stored: what
+//!   somebody did about an alarm, and which threshold held, are entries like any other.
 //! * Petitions of unknown rank come in, but stay 待补全 until the rank is known: the gate is never skipped silently.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking"))]

@@ -209,6 +209,15 @@ pub static RULES: &[Rule] = &[
         most: 60,
         floor: "打印件离开系统后不再留痕，一小时六十份已不是日常用量",
     },
+    Rule {
+        name: "broken-chain",
+        label: "日志链不完整",
+        unit: "同一账户 24 小时内核对不上的次数",
+        measure: Measure::Count(DAY_S, |s| s.action == act::AUDIT_CHECKPOINT.code && !s.done),
+        usual: 1,
+        most: 1,
+        floor: "日志链对不上一次就必须查明",
+    },
 ];
 
 /// The rule with a name.

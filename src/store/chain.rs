@@ -218,3 +218,80 @@ fn read(txn: &redb::ReadTransaction, asked: &[Seq]) -> Result<ChainReport> {
     }
     Ok(ChainReport { walked, records: whole, local, problems, cut, hashes })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::base::RecordId;
+    use crate::base::clock::ManualClock;
+    use crate::store::{Act, Doer, Store};
+
+    /// A store with some entries, and its clock.
+    fn made(home: &tempfile::TempDir, entries: u64) -> (Store, Arc<ManualClock>) {
+        let clock = Arc::new(ManualClock::at(Moment::of_beijing("2026-11-30 09:00").unwrap()));
+        let (dir, key) = (home.path().join("d"), home.path().join("d.key"));
+        let store = Store::create(&dir, &key, "甲县", true, Arc::<ManualClock>::clone(&clock)).unwrap();
+        (0..entries).for_each(|_| enter(&store));
+        (store, clock)
+    }
+
+    fn enter(store: &Store) {
+        let doer = Doer { account: RecordId(1), unit: RecordId(1), via: "test".into() };
+        let act = Act::new(doer, crate::records::act::LOGIN);
+        store
+            .submit(move |txn| {
+                txn.act(act);
+                Ok(())
+            })
+            .unwrap();
+    }
+
+    /// Changes a byte of the hash of an entry.
+    fn spoil(store: &Store, seq: u64) {
+        let txn = upgrade::begin(&store.shared.db).unwrap();
+        {
+            let mut table = txn.open_table(JOURNAL).unwrap();
+            let mut bytes = table.get(seq).unwrap().unwrap().value().to_vec();
+            let end = bytes.len() - 1;
+            bytes[end] ^= 1;
+            table.insert(seq, bytes.as_slice()).unwrap();
+        }
+        txn.commit().unwrap();
+    }
+
+    #[test]
+    fn a_walk_begins_behind_the_head_that_is_believed_and_names_what_is_wrong() {
+        let home = tempfile::tempdir().unwrap();
+        let (store, _) = made(&home, 20);
+        let seen = Head { seq: Seq(12), hash: store.read().unwrap().hash_at(Seq(12)).unwrap().unwrap() };
+        let walked = store.read().unwrap().verify_after(seen).unwrap();
+        assert!(walked.problem.is_none() && walked.head == store.head() && walked.entries == 8, "{walked:?}");
+        spoil(&store, 5);
+        assert!(store.read().unwrap().verify_after(seen).unwrap().problem.is_none(), "it is not walked again");
+        let start = Head { seq: Seq(0), hash: [0; 32] };
+        let whole = store.read().unwrap().verify_after(start).unwrap();
+        assert!(whole.problem.unwrap().contains("日志第 5 条") && whole.head.seq == Seq(4));
+        spoil(&store, 17);
+        let walked = store.read().unwrap().verify_after(seen).unwrap();
+        assert!(walked.problem.unwrap().contains("日志第 17 条"));
+    }
+
+    #[test]
+    fn a_clock_that_went_back_and_a_long_silence_are_told_and_are_no_fault() {
+        let home = tempfile::tempdir().unwrap();
+        let (store, clock) = made(&home, 1);
+        let hour = 3_600_000;
+        let at = |hours: i64| Moment(Moment::of_beijing("2026-11-30 09:00").unwrap().0 + hours * hour);
+        for hours in [71, 143, 142] {
+            clock.set(at(hours));
+            enter(&store);
+        }
+        let report = store.check().unwrap();
+        assert!(report.problems.is_empty() && report.times.count == 2, "{report:?}");
+        let [gap, back] = &report.times.lines[..] else { panic!("{report:?}") };
+        assert!(gap.starts_with("时间缺口：日志第 3 条") && gap.contains("72 小时"), "{gap}");
+        assert!(back.starts_with("时间倒退：日志第 4 条") && back.contains("早 3600 秒"), "{back}");
+    }
+}

@@ -321,3 +321,31 @@ fn nothing_is_needed_and_nothing_written_without_keys() {
     assert!(before == room.bytes("d/store.redb"));
     assert_eq!(room.run("audit verify --dir nowhere --no-key").code, 1);
 }
+
+#[test]
+fn the_manifest_of_a_backup_set_is_a_head_for_whoever_has_its_key() {
+    let room = Room::bare();
+    let keys = ["a", "b"].map(|k| room.good(&format!("backup keygen --out {k}.key --dir d")).trim().to_owned());
+    room.copy("d", "older");
+    // The second set holds the entry of the first.
+    for _ in 0..2 {
+        room.good(&format!("backup run --dir d --to t --recipient {} --recipient {}", keys[0], keys[1]));
+    }
+    let mut manifests: Vec<String> = room.names("t").into_iter().filter(|n| n.ends_with(".manifest.age")).collect();
+    manifests.sort();
+    let manifest = manifests.pop().unwrap();
+    let verify = |dir: &str| format!("audit verify --dir {dir} --manifest t/{manifest} --identity a.key");
+    // The key is read by the command, not by the server that holds the folder.
+    let server = room.serve("d");
+    let ran = room.run(&verify("d"));
+    assert!(ran.code == 0 && ran.err.contains("核对外部链头 1 个"), "{ran:?}");
+    room.fails("audit verify --dir d --no-key", 1);
+    drop(server);
+    for more in ["", " --no-key"] {
+        let ran = room.run(&format!("{}{more}", verify("older")));
+        assert!(ran.code == 3 && ran.out.contains("问题：库被回退"), "{ran:?}");
+    }
+    room.fails(&format!("audit verify --dir d --manifest t/{manifest}"), 2);
+    room.put("t/other.manifest.age", "nothing");
+    room.fails("audit verify --dir d --manifest t/other.manifest.age --identity a.key", 3);
+}

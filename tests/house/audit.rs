@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use calamine::{Reader, Xlsx};
 use jiceng::base::{Clock, clock::SystemClock};
+use redb::ReadableTable;
 
 use super::county::{County, Person, path_of};
 use super::form::{Form, attribute, escaped};
@@ -249,6 +250,51 @@ fn values(refusals: &str) -> Vec<(&'static str, &str)> {
     use jiceng::records::audit::RULES;
     const USUAL: [&str; 8] = ["1", "10", "100", "5", "5", "60", "20", "1"];
     RULES.iter().zip(USUAL).map(|(r, n)| (r.name, if r.name == "refusals" { refusals } else { n })).collect()
+}
+
+/// Changes the stored hash of an entry, as somebody would who has the disk.
+fn spoil(county: &County, seq: u64) {
+    const JOURNAL: redb::TableDefinition<'_, u64, &[u8]> = redb::TableDefinition::new("journal");
+    let db = redb::Database::open(county.dir().join("store.redb")).unwrap();
+    let txn = db.begin_write().unwrap();
+    {
+        let mut table = txn.open_table(JOURNAL).unwrap();
+        let mut bytes = table.get(seq).unwrap().unwrap().value().to_vec();
+        let header = u32::from_be_bytes(bytes[..4].try_into().unwrap()) as usize;
+        bytes[4 + header + 32] ^= 1;
+        table.insert(seq, bytes.as_slice()).unwrap();
+    }
+    txn.commit().unwrap();
+}
+
+#[test]
+fn a_journal_that_was_changed_is_told_when_the_auditor_comes() {
+    let county = County::bare();
+    county.auditor().get("/audit").expect(200);
+    petition(&county.clerk(CLERK));
+    let last = county.head().split(' ').next().unwrap().parse::<u64>().unwrap();
+    county.terminate();
+    spoil(&county, last - 1);
+    county.restart();
+    let auditor = county.auditor();
+    for _ in 0..2 {
+        let page = auditor.get("/audit").expect(200).text();
+        assert!(page.contains("日志链不完整") && page.contains(&format!("日志第 {} 条", last - 1)), "{}", plain(&page));
+    }
+    let refused = rows(&auditor.get("/audit?done=no").expect(200).text());
+    assert!(refused.len() == 1 && refused[0].contains("审计检查点"), "{refused:?}");
+    assert!(auditor.get("/audit/alarms").expect(200).says("日志链对不上一次就必须查明"));
+    assert!(auditor.get("/").says("1 条告警等待处理"));
+    let verified = county.cli(&["audit", "verify"]);
+    assert_eq!(verified.status.code(), Some(3));
+    // What lies before the checkpoint is not walked again, and what came with it still is.
+    county.terminate();
+    spoil(&county, last - 1);
+    spoil(&county, 1);
+    county.restart();
+    let page = county.auditor().get("/audit").expect(200).text();
+    assert!(page.contains("已逐条核对") && !page.contains("不完整："), "{}", plain(&page));
+    assert_eq!(county.cli(&["audit", "verify"]).status.code(), Some(3));
 }
 
 #[test]

@@ -73,6 +73,8 @@
 //!   that have the name are compared at each read. So a new name of an account or of its unit needs no upkeep.
 //! * One-time codes are made of the HMAC of the one provider after the RFC, not by a crate of their own: thirty lines,
 //!   held against the vectors of both RFCs.
+//! * Counts of days and alarms are followed in memory, from headers of the journal alone, and are nowhere stored: what
+//!   somebody did about an alarm, and which threshold held, are entries like any other.
 //! * Petitions of unknown rank come in, but stay 待补全 until the rank is known: the gate is never skipped silently.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking"))]

@@ -1,68 +1,98 @@
-//! The journal as the auditor sees it: who did what and when, never the content of business records.
+//! The journal as the auditor sees it (审计管理): who did what and when, never the content of business records; what
+//! administrators changed, field by field; proof that the chain holds; alarms.
+//!
+//! What must hold: everything here is for the auditor alone, denied by default; a field is shown only of kinds that
+//! [`crate::records::audit::ADMINISTRATION`] names, hidden ones never; what is counted is a follower of the journal
+//! that can be thrown away. Nothing is ever trimmed: the journal stays whole for as long as the store does.
 
-use super::{Actor, App};
-use crate::records::act;
-use crate::base::{Error, Result, Seq};
+pub mod alarms;
+pub mod checkpoint;
+pub mod console;
+pub mod heads;
+pub mod syslog;
+pub mod watch;
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard};
+
+use super::{Actor, App, lock};
+use crate::base::{Error, RecordId, Result};
+use crate::records::account;
 use crate::store::{Entry, Head, Header, Report, Snapshot};
+use watch::State;
+
+pub use heads::read_heads;
+
+/// What lives in memory for the auditor.
+#[derive(Default)]
+pub struct Console {
+    state: Mutex<State>,
+    visits: Mutex<HashMap<RecordId, checkpoint::Visit>>,
+    syslog: syslog::Syslog,
+}
 
 /// One line of the auditor's view.
+#[derive(Clone, Debug)]
 pub struct Line {
     /// Who, when, what, about which records.
     pub header: Header,
     /// The reason given, where there is one.
     pub reason: Option<String>,
+    /// What an administrator changed, field by field.
+    pub changes: Vec<Change>,
+    /// For settings: the note of what was set before, empty when nothing was.
+    pub before: Option<String>,
+}
+
+/// A field that changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// The record and the field, in words.
+    pub label: String,
+    /// What it was.
+    pub old: Option<String>,
+    /// What it is.
+    pub new: Option<String>,
+    /// Its value is nobody's to see: only that it changed.
+    pub hidden: bool,
 }
 
 /// Search terms are content; reasons are addressed to the auditor.
 pub(super) fn line(snapshot: &Snapshot, entry: Entry) -> Line {
-    let told = [act::REVEAL.code, act::LABELLED.code].contains(&entry.header.action);
+    let told = crate::records::audit::REASONS.contains(&entry.header.action);
     let reason = told.then(|| snapshot.entry_secret(&entry)).flatten();
-    Line { header: entry.header, reason }
+    Line { header: entry.header, reason, changes: Vec::new(), before: None }
 }
 
 impl App {
-    /// The newest entries up to `before` (all when 0), newest first.
-    pub fn audit_page(&self, actor: &Actor, before: u64, limit: usize) -> Result<(Vec<Line>, Head)> {
-        if !actor.is("auditor") {
-            return Err(self.refused(actor, &crate::records::account::KIND, crate::base::RecordId(0)));
-        }
-        let snapshot = self.store.read()?;
-        let head = snapshot.head()?;
-        let top = if before == 0 { head.seq.0 } else { before.saturating_sub(1).min(head.seq.0) };
-        let mut lines = Vec::new();
-        for seq in (1..=top).rev().take(limit) {
-            let Some(entry) = snapshot.entry(Seq(seq))? else { continue };
-            lines.push(line(&snapshot, entry));
-        }
-        Ok((lines, head))
+    /// Refuses everybody but the auditor, and enters that somebody tried.
+    fn audits(&self, actor: &Actor) -> Result<()> {
+        if actor.is("auditor") { Ok(()) } else { Err(self.refused(actor, &account::KIND, RecordId(0))) }
     }
 
-    /// Checks the whole store and the journal against heads kept outside (`seq hash`).
+    /// What following the journal gave, up to its head.
+    fn watched(&self) -> Result<MutexGuard<'_, State>> {
+        let mut state = lock(&self.console.state);
+        let snapshot = self.store.read()?;
+        for row in snapshot.headers(state.at.0 + 1, u64::MAX)? {
+            match row? {
+                (_, Ok(header)) => state.take(&header),
+                (seq, Err(_)) => state.pass(seq),
+            }
+        }
+        Ok(state)
+    }
+
+    /// Checks the whole store, and the journal against heads kept outside.
     pub fn audit_verify(&self, outside: &[Head]) -> Result<Report> {
         let mut report = self.store.check()?;
         let snapshot = self.store.read()?;
-        for head in outside {
-            match snapshot.entry(head.seq)? {
-                Some(entry) if entry.hash == head.hash => {}
-                Some(_) => report.problems.push(format!("日志第 {} 条与外部留存的链头不一致", head.seq)),
-                None => report.problems.push(format!("日志缺少外部链头所记的第 {} 条（尾部被截断或库被回退）", head.seq)),
-            }
+        let last = report.head.ok_or_else(|| Error::internal("a check without a head"))?;
+        let mut at = HashMap::new();
+        for head in outside.iter().filter(|h| h.seq <= last.seq) {
+            at.extend(snapshot.hash_at(head.seq)?.map(|hash| (head.seq.0, hash)));
         }
+        report.problems.extend(heads::judge(outside, &at, last, report.cut));
         Ok(report)
     }
-}
-
-/// Reads a head file: lines of `seq hash-hex`, `#` comments.
-pub fn read_heads(text: &str) -> Result<Vec<Head>> {
-    let lines = text.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#'));
-    lines
-        .map(|line| {
-            let parse = || -> Option<Head> {
-                let (seq, hash) = line.split_once(char::is_whitespace)?;
-                let hash = hex::decode(hash.trim()).ok()?.try_into().ok()?;
-                Some(Head { seq: Seq(seq.parse().ok()?), hash })
-            };
-            parse().ok_or_else(|| Error::usage("链头文件每行应为：序号 空格 64 位十六进制哈希。"))
-        })
-        .collect()
 }

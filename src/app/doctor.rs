@@ -41,6 +41,7 @@ impl App {
         findings.extend(self.away()?);
         findings.push(self.scrubs()?);
         findings.extend(self.standing());
+        findings.extend(self.syslog());
         findings.push(permissions(self.dir())?);
         findings.push(self.space()?);
         findings.push(self.ready()?);

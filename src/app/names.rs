@@ -48,6 +48,13 @@ impl Directory {
         }
     }
 
+    /// Every account with its name, by number.
+    pub fn people(&self) -> Vec<(RecordId, &str)> {
+        let mut all: Vec<(RecordId, &str)> = self.accounts.iter().map(|(id, name)| (*id, name.as_str())).collect();
+        all.sort_unstable();
+        all
+    }
+
     /// The unit with this name.
     pub fn unit_named(&self, name: &str) -> Option<&Unit> {
         self.units.iter().find(|u| u.name == name)

@@ -7,13 +7,14 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{Read, Write};
+use std::path::Path;
 
 use age::x25519::Identity;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
 
-use super::crypt::{self, Readers, Signer};
+use super::crypt::{self, KeyFile, Readers, Signer};
 use super::target::Part;
 use super::{flawed, read_failed, write_failed};
 use crate::base::{Error, ErrorKind, RecordId, Result, limits};
@@ -235,6 +236,22 @@ impl Manifest {
         }
         Ok((manifest, signer))
     }
+}
+
+/// What a manifest file by itself says its set holds, for whoever has a key: the head in it is one kept outside.
+///
+/// # Errors
+/// Damaged where it does not open, its signature is wrong, or somebody else signed it than the key file names.
+pub fn content_of(path: &Path, key: &KeyFile) -> Result<Content> {
+    let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    let mut bytes = Vec::new();
+    let file = fs::File::open(path).map_err(|e| read_failed(&name, e))?;
+    file.take(MANIFEST_BYTES).read_to_end(&mut bytes).map_err(|e| read_failed(&name, e))?;
+    let (manifest, signer) = Manifest::unseal(&bytes, key.identity(), &name)?;
+    if key.signer.as_ref().is_some_and(|own| *own != signer) {
+        return Err(flawed(&name, "清单不是本县签名的"));
+    }
+    Ok(manifest.content)
 }
 
 fn message(manifest: &str) -> Vec<u8> {

@@ -44,7 +44,7 @@ use crate::store::Head;
 
 pub use crypt::{KeyFile, Signer, key_print, keygen, seal_to, signer_of};
 pub use drill::{Challenge, Trial, answer, answer_digest, challenge, drill};
-pub use manifest::{Content, Damaged, Manifest, Needs};
+pub use manifest::{Content, Damaged, Manifest, Needs, content_of};
 pub use mount::Target;
 pub use pool::name_of as pool_name;
 pub use numbers::{AskNumber, Skipped, typed_number};

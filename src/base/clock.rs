@@ -91,6 +91,12 @@ impl Moment {
         (self.0 - earlier.0) / 1000
     }
 
+    /// `2026-11-23T09:01:02.000Z`, for lines of logs.
+    pub fn rfc3339(self) -> String {
+        let at = jiff::Timestamp::from_millisecond(self.0).unwrap_or_default();
+        at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
+    }
+
     /// `20261123T170102Z`, for names of files.
     pub fn compact_utc(self) -> String {
         let at = jiff::Timestamp::from_millisecond(self.0).unwrap_or_default();

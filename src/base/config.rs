@@ -21,6 +21,9 @@ pub struct Config {
     pub backup: Backup,
     /// Change segments for another site.
     pub offsite: Option<Offsite>,
+    /// The socket of the system's log, `/dev/log`, to which heads of the journal and alarms go; nowhere when it is left
+    /// out.
+    pub syslog: Option<PathBuf>,
     /// The page that unlocks the data after a start at which no slot opened by itself.
     #[serde(default)]
     pub unlock: Unlock,

@@ -309,6 +309,34 @@ pub const STANDBY_LOOK_S: u64 = 3;
 pub const STANDBY_FILES: usize = 20;
 /// Seconds that a standby waits for what still works on its data before it changes over.
 pub const STANDBY_CHANGE_S: u64 = 30;
+/// Entries on a page of the auditor's console.
+pub const AUDIT_LINES: usize = 100;
+/// Entries on its print.
+pub const AUDIT_PRINT_LINES: usize = 300;
+/// Entries of a workbook.
+pub const AUDIT_EXPORT_LINES: usize = 50_000;
+/// Entries that one page looks at in search of those it was asked for.
+pub const AUDIT_LOOKED_AT: usize = 20_000;
+/// Records of one entry whose changes are shown field by field.
+pub const AUDIT_SUBJECTS: usize = 5;
+/// Characters of a value there.
+pub const AUDIT_VALUE_CHARS: usize = 200;
+/// Entries that the first checkpoint of a store verifies; from then on it goes from one to the next.
+pub const AUDIT_FIRST: u64 = 20_000;
+/// Hours without any entry that are told as a gap: longer than a weekend.
+pub const AUDIT_GAP_H: i64 = 72;
+/// Such gaps, and clocks that went back, that are listed.
+pub const AUDIT_NOTES: usize = 20;
+/// Problems that a check without keys lists.
+pub const AUDIT_PROBLEMS: usize = 100;
+/// Days of its charts.
+pub const AUDIT_DAYS: i64 = 30;
+/// Alarms that are remembered after they were dealt with.
+pub const ALARMS_KEPT: usize = 500;
+/// Milliseconds between two looks of a server at the journal for alarms.
+pub const AUDIT_LOOK_MS: u64 = 500;
+/// Seconds between two heads in the system's log.
+pub const SYSLOG_HEAD_S: i64 = 60;
 /// Days of certificate validity.
 pub const CERTIFICATE_DAYS: i64 = 825;
 

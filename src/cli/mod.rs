@@ -125,6 +125,7 @@ fn run(command: Command, arguments: &[OsString], out: &mut dyn Out) -> Result<()
             control::ask(&args.dir, arguments, &secret, out)
         }
         Command::Backup(command) if command.dir().is_none() => backup::without_store(command, out),
+        Command::Audit(check::AuditCommand::Verify(args)) if args.no_key => check::audit_without_key(&args, out),
         command => {
             let dir = folder(&command).ok_or_else(|| Error::usage("请用 --dir 指定数据目录。"))?.to_owned();
             let mut secret = Secrets::gather(&command)?;
@@ -178,6 +179,7 @@ impl Secrets {
         let password = login.map(output::ask_password).transpose()?;
         let input = match command {
             Command::Backup(command) => command.prepare()?,
+            Command::Audit(check::AuditCommand::Verify(args)) => args.prepare()?,
             _ => input.then(|| std::io::read_to_string(std::io::stdin())).transpose()?,
         };
         Self::with(password, input)

@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use super::control::{self, Door};
 use super::output::Out;
 use crate::app::unlock::Start;
-use crate::app::{App, Failure, demo, offsite, runner, scrub};
+use crate::app::{App, Failure, audit, demo, offsite, runner, scrub};
 use crate::base::clock::SystemClock;
 use crate::base::config::Config;
 use crate::base::{Clock, Error, ErrorKind, Result, limits};
@@ -35,7 +35,7 @@ pub(super) struct ServeArgs {
     /// 监听地址和端口，默认 127.0.0.1:8443
     #[arg(long)]
     listen: Option<SocketAddr>,
-    /// 配置文件（TOML）：listen、[tls] certificate 和 key、[backup] roots、[offsite] spool、[unlock] addresses
+    /// 配置文件（TOML）：listen、[tls] certificate 和 key、[backup] roots、[offsite] spool、[unlock] addresses、syslog
     #[arg(long)]
     config: Option<PathBuf>,
 }
@@ -177,6 +177,7 @@ pub(super) async fn working(
     app.allow_backup_roots(config.backup.roots.clone());
     let _backups = runner::Thread::start(app)?;
     let _scrubs = scrub::Thread::start(app)?;
+    let _watch = audit::syslog::Thread::start(app, config.syslog.as_deref())?;
     let _offsite = start_offsite(app, config, out);
     app.resume_rotation()?;
     let warmed = Arc::clone(app);

@@ -112,14 +112,6 @@ actions! {
     PROMOTED = 95, "备机接替";
     /// What an old host had not delivered was written out for re-entry.
     LEFTOVER = 96, "导出未送出的内容";
-    /// Somebody has nothing to do with a record any more.
-    RECUSED = 130, "声明回避";
-    /// A same name turned out to be somebody else.
-    NOT_THE_SAME = 131, "排除同名";
-    /// How far a record may be known was set.
-    LABELLED = 132, "调整安全标记";
-    /// What an account may do was looked at and found right.
-    REVIEWED = 133, "权限复核";
     /// A second factor was set up or renewed by its owner.
     FACTOR = 100, "启用动态码";
     /// Its owner took it off.
@@ -138,6 +130,24 @@ actions! {
     LOGIN_RECOVERY = 107, "用恢复码登录";
     /// The system administrator ended somebody's session.
     SESSION_ENDED = 108, "结束会话";
+    /// The auditor came to the console: what was seen of the journal; refused when it does not hold.
+    AUDIT_CHECKPOINT = 120, "审计检查点";
+    /// Entries of the journal were written into a workbook.
+    AUDIT_EXPORT = 121, "导出审计记录";
+    /// Entries of the journal, or the sheet of a day, were laid out for the printer.
+    AUDIT_PRINT = 122, "打印审计记录";
+    /// The auditor set the thresholds of alarms.
+    ALARM_RULES = 123, "设置告警阈值";
+    /// The auditor dealt with an alarm, and says how.
+    ALARM_CLEARED = 124, "处理告警";
+    /// Somebody has nothing to do with a record any more.
+    RECUSED = 130, "声明回避";
+    /// A same name turned out to be somebody else.
+    NOT_THE_SAME = 131, "排除同名";
+    /// How far a record may be known was set.
+    LABELLED = 132, "调整安全标记";
+    /// What an account may do was looked at and found right.
+    REVIEWED = 133, "权限复核";
 }
 
 /// The verb of a code.

@@ -8,6 +8,7 @@
 pub mod account;
 pub mod act;
 pub mod article;
+pub mod audit;
 pub mod batch;
 pub mod conflict;
 pub mod decide;

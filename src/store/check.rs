@@ -11,7 +11,7 @@ use super::seal::sha256;
 use super::tables::{
     self, CHILDREN, COUNTERS, HIDDEN, JOURNAL, LISTS, LOOKUPS, META, PURGED, RECORD_KEYS, RECORDS, TALLIES, TOUCHES,
 };
-use super::{Generations, Shared, blob, damage, fact, kept, local, view};
+use super::{Generations, Shared, Times, blob, chain, damage, fact, kept, local, view};
 use crate::base::{RecordId, Result, Seq};
 use crate::records::{self, FileRef, act};
 
@@ -32,6 +32,10 @@ pub struct Report {
     pub orphans: BTreeSet<String>,
     /// Head of the journal.
     pub head: Option<Head>,
+    /// The journal ends before the entry that the store says it ends with.
+    pub cut: bool,
+    /// Clocks that went back and long silences: shown, no fault of the data.
+    pub times: Times,
     /// What is wrong, at most a hundred lines; damaged attachments come last.
     pub problems: Vec<String>,
     /// How many things are wrong besides attachments.
@@ -72,7 +76,7 @@ pub(super) fn run(
     let stored = blob::all(&shared.dir)?;
     let (txn, generations) = shared.begin_read()?;
     let (newest, digests) = chain(&txn, shared, (&mut report, tick))?;
-    match local::verify(&txn, shared) {
+    match local::verify(&txn, &shared.ring.store) {
         Ok(entries) => report.local = entries,
         Err(e) => report.problem(e.public().to_owned()),
     }
@@ -147,43 +151,26 @@ fn chain(
     let meta = txn.open_table(META).map_err(damage)?;
     let stored = meta.get(fact::HEAD.as_bytes()).map_err(damage)?.map(|v| v.value().to_vec());
     let stored = view::read_head(&stored.unwrap_or_default())?;
-    let mut head = Head { seq: Seq(0), hash: [0; 32] };
-    let (mut newest, mut digests) = (Newest::new(), Digests::new());
-    let mut epoch = 1;
-    for row in table.iter().map_err(damage)? {
-        let (seq, bytes) = row.map_err(damage)?;
-        if seq.value() != head.seq.0 + 1 {
-            report.problem(format!("日志缺少第 {} 条", head.seq.0 + 1));
-            break;
+    let start = Head { seq: Seq(0), hash: [0; 32] };
+    let (mut newest, mut digests, mut unread) = (Newest::new(), Digests::new(), Vec::new());
+    let walked = chain::walk(table.range(1..).map_err(damage)?, start, &mut |entry| {
+        let changed = entry.header.subjects.iter().filter_map(|s| Some((s.id.0, (s.version, s.digest?))));
+        newest.extend(changed);
+        if let Err(e) = kept::follow(shared, entry, &mut digests) {
+            unread.push(e.public().to_owned());
         }
-        match journal::verify(&head, bytes.value()) {
-            Ok(entry) if entry.header.epoch < epoch => {
-                report.problem(format!("日志第 {} 条的纪元倒退", entry.header.seq));
-                break;
-            }
-            Ok(entry) => {
-                epoch = entry.header.epoch;
-                head = Head { seq: entry.header.seq, hash: entry.hash };
-                let changed = entry.header.subjects.iter().filter_map(|s| Some((s.id.0, (s.version, s.digest?))));
-                newest.extend(changed);
-                if let Err(e) = kept::follow(shared, &entry, &mut digests) {
-                    report.problem(e.public().to_owned());
-                }
-            }
-            Err(e) => {
-                report.problem(e.public().to_owned());
-                break;
-            }
-        }
-        report.entries += 1;
-        tick()?;
-    }
+        tick()
+    })?;
+    walked.problem.into_iter().chain(unread).for_each(|problem| report.problem(problem));
+    let (head, epoch) = (walked.head, walked.epoch);
+    (report.entries, report.times) = (walked.entries, walked.times);
     let fact = meta.get(fact::EPOCH.as_bytes()).map_err(damage)?;
     if fact.is_none_or(|v| v.value() != epoch.to_string().as_bytes()) {
         report.problem("纪元与日志最后一条不一致");
     }
     if head != stored {
-        report.problem(format!("日志链头对不上：记录的是第 {} 条，查到第 {} 条", stored.seq, head.seq));
+        report.cut = head.seq < stored.seq;
+        report.problem(chain::unlike(&stored, &head));
     }
     if !view::head_agrees(shared, &stored) && stored.seq >= super::lock(&shared.head).seq {
         report.problem("运行中的链头与库中不一致");

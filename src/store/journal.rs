@@ -117,6 +117,11 @@ pub(super) fn read(bytes: &[u8]) -> Result<Entry> {
     Ok(Entry { header: decode_header(header)?, parts: decode_parts(payload)?, hash })
 }
 
+/// Reads the header of stored bytes; checks nothing but its shape.
+pub(super) fn header(bytes: &[u8]) -> Result<Header> {
+    decode_header(split(bytes)?.0)
+}
+
 /// Reads stored bytes and checks that they continue the chain at `head`.
 pub(super) fn verify(head: &Head, bytes: &[u8]) -> Result<Entry> {
     let expected = Seq(head.seq.0 + 1);

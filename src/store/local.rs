@@ -42,10 +42,10 @@ pub(super) fn apply(txn: &WriteTransaction, tables: &mut WriteTables<'_>, pendin
 }
 
 /// Reads the whole chain: how many entries there are, or what is wrong.
-pub(super) fn verify(txn: &ReadTransaction, shared: &Shared) -> Result<u64> {
+pub(super) fn verify(txn: &ReadTransaction, store: &str) -> Result<u64> {
     let meta = txn.open_table(META).map_err(damage)?;
-    let stored = head(&meta, &shared.ring.store)?;
-    let mut at = start(&shared.ring.store);
+    let stored = head(&meta, store)?;
+    let mut at = start(store);
     if let Some(table) = table(txn)? {
         for row in table.iter().map_err(damage)? {
             let (seq, bytes) = row.map_err(damage)?;

@@ -9,6 +9,7 @@
 
 mod archive;
 mod blob;
+mod chain;
 mod changes;
 mod check;
 mod condition;
@@ -42,6 +43,7 @@ use crate::records::FileRef;
 
 pub use archive::{ArchiveRow, Place, load, raise_epoch};
 pub use blob::{BlobReader, BlobWriter};
+pub use chain::{ChainReport, Times, Walked, chain_only};
 pub use changes::{GONE_ROWS, Seen, Touched};
 pub use check::Report;
 pub use condition::{Failure, Fence, Halt};
@@ -107,6 +109,8 @@ pub mod fact {
     pub const BACKUP_STATE: &str = "backup_state";
     /// The sets this store wrote and verified.
     pub const BACKUP_SETS: &str = "backup_sets";
+    /// What the auditor saw of the journal last.
+    pub const AUDIT_CHECKPOINT: &str = "audit_checkpoint";
     /// What the last scrub saw.
     pub const SCRUB: &str = "scrub";
     /// There while a restored store rests: who confirmed it so far.

@@ -73,11 +73,6 @@ pub(super) fn write_first(db: &Database, ring: &Ring, given: &[(&str, &str)]) ->
 /// Refuses a newer store, upgrades an older one step by step.
 pub(super) fn bring_up(db: &Database) -> Result<()> {
     let mut version = version(db)?;
-    if version > STORE_VERSION {
-        return Err(Error::invalid(format!(
-            "数据由更新的版本写成（格式 {version}，本程序认识到 {STORE_VERSION}）。请安装新版程序后再打开。"
-        )));
-    }
     while version < STORE_VERSION {
         let step = STEPS.iter().find(|(from, _)| *from == version);
         let (_, step) = step.ok_or_else(|| Error::damaged(format!("数据格式版本 {version}")))?;
@@ -96,8 +91,18 @@ fn version(db: &Database) -> Result<u32> {
     let txn = db.begin_read().map_err(damage)?;
     let meta = txn.open_table(META).map_err(damage)?;
     let value = meta.get(fact::VERSION.as_bytes()).map_err(damage)?;
-    let text = value.map(|v| String::from_utf8_lossy(v.value()).into_owned()).unwrap_or_default();
-    text.parse().map_err(|_| Error::damaged("数据格式版本"))
+    known(value.map(|v| v.value().to_vec()).unwrap_or_default().as_slice())
+}
+
+/// Reads the fact `version`; refuses one that this program does not know.
+pub(super) fn known(fact: &[u8]) -> Result<u32> {
+    let version = String::from_utf8_lossy(fact).parse().map_err(|_| Error::damaged("数据格式版本"))?;
+    if version > STORE_VERSION {
+        return Err(Error::invalid(format!(
+            "数据由更新的版本写成（格式 {version}，本程序认识到 {STORE_VERSION}）。请安装新版程序后再打开。"
+        )));
+    }
+    Ok(version)
 }
 
 /// A write transaction with the durability every commit has: both phases synced, quick to repair.

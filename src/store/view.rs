@@ -290,10 +290,15 @@ impl Snapshot {
         row.map(|v| journal::read(v.value())).transpose()
     }
 
+    /// Numbers of the entries that tell a record's story, rising.
+    pub fn story_numbers(&self, id: RecordId) -> Result<Vec<u64>> {
+        let touches = self.txn.open_table(TOUCHES).map_err(damage)?;
+        ids_below(&touches, &id.0.to_be_bytes())
+    }
+
     /// The entries that tell a record's story, in order.
     pub fn story(&self, id: RecordId) -> Result<Vec<Entry>> {
-        let touches = self.txn.open_table(TOUCHES).map_err(damage)?;
-        let seqs = ids_below(&touches, &id.0.to_be_bytes())?;
+        let seqs = self.story_numbers(id)?;
         seqs.into_iter().filter_map(|seq| self.entry(Seq(seq)).transpose()).collect()
     }
 

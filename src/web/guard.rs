@@ -199,7 +199,8 @@ fn not_allowed(route: &Route, call: &Call) -> Reply {
 /// What can be reached on a standby: pages, and the forms that change nothing. Deny by default.
 fn is_looking(route: &Route) -> bool {
     if route.method == Method::POST {
-        return ["/login", "/logout", "/search", "/{kind}/{id}/identity"].contains(&route.path);
+        let looking = ["/login", "/logout", "/search", "/{kind}/{id}/identity", "/audit", "/audit/export"];
+        return looking.contains(&route.path);
     }
     !["/new", "/edit", "/import", "/password", "/factor", "/setup/{token}"].iter().any(|end| route.path.ends_with(end))
 }

@@ -142,7 +142,8 @@ fn menu(app: &App, live: &Live, current: &str) -> Result<Vec<MenuItem>> {
         menu.push(item("管理", "/conflicts", "回避核查", Icon::Key, None));
     }
     if actor.is("auditor") {
-        menu.push(item("管理", "/audit", "审计日志", Icon::Audit, None));
+        let alarms = app.alarms_waiting(actor)?;
+        menu.push(item("管理", "/audit", "审计日志", Icon::Audit, (alarms > 0).then_some(alarms)));
     }
     menu.push(item("我的", "/sessions", "我的登录", Icon::User, None));
     Ok(menu)

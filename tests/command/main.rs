@@ -24,4 +24,5 @@ mod search;
 mod setup;
 mod shared;
 mod socket;
+mod tamper;
 mod usage;

@@ -39,6 +39,7 @@ pub fn show(call: &Call) -> Result<Reply> {
     for kind in records::ALL.iter().copied().filter(|k| k.owned && sees(k) && k.group != Some("管理")) {
         blocks.push(block(call, kind)?);
     }
+    let alarms = alarms(call)?;
     let administrator = records::account::ADMINISTRATORS.iter().any(|r| live.actor.is(r));
     let duties = administrator.then(|| duties(call)).transpose()?;
     view::reply(&call.app, live, outline, html! {
@@ -49,8 +50,24 @@ pub fn show(call: &Call) -> Result<Reply> {
             @if !administrator || waits { (work) }
             (drafts)
             @for block in blocks { (block) }
+            (alarms)
             @if administrator { (relief::card(call)?) }
             @if let Some(duties) = duties { (duties) }
+        }
+    })
+}
+
+/// Alarms that wait for the auditor; nothing for everybody else.
+fn alarms(call: &Call) -> Result<Markup> {
+    let actor = &call.live()?.actor;
+    let waiting = call.app.alarms_waiting(actor)?;
+    Ok(html! {
+        @if actor.is("auditor") {
+            section.card {
+                h2 { "审计告警" span.count { (waiting) } }
+                @if waiting == 0 { p.muted { "没有等待处理的告警。" } }
+                @else { p { (Icon::Warn.svg()) " " a href="/audit/alarms" { (waiting) " 条告警等待处理" } } }
+            }
         }
     })
 }

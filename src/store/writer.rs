@@ -43,8 +43,10 @@ enum Message {
     /// One that lets the others go first.
     Patient(Box<dyn Command>),
     /// Work that wants the thread for itself, and answers by its own means.
-    Alone(Box<dyn FnOnce(&Shared) + Send>),
+    Alone(Alone),
 }
+
+type Alone = Box<dyn FnOnce(&Shared) + Send>;
 
 /// A command with its answer, whatever its type.
 trait Command: Send {
@@ -201,7 +203,7 @@ struct Arrivals<'a> {
     company: Company,
     patient: &'a mut VecDeque<Box<dyn Command>>,
     have: usize,
-    alone: Option<Box<dyn FnOnce(&Shared) + Send>>,
+    alone: Option<Alone>,
 }
 
 impl Iterator for Arrivals<'_> {

@@ -10,6 +10,7 @@ use jiceng::base::{Clock, clock::SystemClock};
 use redb::ReadableTable;
 
 use super::county::{County, Person, path_of};
+use super::factor::confirm;
 use super::form::{Form, attribute, escaped};
 
 const CLERK: &str = "石鼓岭镇纪委";
@@ -47,6 +48,7 @@ fn account(county: &County) -> String {
     secadmin.submit(&secadmin.form(&format!("{path}/edit")).set("roles", "handler")).expect(303);
     sysadmin.submit(&sysadmin.form(&format!("{path}/edit")).set("name", "改名的人")).expect(303);
     sysadmin.post_form(&format!("{path}/password"), &[]).expect(200);
+    confirm(&secadmin, &path);
     path
 }
 
@@ -67,7 +69,7 @@ fn what_administrators_changed_is_shown_field_by_field_and_no_secret() {
     }
     assert!(page.contains("<del>− 新来的人</del>") && page.contains("<ins>+ 改名的人</ins>"));
     let password = plain(&auditor.get("/audit?group=login").expect(200).text());
-    assert!(password.contains("口令：已更改") && password.contains("角色：− 经办人"), "{password}");
+    assert!(password.contains("等待确认：已更改") && password.contains(" 口令：已更改"), "{password}");
     for page in [all, password] {
         assert!(!page.contains("argon2"));
     }

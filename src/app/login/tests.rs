@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use super::*;
+use crate::app::audit::console::Filter;
 use crate::app::policy;
 use crate::app::session::Live;
 use crate::app::setup::{Account, Answers, Unit, set_up};
@@ -104,7 +105,7 @@ impl House {
 
     /// Labels of the newest entries of the journal, the newest last, with their notes.
     pub(in crate::app) fn entries(&self, count: usize) -> Vec<(&'static str, bool, String)> {
-        let lines = self.app().audit_page(&self.actor("shenji"), 0, count).unwrap().0;
+        let lines = self.app().audit_page(&self.actor("shenji"), &Filter::default(), 0, count).unwrap().lines;
         let told = lines.into_iter().rev().map(|l| (l.header.verb().label, l.header.done, l.header.note));
         told.collect()
     }

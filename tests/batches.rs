@@ -242,6 +242,49 @@ fn a_batch_of_which_something_was_worked_on_is_not_taken_back() {
     assert_eq!(county.newest().2, batch::state::DONE);
 }
 
+/// Whoever a petition is about could take it away with the batch it came in with, unseen.
+#[test]
+fn nobody_takes_back_a_batch_that_holds_what_concerns_them() {
+    let mut county = County::new();
+    let about = serde_json::json!({
+        "ref": "新-9", "title": "新第9件", "text": "反映信访室演示用户的问题",
+        "accused": [{"name": "演示用户", "org": "信访室", "rank": "村(社区)干部"}],
+    });
+    county.import("ledger.jsonl", &format!("{}{about}\n", rows("新", 0..3))).unwrap();
+    let ((id, version, _), seen) = (county.newest(), county.view());
+    assert!(!county.undo(id, version));
+    assert_eq!(county.view(), seen);
+    county.actor = county.app.demo_actor("xinfang").unwrap();
+    assert!(county.undo(id, version), "somebody else of the unit does");
+}
+
+/// A damaged record kept an older store from opening: it opens without it, and the check tells of it.
+#[test]
+fn an_older_store_with_a_damaged_record_is_brought_up() {
+    let county = County::new();
+    let (dir, seen) = (county.dir().to_owned(), county.view().1);
+    let County { _home, app, actor } = county;
+    drop(Arc::into_inner(app).unwrap());
+    {
+        let db = redb::Database::open(dir.join("store.redb")).unwrap();
+        let txn = db.begin_write().unwrap();
+        let mut records = txn.open_table(redb::TableDefinition::<u64, &[u8]>::new("records")).unwrap();
+        let mut value = redb::ReadableTable::get(&records, seen[0].0).unwrap().unwrap().value().to_vec();
+        let last = value.len() - 1;
+        value[last] ^= 1;
+        records.insert(seen[0].0, value.as_slice()).unwrap();
+        drop(records);
+        let meta = redb::TableDefinition::<&[u8], &[u8]>::new("meta");
+        txn.open_table(meta).unwrap().insert(&b"version"[..], &b"3"[..]).unwrap();
+        txn.commit().unwrap();
+    }
+    let app = App::open(&dir, Arc::new(ManualClock::at(Moment(1_790_000_000_000)))).unwrap();
+    let listed = app.list(&actor, &petition::KIND, &ListInput { size: 100, ..ListInput::default() }).unwrap();
+    let ids: Vec<RecordId> = listed.rows.iter().map(|r| r.id).collect();
+    assert_eq!(ids, seen[1..]);
+    assert!(!app.audit_verify(&[]).unwrap().problems.is_empty());
+}
+
 #[test]
 fn a_store_without_batches_without_purges_or_without_persons_is_brought_up() {
     let county = County::new();

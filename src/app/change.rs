@@ -237,7 +237,7 @@ impl App {
         let outcome = self.store.submit(move |txn| {
             let before = authorise(txn, &actor, kind, Right::Move(mv.duty), id)?;
             if kind.tag == batch::KIND.tag {
-                super::import::refuse_undo(txn, id)?;
+                super::import::refuse_undo(txn, &actor, id)?;
             }
             txn.act(Act::new(actor.doer(), act::ADVANCE).note(mv.name));
             let mark = mark(&submit, &format!("{}\0{opinion}", mv.name));
@@ -388,9 +388,11 @@ fn alone(kind: &Kind, before: &Fields, after: &Fields) -> bool {
     moved || kind.tag == account::KIND.tag && account::touches_administrators(before, after)
 }
 
-/// The account goes to another unit: rights follow the unit, so they are granted anew by whoever grants rights.
+/// The account goes to another unit, or to another name: rights follow the person, and what concerns a person is told
+/// by both, so they are granted anew by whoever grants rights.
 fn moves_person(kind: &Kind, before: &Fields, after: &Fields) -> bool {
-    kind.tag == account::KIND.tag && before.link(account::tag::UNIT) != after.link(account::tag::UNIT)
+    let moved = [account::tag::UNIT, account::tag::NAME].iter().any(|tag| before.get(*tag) != after.get(*tag));
+    kind.tag == account::KIND.tag && moved
 }
 
 fn not_alone(input: &str) -> Refusal {

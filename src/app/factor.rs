@@ -12,7 +12,7 @@ use super::password::recovery_code;
 use super::policy::Policy;
 use super::session::Live;
 use super::throttle::Throttle;
-use super::{Actor, App, login, record, totp};
+use super::{Actor, App, login, record, relief, totp};
 use crate::base::{Error, Moment, RecordId, Result, limits};
 use crate::records::account::{roles_on, tag};
 use crate::records::{Record, Value, act};
@@ -66,10 +66,11 @@ impl Proof {
         }
     }
 
-    /// The same where the store takes nothing: steps are remembered by the process, recovery codes cannot be spent.
-    pub(super) fn is_new_to(&self, throttle: &Throttle, account: RecordId) -> bool {
+    /// The same where the store takes nothing: steps after the last that it knows of are remembered by the process,
+    /// recovery codes cannot be spent.
+    pub(super) fn is_new_to(&self, throttle: &Throttle, account: RecordId, used: i64) -> bool {
         match self {
-            Self::Step(step) => throttle.take_step(account, *step),
+            Self::Step(step) => *step > used && throttle.take_step(account, *step),
             Self::Recovery(_) => false,
         }
     }
@@ -149,6 +150,7 @@ impl App {
             account.updated = txn.now();
             account.fields.insert(tag::FACTOR, Value::Text(secret));
             account.fields.insert(tag::RECOVERY, Value::Codes(hashes));
+            relief::forget(&mut account, relief::What::Factor);
             let mut seen = Seen::of_txn(txn, id)?;
             seen.used(step.max(seen.step()));
             seen.keep(txn, id)?;

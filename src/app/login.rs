@@ -102,7 +102,7 @@ impl App {
         let handed = account.fields.flag(account::tag::MUST_CHANGE) && account.version > 1;
         let refused = match () {
             () if handed => Some(FIRST),
-            () if self.asks(&policy, &account) && !factor::has(&account) => Some(NO_FACTOR),
+            () if self.lacks_factor(&policy, &account) => Some(NO_FACTOR),
             () if self.is_old_password(&policy, &account, &seen) => Some(OLD),
             () => None,
         };
@@ -129,23 +129,30 @@ impl App {
         Ok(Actor::at(&account, &via, self.now()))
     }
 
-    /// The password is to be changed; nothing can be on a standby, and nobody is asked to in a demo.
+    /// Nothing of an account can be changed now: on a standby, and while the store takes no changes. Nobody is kept
+    /// from reading then for what they cannot do.
+    fn takes_no_changes(&self) -> bool {
+        self.is_standby() || self.halted().is_some()
+    }
+
+    /// The password is to be changed; nobody is asked to in a demo.
     fn is_old_password(&self, policy: &Policy, account: &Record, seen: &Seen) -> bool {
-        let asked = !self.facts().demo && !self.is_standby();
+        let asked = !self.facts().demo && !self.takes_no_changes();
         asked && seen.since(account).is_some_and(|since| is_old(policy, since, self.now()))
     }
 
-    /// The policy asks this account for a second factor, by the roles it has today.
-    fn asks(&self, policy: &Policy, account: &Record) -> bool {
-        policy.asks(&account::roles_on(&account.fields, self.now().day()))
+    /// The account needs a second factor by the roles it has today, has none, and could set one up.
+    fn lacks_factor(&self, policy: &Policy, account: &Record) -> bool {
+        let asked = policy.asks(&account::roles_on(&account.fields, self.now().day()));
+        asked && !factor::has(account) && !self.takes_no_changes()
     }
 
     /// What keeps somebody from their work; the most urgent of it.
     pub(super) fn must(&self, policy: &Policy, account: &Record, old: bool) -> Option<Must> {
         match () {
             () if account.fields.flag(account::tag::MUST_CHANGE) => Some(Must::FirstPassword),
-            () if old => Some(Must::OldPassword),
-            () if self.asks(policy, account) && !factor::has(account) => Some(Must::Factor),
+            () if old && !self.takes_no_changes() => Some(Must::OldPassword),
+            () if self.lacks_factor(policy, account) => Some(Must::Factor),
             () => None,
         }
     }
@@ -187,7 +194,9 @@ impl App {
         (name, guest): (&str, &Guest),
     ) -> Result<Seen> {
         let standby = self.is_standby();
-        if standby && !proof.as_ref().is_none_or(|p| p.is_new_to(&self.throttle, checked.id)) {
+        // Codes that were used on the host it follows are used here as well.
+        let used = if standby { Seen::of(&self.store.read()?, checked.id)?.step() } else { 0 };
+        if standby && !proof.as_ref().is_none_or(|p| p.is_new_to(&self.throttle, checked.id, used)) {
             return Err(self.wrong(name, Some(checked), via));
         }
         let (account, doer) = (checked.clone(), Actor::of(checked, via).doer());

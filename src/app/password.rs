@@ -8,7 +8,7 @@ use argon2::{Algorithm, Argon2, Params, Version};
 use super::factor::Proof;
 use super::policy::{Policy, Profile};
 use super::throttle::Guest;
-use super::{Actor, App, record};
+use super::{Actor, App, record, relief};
 use crate::base::{Error, Moment, Result, limits};
 use crate::records::{Fields, Record, Value, account, act};
 use crate::store::{Act, seal};
@@ -80,7 +80,7 @@ impl App {
     }
 }
 
-/// The record with another password; the one it had is worn.
+/// The record with another password; the one it had is worn, and nobody waits for a one-time password any more.
 pub(super) fn set(record: &mut Record, credential: String, must_change: bool, now: Moment) {
     use account::tag;
     let mut worn = record.fields.codes(tag::PASSWORD_HISTORY).to_vec();
@@ -95,6 +95,7 @@ pub(super) fn set(record: &mut Record, credential: String, must_change: bool, no
     record.fields.insert(tag::CREDENTIAL, Value::Text(credential));
     record.fields.insert(tag::MUST_CHANGE, Value::Flag(must_change));
     record.fields.insert(tag::PASSWORD_SINCE, Value::Int(now.0));
+    relief::forget(record, relief::What::Password);
 }
 
 /// A password that was set at `since` is to be changed by now.

@@ -151,17 +151,19 @@ impl Policy {
         from.is_loopback() || networks.into_iter().any(|n| n.holds(from))
     }
 
-    /// For the journal: who is asked, the profile, how many networks.
+    /// For the journal: who is asked, the profile, the networks.
     fn note(&self) -> String {
-        format!("{} {} networks {}", self.asked.code(), self.profile.code(), self.networks.len())
+        let networks = if self.networks.is_empty() { "all".to_owned() } else { self.networks.join(",") };
+        format!("{} {} networks {networks}", self.asked.code(), self.profile.code())
     }
 
     /// What [`Policy::note`] says, in words; `None` of any other note.
     pub fn in_words(note: &str) -> Option<String> {
         let words: Vec<&str> = note.split(' ').collect();
-        let [asked, profile, "networks", count] = words[..] else { return None };
+        let [asked, profile, "networks", networks] = words[..] else { return None };
         let (asked, profile) = (Asked::by_code(asked)?.label(), Profile::by_code(profile)?.label());
-        Some(format!("必须启用动态码：{asked}；口令要求：{profile}；管理员登录地址 {count} 个"))
+        let networks = if networks == "all" { "不限".to_owned() } else { networks.replace(',', "、") };
+        Some(format!("必须启用动态码：{asked}；口令要求：{profile}；管理员登录地址：{networks}"))
     }
 
     fn read(fields: &Fields) -> Self {

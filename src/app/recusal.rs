@@ -8,7 +8,7 @@ use super::change::already;
 use super::names::all;
 use super::record::{authorise, live};
 use super::sight::{Books, Sight, person, stands};
-use super::{Actor, App, Right};
+use super::{Actor, App, Right, Scope};
 use crate::base::{Error, RecordId, Result, limits};
 use crate::records::conflict::{self, Meeting, PERSONS};
 use crate::records::flow::Duty;
@@ -88,7 +88,7 @@ impl App {
         let accounts = open_accounts(snapshot)?;
         let people: Vec<Actor> = accounts.iter().map(|a| Actor::at(a, &actor.via, self.now())).collect();
         let reached = people.iter().filter(|p| heads && p.account != actor.account);
-        let reached = reached.filter(|p| p.may(kind, Right::See, record.unit));
+        let reached = reached.filter(|p| p.may(kind, Right::See, record.unit) && reaches(actor, kind, p.unit));
         let others = reached.map(|p| (p.account, format!("{}（{}）", p.name, p.login))).collect();
         let stand_in = if waits { self.stand_in(snapshot, &people, kind, record)? } else { None };
         Ok(Ways { own: true, others, stand_in })
@@ -152,6 +152,13 @@ impl App {
                 return Ok(());
             }
             let target = authorise(txn, &actor, kind, right, id)?;
+            if let Some(who) = who {
+                let person = txn.get(who)?.filter(|r| r.kind == account::KIND.tag).ok_or_else(Error::denied)?;
+                let unit = person.fields.link(account::tag::UNIT).unwrap_or(RecordId(0));
+                if !reaches(&live(txn, &actor)?, kind, unit) {
+                    return Err(Error::invalid("只能为本单位的人登记回避；其他单位的人应当回避时，请告诉安全保密管理员。"));
+                }
+            }
             let by = if who.is_some() { "head" } else { "self" };
             let said = Said { verdict: recusal::AVOID, by, reason, submit };
             declare(txn, &actor, (kind, &target), who.unwrap_or(actor.account), said).map(drop)
@@ -220,6 +227,12 @@ impl App {
     fn must_be_secadmin(&self, actor: &Actor) -> Result<()> {
         if actor.is("secadmin") { Ok(()) } else { Err(self.refused(actor, &KIND, RecordId(0))) }
     }
+}
+
+/// Whoever decides over a unit's records says who of that unit has nothing to do with one; of others, whoever decides
+/// over the whole county's.
+fn reaches(head: &Actor, kind: &Kind, unit: RecordId) -> bool {
+    unit == head.unit || head.scope(kind, Right::Move(Duty::Approve)) == Scope::County
 }
 
 /// This very form was taken already: the record may be gone for whoever sent it.

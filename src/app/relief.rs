@@ -5,7 +5,7 @@
 //! confirmed is what was asked for.
 
 use super::{Actor, App, password, record};
-use crate::base::{Error, Moment, RecordId, Result};
+use crate::base::{Error, Moment, RecordId, Result, limits};
 use crate::records::account::{self, hands, tag, waiting};
 use crate::records::{Fields, Record, Value, act};
 use crate::store::{Act, Txn};
@@ -137,6 +137,10 @@ impl App {
                 return Err(Error::invalid("这项申请已经处理过，或已被新的申请代替。请核对后重新操作。"));
             };
             let row = rows.remove(place);
+            if agree && txn.now().seconds_since(Moment(at)) > limits::RELIEF_S {
+                let days = limits::RELIEF_S / 86_400;
+                return Err(Error::invalid(format!("申请已超过 {days} 天，不能再确认。请重新申请，或结束这项申请。")));
+            }
             let own = row.link(waiting::BY) == Some(live.account);
             if own && agree {
                 return Err(Error::invalid("申请人不能确认自己的申请，须由另一名管理员确认。"));
@@ -231,6 +235,13 @@ fn may_decide(actor: &Actor, account: &Record, agree: bool) -> bool {
 fn open_account(txn: &Txn<'_>, id: RecordId) -> Result<Record> {
     let account = txn.get(id)?.filter(|r| r.kind == account::KIND.tag).ok_or_else(Error::denied)?;
     if account.state == 1 { Ok(account) } else { Err(Error::invalid("这个账户已停用，没有操作。请先恢复使用。")) }
+}
+
+/// What was asked for is needed no more: the person helped themself.
+pub(super) fn forget(account: &mut Record, what: What) {
+    let mut rows = account.fields.rows(tag::WAITING).to_vec();
+    rows.retain(|r| r.text(waiting::WHAT) != what.code());
+    put_waiting(account, rows);
 }
 
 fn put_waiting(account: &mut Record, rows: Vec<Fields>) {

@@ -108,7 +108,7 @@ impl App {
         }
         let snapshot = self.store.read()?;
         let logins = logins(&snapshot)?;
-        let accounts = in_use(&snapshot)?;
+        let accounts = in_use(&snapshot, self.now())?;
         let today = self.now().day();
         let line = |account: &Record| {
             let person = Actor::at(account, "review", self.now());
@@ -165,7 +165,7 @@ impl App {
 
     /// How many reviews are late, and how many roles end soon.
     pub fn review_due(&self) -> Result<Due> {
-        let accounts = in_use(&self.store.read()?)?;
+        let accounts = in_use(&self.store.read()?, self.now())?;
         let late = accounts.iter().filter(|a| is_late(a, self.now())).count();
         Ok(Due { late, ending: ending(&accounts, self.now()).len() })
     }
@@ -189,11 +189,10 @@ fn word(role: &str) -> &'static str {
     account::ROLES.entries.iter().find(|e| e.code == role).map_or("未知角色", |e| e.label)
 }
 
-/// Accounts in use that may do something.
-fn in_use(snapshot: &Snapshot) -> Result<Vec<Record>> {
+/// Accounts in use that may do something today.
+fn in_use(snapshot: &Snapshot, now: Moment) -> Result<Vec<Record>> {
     let mut accounts = all(snapshot, &account::KIND)?;
-    let may = |a: &Record| !a.fields.codes(tag::ROLES).is_empty() || !a.fields.rows(tag::TEMPORARY).is_empty();
-    accounts.retain(|a| a.state == 1 && may(a));
+    accounts.retain(|a| a.state == 1 && !account::roles_on(&a.fields, now.day()).is_empty());
     Ok(accounts)
 }
 
@@ -239,7 +238,7 @@ fn logins(snapshot: &Snapshot) -> Result<BTreeMap<RecordId, Moment>> {
     let mut logins = BTreeMap::new();
     for entry in snapshot.journal_after(Seq(from))? {
         let header = entry?.header;
-        if header.action == act::LOGIN.code && header.done {
+        if act::is_login(header.action) && header.done {
             logins.insert(header.doer.account, header.at);
         }
     }

@@ -120,6 +120,8 @@ pub const SUBMIT_IDS: usize = 10_000;
 pub const SEARCHES_PER_SESSION: usize = 50;
 /// Identities of one session that were opened for a change and may be changed.
 pub const REVEALED_PER_SESSION: usize = 100;
+/// Seconds for which what was asked for somebody who cannot log in can be confirmed: a week.
+pub const RELIEF_S: i64 = 7 * 86_400;
 /// Days after which what an account may do is to be looked at again.
 pub const REVIEW_DAYS: i64 = 90;
 /// Days before the end of a temporary role in which it is listed.

@@ -87,7 +87,7 @@ static TEMPORARY_FIELDS: &[Field] = &[
 static FIELDS: &[Field] = &[
     Field::new(LOGIN, "login", "登录名", Widget::Line).required().max(limits::LOGIN_CHARS).help("小写字母、数字，创建后不改"),
     Field::new(NAME, "name", "姓名", Widget::Line).required().max(limits::NAME_CHARS),
-    Field::new(UNIT, "unit", "所属机构", Widget::Link("org")).required().help("改变机构后须重新授予角色"),
+    Field::new(UNIT, "unit", "所属机构", Widget::Link("org")).required().help("改变机构或姓名后须重新授予角色"),
     Field::new(POST, "post", "职务", Widget::Line),
     Field::new(ROLES_TAG, "roles", "角色", Widget::Choices(&ROLES)).help("由安全保密管理员授予；没有角色的账户不能做任何事"),
     Field::new(TEMPORARY, "temporary", "临时授权", Widget::Rows(TEMPORARY_FIELDS))

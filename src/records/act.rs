@@ -150,6 +150,11 @@ actions! {
     REVIEWED = 133, "权限复核";
 }
 
+/// Somebody came in, by whatever proof.
+pub fn is_login(code: u16) -> bool {
+    [LOGIN.code, LOGIN_RECOVERY.code].contains(&code)
+}
+
 /// The verb of a code.
 pub fn by_code(code: u16) -> Option<Action> {
     ALL.iter().copied().find(|a| a.code == code)

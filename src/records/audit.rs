@@ -67,8 +67,8 @@ impl Group {
     pub fn of(action: u16, done: bool, kinds: &[u8]) -> Self {
         let administers = || kinds.iter().any(|tag| super::by_tag(*tag).is_some_and(is_administration));
         let group = match action {
-            // Codes from 100 are the second factor and what else belongs to logging in.
-            30..=33 | 100..=119 => Self::Login,
+            // Codes from 100 are the second factor and what else belongs to logging in; settings are not.
+            30..=33 | 100..=105 | 107 => Self::Login,
             20..=23 | 25 => Self::Look,
             24 | 96 | 121 => Self::Export,
             40 | 41 => Self::Refused,

@@ -257,7 +257,7 @@ impl Store {
         });
         catch(|| local::take_up(&shared))?;
         if catch(|| upgrade::is_stale(&shared.db))? {
-            catch(|| pending::rebuild(&shared))?;
+            catch(|| pending::rebuild(&shared, true))?;
         }
         let queue = Arc::new(writer::Queue::start(Arc::clone(&shared))?);
         Ok(Self { shared, queue })

@@ -11,7 +11,7 @@ use super::tables::{
     TOUCHES,
 };
 use super::{Shared, damage, fact, upgrade, view};
-use crate::base::{Error, RecordId, Result, Seq};
+use crate::base::{Error, ErrorKind, RecordId, Result, Seq};
 use crate::records::{self, Record, act};
 
 /// One record to be stored.
@@ -264,8 +264,9 @@ impl<'t> Derived<'t> {
     }
 }
 
-/// Throws the derived tables away and makes them again from records and journal.
-pub(super) fn rebuild(shared: &Shared) -> Result<()> {
+/// Throws the derived tables away and makes them again from records and journal. What does not open is left out where
+/// it says so: nobody can read it, the check tells of it, and everything else goes on.
+pub(super) fn rebuild(shared: &Shared, without_damaged: bool) -> Result<()> {
     let generations = shared.ring.generations();
     let txn = upgrade::begin(&shared.db)?;
     for gone in [LISTS, LOOKUPS, CHILDREN, TOUCHES] {
@@ -278,17 +279,32 @@ pub(super) fn rebuild(shared: &Shared) -> Result<()> {
         let tables = WriteTables::open(&txn)?;
         let WriteTables { records, keys, journal, mut derived, mut meta, .. } = tables;
         meta.remove(fact::STALE.as_bytes()).map_err(damage)?;
+        let open = |id: u64, value: &[u8]| {
+            let wrapped = keys.get(id).map_err(damage)?.ok_or_else(|| Error::damaged("记录密钥"))?;
+            let key = generations.open(id, wrapped.value())?;
+            let record = view::open_value(&key, RecordId(id), value, true)?;
+            let kind = records::by_tag(record.kind).ok_or_else(|| Error::damaged("记录类别"))?;
+            Ok(tables::rows(kind, &record, &|b| shared.secrets.lookup.short_hash(b)))
+        };
         for row in records.iter().map_err(damage)? {
             let (id, value) = row.map_err(damage)?;
-            let wrapped = keys.get(id.value()).map_err(damage)?.ok_or_else(|| Error::damaged("记录密钥"))?;
-            let key = generations.open(id.value(), wrapped.value())?;
-            let record = view::open_value(&key, RecordId(id.value()), value.value(), true)?;
-            let kind = records::by_tag(record.kind).ok_or_else(|| Error::damaged("记录类别"))?;
-            derived.insert(&tables::rows(kind, &record, &|b| shared.secrets.lookup.short_hash(b)))?;
+            if let Some(rows) = unless_damaged(open(id.value(), value.value()), without_damaged)? {
+                derived.insert(&rows)?;
+            }
         }
         for row in journal.iter().map_err(damage)? {
-            derived.touch(&journal::read(row.map_err(damage)?.1.value())?.header)?;
+            let entry = journal::read(row.map_err(damage)?.1.value());
+            if let Some(entry) = unless_damaged(entry, without_damaged)? {
+                derived.touch(&entry.header)?;
+            }
         }
     }
     txn.commit().map_err(damage)
+}
+
+fn unless_damaged<T>(read: Result<T>, left_out: bool) -> Result<Option<T>> {
+    match read {
+        Err(e) if left_out && e.kind() == ErrorKind::Damaged => Ok(None),
+        other => other.map(Some),
+    }
 }

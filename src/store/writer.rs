@@ -148,7 +148,7 @@ impl Queue {
     pub(super) fn rebuild(&self) -> Result<()> {
         self.alone(|shared| match shared.condition.halt() {
             Some(halt) => Err(halt.error()),
-            None => super::pending::rebuild(shared),
+            None => super::pending::rebuild(shared, false),
         })
     }
 

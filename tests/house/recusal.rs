@@ -96,6 +96,11 @@ fn an_account_that_is_given_the_name_or_the_unit_later_is_kept_out_as_well() {
     let row = list.split("<tr").find(|l| l.contains(">zhen04-fz<")).unwrap();
     let account = row[row.find("/account/").unwrap()..].split('"').next().unwrap();
     sysadmin.submit(&sysadmin.form(&format!("{account}/edit")).set("name", "顾某某")).expect(303);
+    head.get("/petition?all=1").expect(404);
+    // A new name takes the roles away; with them again, the record stays absent.
+    let secadmin = county.secadmin();
+    secadmin.submit(&secadmin.form(&format!("{account}/edit")).set("roles", "approver")).expect(303);
+    head.get("/petition?all=1").expect(200);
     is_absent(&head, &path);
 }
 
@@ -163,6 +168,14 @@ fn the_head_keeps_others_out_and_cannot_take_it_back_alone() {
     let own = page.split("recusal-who").last().unwrap().split("<option").nth(1).unwrap();
     let own = super::form::attribute(own, "value");
     assert_eq!(own.as_deref(), Some(who.as_str()));
+    // Who of another unit is kept out is not a head's to say: a township could blind the county.
+    let list = county.sysadmin().get("/account?all=1&size=100").text();
+    let row = list.split("<tr").find(|l| l.contains(">xinfang<")).unwrap();
+    let above = row[row.find("/account/").unwrap() + 9..].split('"').next().unwrap().to_owned();
+    assert!(!page.contains(&format!("value=\"{above}\"")));
+    let wrong = others.clone().set("recusal-who", &above).set("recusal-reason", "不要看");
+    assert!(head.submit(&wrong).expect(422).says("只能为本单位的人登记回避"));
+    county.person("xinfang").get(&path).expect(200);
     head.submit(&others.set("recusal-who", &who).set("recusal-reason", "经办人与来信人有纠纷")).expect(303);
     is_absent(&clerk, &path);
     let list = head.get("/recusal?all=1").expect(200).text();

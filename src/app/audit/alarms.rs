@@ -79,7 +79,7 @@ impl App {
         self.by_auditor(actor, move |own| Act::new(own.doer(), act::ALARM_RULES).note(note))
     }
 
-    fn by_auditor(&self, actor: &Actor, act: impl FnOnce(&Actor) -> Act + Send + 'static) -> Result<()> {
+    pub(super) fn by_auditor(&self, actor: &Actor, act: impl FnOnce(&Actor) -> Act + Send + 'static) -> Result<()> {
         let actor = actor.clone();
         self.store.submit(move |txn| {
             if !record::live(txn, &actor)?.is("auditor") {

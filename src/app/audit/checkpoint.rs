@@ -157,11 +157,7 @@ impl App {
 
     /// Enters that something was laid out for the printer.
     pub(super) fn enter_print(&self, actor: &Actor, note: String) -> Result<()> {
-        let act = Act::new(actor.doer(), act::AUDIT_PRINT).note(note);
-        self.store.submit(move |txn| {
-            txn.act(act);
-            Ok(())
-        })
+        self.by_auditor(actor, move |actor| Act::new(actor.doer(), act::AUDIT_PRINT).note(note))
     }
 }
 

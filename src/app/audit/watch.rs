@@ -136,7 +136,7 @@ impl State {
         for (n, _) in Group::ALL.iter().enumerate().filter(|(_, g)| **g == group) {
             day.groups[n] += 1;
         }
-        day.logins += u64::from(header.action == act::LOGIN.code && header.done);
+        day.logins += u64::from(act::is_login(header.action) && header.done);
         day.failures += u64::from(header.action == act::LOGIN_FAILED.code);
     }
 

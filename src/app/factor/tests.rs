@@ -7,7 +7,7 @@ use crate::app::login::{Seen, Typed};
 use crate::app::relief::What;
 use crate::app::session::{Live, Must};
 use crate::app::totp;
-use crate::base::{Error, ErrorKind, Result};
+use crate::base::{Error, ErrorKind, Result, limits};
 use crate::records::account::{self, tag};
 
 /// What a device knows, and the person has on paper.
@@ -228,6 +228,44 @@ fn a_one_time_password_opens_once_two_administrators_stand_behind_it() {
         assert!(app.decide_relief(&house.actor("baomi"), clerk.id, (What::Password, at), true).is_err());
     }
     house.is_sound();
+}
+
+#[test]
+fn what_was_asked_for_ends_with_its_need_and_after_a_week() {
+    let house = House::new();
+    let (app, clerk) = (house.app(), house.account("jingban"));
+    house.settled("jingban");
+    let waiting = || app.waiting_relief(&house.actor("baomi")).unwrap();
+    app.reset_password(&house.actor("xitong"), clerk.id).unwrap();
+    assert_eq!(waiting().len(), 1);
+    app.change_password(&house.actor("jingban"), OWN, "Chun-yu.2033").unwrap();
+    assert!(waiting().is_empty(), "the person remembered, and set another");
+    let late = app.reset_password(&house.actor("xitong"), clerk.id).unwrap();
+    house.wait(limits::RELIEF_S + 1);
+    let at = waiting()[0].at.0;
+    assert!(app.decide_relief(&house.actor("baomi"), clerk.id, (What::Password, at), true).is_err());
+    assert!(house.log_in("jingban", &late, "").is_err());
+    app.decide_relief(&house.actor("baomi"), clerk.id, (What::Password, at), false).unwrap();
+    assert!(waiting().is_empty());
+    house.is_sound();
+}
+
+/// On a standby nothing of an account can be set: whoever lacks what the policy asks for reads all the same, and a code
+/// that was used on the host before is used.
+#[test]
+fn on_a_standby_nobody_is_kept_out_for_what_cannot_be_done_there() {
+    let mut house = House::new();
+    house.settled("fuzeren");
+    let device = enrol(&house, &house.settled("baomi"));
+    house.wait(60);
+    let code = device.code(&house, 0);
+    house.log_in("baomi", OWN, &code).unwrap();
+    house.app().store.follow("甲".to_owned(), None).unwrap();
+    house.restart();
+    assert_eq!(house.live("fuzeren", OWN, "").must, None);
+    assert!(house.log_in("baomi", OWN, &code).is_err(), "it was used");
+    house.wait(60);
+    assert_eq!(house.live("baomi", OWN, &device.code(&house, 0)).must, None);
 }
 
 #[test]

@@ -21,10 +21,11 @@ use super::access::local_doer;
 use super::change::SaveError;
 use super::names::Directory;
 use super::record::author_for;
+use super::sight::Sight;
 use super::{Actor, App, Right, Scope, lock};
 use crate::base::{Error, ErrorKind, RecordId, Result, limits, text};
 use crate::records::record::BATCH;
-use crate::records::{Fields, Kind, Record, Value, act, article, batch, decide, petition, regulation};
+use crate::records::{self, Fields, Kind, Record, Value, act, article, batch, decide, petition, regulation};
 use crate::store::{Act, Doer, Txn};
 use source::{Source, SourceRow};
 
@@ -236,8 +237,19 @@ impl App {
     }
 }
 
-/// Refuses to take back a batch of which something was changed since it came in.
-pub(super) fn refuse_undo(txn: &Txn<'_>, id: RecordId) -> Result<()> {
+/// Refuses to take back a batch of which something was changed since it came in, or from which somebody is kept out:
+/// what concerns a person does not go by that person's hand.
+pub(super) fn refuse_undo(txn: &Txn<'_>, actor: &Actor, id: RecordId) -> Result<()> {
+    let sight = Sight::of(txn, actor)?;
+    let batch = Value::Link(id).display(None);
+    for kind in records::ALL {
+        let all = txn.find(kind, BATCH, &batch)?;
+        let mut open = all.clone();
+        sight.keep_open(txn, kind, &mut open)?;
+        if open.len() < all.len() {
+            return Err(Error::invalid("这一批不能由您撤销，没有改动。请由本单位其他经办人或信访室办理。"));
+        }
+    }
     let changed = txn.changed_members(id)?;
     if changed == 0 {
         return Ok(());

@@ -2,7 +2,7 @@
 
 #![cfg(test)]
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::*;
 use crate::app::audit::console::Filter;
@@ -11,7 +11,7 @@ use crate::app::session::Live;
 use crate::app::setup::{Account, Answers, Unit, set_up};
 use crate::base::Clock;
 use crate::base::clock::ManualClock;
-use crate::store::Store;
+use crate::store::{DATABASE_FILE, SLOT_FILE, Store};
 
 const START: i64 = 1_790_000_000_000;
 const DAY: i64 = 24 * 3600;
@@ -37,10 +37,25 @@ pub(in crate::app) struct House {
 
 impl House {
     pub(in crate::app) fn new() -> Self {
+        // Made once: five passwords are what takes its time.
+        static FIRST: OnceLock<tempfile::TempDir> = OnceLock::new();
+        let first = FIRST.get_or_init(Self::first);
         let dir = tempfile::tempdir().unwrap();
         let clock = Arc::new(ManualClock::at(Moment(START)));
         let at = dir.path().join("d");
-        let store = Store::create(&at, &dir.path().join("key"), "甲乙县", false, clock.clone()).unwrap();
+        std::fs::create_dir(&at).unwrap();
+        for name in [DATABASE_FILE, SLOT_FILE] {
+            std::fs::copy(first.path().join("d").join(name), at.join(name)).unwrap();
+        }
+        let app = Some(App::open(&at, clock.clone()).unwrap());
+        Self { dir, clock, app }
+    }
+
+    fn first() -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = Arc::new(ManualClock::at(Moment(START)));
+        let at = dir.path().join("d");
+        let store = Store::create(&at, &dir.path().join("key"), "甲乙县", false, clock).unwrap();
         let account = |(login, role): &(&str, &str)| Account {
             login: (*login).to_owned(),
             name: format!("人员{login}"),
@@ -51,8 +66,7 @@ impl House {
         let unit = vec![Unit { name: "信访室".into(), kind: "office".into() }];
         let answers = Answers { unit, account: PEOPLE.iter().map(account).collect(), ..Answers::default() };
         set_up(&store, None, answers).unwrap();
-        let app = Some(App::with_store(store).unwrap());
-        Self { dir, clock, app }
+        dir
     }
 
     pub(in crate::app) fn app(&self) -> &Arc<App> {

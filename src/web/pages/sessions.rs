@@ -57,8 +57,8 @@ fn own(call: &Call) -> Result<Markup> {
                 ("本次登录以来的失败尝试", html! { (told(seen.failures_since())) }),
             ]))
             p.help { "上一次登录或失败尝试不是您本人的，请立即修改口令，并告诉安全保密管理员。" }
-            p {
-                a.btn href="/password" { "修改口令" } " "
+            div.actions.start {
+                a.btn href="/password" { "修改口令" }
                 a.btn href="/factor" { "动态码" }
             }
         }

@@ -13,12 +13,13 @@
 mod hostile;
 #[path = "browser/keys.rs"]
 mod keys;
+#[path = "browser/programs.rs"]
+mod programs;
 
 use std::future::Future;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use fantoccini::actions::{InputSource, KeyAction, KeyActions};
@@ -26,10 +27,9 @@ use fantoccini::wd::PrintConfigurationBuilder;
 use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
-const CHROMIUM: &str = "/usr/bin/chromium";
-const DRIVER: &str = "/usr/bin/chromedriver";
+use programs::{CHROMIUM, Site, driver};
+
 const PASSWORD: &str = "Wanglan#2026";
 
 /// The screen of an office computer, and the larger one.
@@ -166,8 +166,7 @@ fn everything_works_without_scripts() {
         page.click(".find button").await;
         page.arrive(".hits, .empty").await;
         assert_eq!(page.text(".hit mark").await, WORDS);
-        page.click(".top-links form button").await;
-        page.arrive("#password").await;
+        page.log_out().await;
     });
 }
 
@@ -201,7 +200,7 @@ fn every_page_fits_the_screen_and_the_browser_is_content() {
                 page.go(path).await;
                 page.look(name).await;
             }
-            page.click(".top-links form button").await;
+            page.log_out().await;
         }
         page.log_in("xinfang").await;
         for (name, list) in [("record", "/petition?all=1"), ("regulation-one", "/regulation?all=1")] {
@@ -274,12 +273,9 @@ const DESCRIBED: &str = "const e = document.activeElement;
 async fn register(page: &Page) {
     let file = page.site.home.path().join(ATTACHMENT);
     std::fs::write(&file, "复印件\n".repeat(200)).unwrap();
-    for (field, typed) in [
-        ("#f-title", TITLE),
-        ("#f-text", TEXT),
-        ("#f-accused-0-name", ACCUSED),
-        ("#f-accused-0-post", "会计"),
-    ] {
+    for (field, typed) in
+        [("#f-title", TITLE), ("#f-text", TEXT), ("#f-accused-0-name", ACCUSED), ("#f-accused-0-post", "会计")]
+    {
         page.tab_to(field).await;
         page.press(typed).await;
     }
@@ -324,6 +320,12 @@ impl Page {
         self.arrive(".side").await;
     }
 
+    /// Until it is done: another page asked for too soon would take the click's request back.
+    async fn log_out(&self) {
+        self.click(".top-links form button").await;
+        self.arrive("#login").await;
+    }
+
     async fn find(&self, css: &str) -> fantoccini::elements::Element {
         self.client.find(Locator::Css(css)).await.unwrap_or_else(|e| panic!("{css}: {e}"))
     }
@@ -345,22 +347,29 @@ impl Page {
     }
 
     async fn click(&self, css: &str) {
+        self.painted().await;
         self.find(css).await.click().await.unwrap_or_else(|e| panic!("{css}: {e}"));
     }
 
     async fn type_in(&self, css: &str, text: &str) {
+        self.painted().await;
         let field = self.find(css).await;
         field.clear().await.unwrap();
         field.send_keys(text).await.unwrap();
     }
 
-    /// Presses keys where the cursor is, once the page is seen: Chromium drops keys that come before.
-    async fn press(&self, keys: &str) {
+    /// Until the page is seen: Chromium drops keys and clicks that come before, and does not print.
+    async fn painted(&self) {
         let since = Instant::now();
         while self.js("return performance.getEntriesByType('paint').length").await == json!(0) {
             assert!(since.elapsed() < PATIENCE, "the page was never painted");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+    }
+
+    /// Presses keys where the cursor is.
+    async fn press(&self, keys: &str) {
+        self.painted().await;
         let strokes = keys.chars().flat_map(|value| [KeyAction::Down { value }, KeyAction::Up { value }]);
         let keyboard = strokes.fold(KeyActions::new("keyboard".into()), KeyActions::then);
         self.client.perform_actions(keyboard).await.unwrap();
@@ -413,6 +422,7 @@ impl Page {
     /// The page on paper: the frame stays on the screen.
     async fn print(&self, name: &str) {
         let paper = PrintConfigurationBuilder::default().background(false).build().unwrap();
+        self.painted().await;
         let pdf = self.client.print(paper).await.unwrap();
         assert!(pdf.starts_with(b"%PDF"));
         if let Some(dir) = pictures() {
@@ -464,7 +474,7 @@ fn command(port: u16, path: &str, body: &Value) -> Value {
     serde_json::from_reader(answer.take(size)).unwrap()
 }
 
-// ---- programs
+// ---- the browser
 
 /// Runs a story in a fresh browser, and ends the browser however the story ends.
 fn with_browser<S, F>(site: Site, scripts: bool, story: S)
@@ -504,84 +514,6 @@ fn capabilities(profile: &Path, scripts: bool) -> Value {
         options["prefs"] = json!({ "profile.managed_default_content_settings.javascript": 2 });
     }
     json!({ "acceptInsecureCerts": true, "goog:chromeOptions": options, "goog:loggingPrefs": { "browser": "ALL" } })
-}
-
-/// A program that ends with its owner.
-struct Program(Child);
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _killed = self.0.kill();
-        let _waited = self.0.wait();
-    }
-}
-
-impl Program {
-    /// Starts it and reads what it says until a line holds `mark`; gives what follows the mark.
-    fn start(command: &mut Command, mark: &str) -> (Self, String) {
-        let child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
-        let mut program = Self(child.unwrap_or_else(|e| panic!("{command:?}: {e}")));
-        let mut lines = BufReader::new(program.0.stdout.take().unwrap()).lines();
-        let rest =
-            lines.by_ref().find_map(|line| line.unwrap().split_once(mark).map(|(_, rest)| rest.to_owned()));
-        // Whoever speaks to a closed pipe dies of it.
-        std::thread::spawn(move || lines.for_each(drop));
-        (program, rest.unwrap_or_else(|| panic!("{command:?} never said {mark}")))
-    }
-}
-
-struct Driver {
-    port: u16,
-    _program: Program,
-}
-
-/// The driver; none where there is no browser and that is known.
-fn driver() -> Option<Driver> {
-    if let Some(missing) = [CHROMIUM, DRIVER].into_iter().find(|p| !Path::new(p).exists()) {
-        let known = std::env::var_os("JICENG_NO_BROWSER").is_some_and(|v| v == "1");
-        assert!(known, "{missing} is missing: apt-get install chromium chromium-driver fonts-noto-cjk");
-        say(&format!("skipped: {missing} is missing"));
-        return None;
-    }
-    let (program, rest) = Program::start(Command::new(DRIVER).arg("--port=0"), "successfully on port ");
-    let port = rest.trim_end_matches('.').parse().unwrap();
-    Some(Driver { port, _program: program })
-}
-
-/// A running `jiceng` with a folder of its own.
-struct Site {
-    address: String,
-    program: Program,
-    home: TempDir,
-}
-
-impl Site {
-    /// The demo county.
-    fn demo(options: &[&str]) -> Self {
-        let home = tempfile::tempdir().unwrap();
-        let (program, address) = serve(Self::jiceng("demo", home.path()).args(options));
-        Self { address, program, home }
-    }
-
-    /// A county not set up yet, and where its set-up begins.
-    fn fresh() -> (Self, String) {
-        let home = tempfile::tempdir().unwrap();
-        let made = Self::jiceng("init", home.path()).args(["--county", "测试县"]).output().unwrap();
-        let link = String::from_utf8(made.stdout).unwrap();
-        let path = link.trim().split_once("/setup/").unwrap_or_else(|| panic!("no link: {link}")).1;
-        let (program, address) = serve(&mut Self::jiceng("serve", home.path()));
-        (Self { address, program, home }, format!("/setup/{path}"))
-    }
-
-    fn jiceng(command: &str, home: &Path) -> Command {
-        let mut jiceng = Command::new(env!("CARGO_BIN_EXE_jiceng"));
-        jiceng.arg(command).arg("--dir").arg(home.join("county"));
-        jiceng
-    }
-}
-
-fn serve(command: &mut Command) -> (Program, String) {
-    Program::start(command.args(["--listen", "127.0.0.1:0"]), "请打开 ")
 }
 
 /// Where pictures go, if anybody wants them.

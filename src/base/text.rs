@@ -40,7 +40,7 @@ pub fn fold(c: char) -> Fold {
     }
     // The marks of Chinese texts, by far the most of the rest.
     match c {
-        '\u{3001}'..='\u{3015}' => return Fold::One(Some(c)),
+        '\u{3001}'..='\u{3015}' | '\u{2012}'..='\u{2016}' | '\u{2018}'..='\u{201F}' => return Fold::One(Some(c)),
         '\u{FF01}'..='\u{FF5E}' => return Fold::One(Some(half_width(c).to_ascii_lowercase())),
         _ => {}
     }
@@ -107,12 +107,35 @@ impl Folded {
 
 /// The comparable characters of `text` without the way back.
 pub fn folded_chars(text: &str) -> Vec<char> {
-    text.chars().flat_map(fold).filter_map(settle).collect()
+    let mut chars = Vec::with_capacity(text.len() / 3 + 1);
+    each_folded(text, |c| chars.extend(settle(c)));
+    chars
 }
 
-/// `text` folded with blanks and punctuation kept, for readers that need to see where words end.
-pub fn fold_spaced(text: &str) -> String {
-    text.chars().flat_map(fold).map(|c| if c.is_control() { ' ' } else { c }).collect()
+/// [`folded_chars`], and the folded text with blanks and punctuation kept: it shows where words end.
+pub fn fold_both(text: &str) -> (Vec<char>, String) {
+    let (mut chars, mut spaced) = (Vec::with_capacity(text.len() / 3 + 1), String::with_capacity(text.len()));
+    each_folded(text, |c| {
+        chars.extend(settle(c));
+        spaced.push(if c.is_control() { ' ' } else { c });
+    });
+    (chars, spaced)
+}
+
+/// Every folded character of a text; most of a text are ideographs, which need no more than a look at the table.
+fn each_folded(text: &str, mut take: impl FnMut(char)) {
+    let table = simplified_forms();
+    for c in text.chars() {
+        match u32::from(c).checked_sub(IDEOGRAPHS.start).and_then(|at| table.get(at as usize)) {
+            Some(&simple) => take(simple),
+            None => fold(c).for_each(&mut take),
+        }
+    }
+}
+
+/// [`char::is_alphanumeric`], quick for what Chinese texts are made of.
+pub fn is_alphanumeric(c: char) -> bool {
+    ('\u{4E00}'..='\u{9FFF}').contains(&c) || c.is_alphanumeric()
 }
 
 /// Characters that turn the direction of the text around them: with them a name can look like another one
@@ -154,15 +177,16 @@ fn settle(c: char) -> Option<char> {
     })
 }
 
-/// The simplified form of one character, by the OpenCC table of single characters; read once, on first use.
+/// The simplified form of one character.
 fn simplified(c: char) -> char {
+    let at = u32::from(c).checked_sub(IDEOGRAPHS.start);
+    at.and_then(|at| simplified_forms().get(at as usize)).copied().unwrap_or(c)
+}
+
+/// The simplified forms of [`IDEOGRAPHS`], by the OpenCC table of single characters; read once, on first use.
+fn simplified_forms() -> &'static [char] {
     static TABLE: OnceLock<Vec<char>> = OnceLock::new();
-    let code = u32::from(c);
-    if !IDEOGRAPHS.contains(&code) {
-        return c;
-    }
-    let table = TABLE.get_or_init(simplified_table);
-    table.get((code - IDEOGRAPHS.start) as usize).copied().unwrap_or(c)
+    TABLE.get_or_init(simplified_table)
 }
 
 /// Every ideograph on a line of its own, so that no phrase rule applies, converted in one go.
@@ -323,11 +347,10 @@ fn numeral_at(chars: &[char], range: Range<usize>) -> Option<Numeral> {
 
 /// The end of the run of digits of one script that starts at `at`; `at` itself when none does.
 fn numeral_end(chars: &[char], at: usize) -> usize {
-    let run = |belongs: fn(char) -> bool| {
-        at + chars[at.min(chars.len())..].iter().take_while(|&&c| belongs(c)).count()
-    };
-    let arabic = run(|c| c.is_ascii_digit());
-    if arabic > at { arabic } else { run(|c| digit(c).is_some() || scale(c).is_some()) }
+    let run = &chars[at.min(chars.len())..];
+    let arabic = run.iter().take_while(|c| c.is_ascii_digit()).count();
+    let chinese = || run.iter().take_while(|&&c| digit(c).is_some() || scale(c).is_some()).count();
+    at + if arabic > 0 { arabic } else { chinese() }
 }
 
 fn numeral_value(digits: &[char]) -> Option<u32> {
@@ -419,10 +442,21 @@ mod tests {
     /// The quick way for common marks is the way of all others.
     #[test]
     fn marks_fold_as_their_compatibility_form_does() {
-        for c in ('\u{3001}'..='\u{3011}').chain('\u{FF01}'..='\u{FF5E}') {
+        for c in ('\u{3001}'..='\u{3015}').chain('\u{FF01}'..='\u{FF5E}').chain('\u{2012}'..='\u{201F}') {
             let slow = c.nfkc().map(simplified).flat_map(char::to_lowercase);
             assert!(fold(c).eq(slow), "{c}");
         }
+    }
+
+    #[test]
+    fn whole_texts_fold_as_their_characters_do() {
+        let text: String = ('\0'..='\u{34FF}').chain('\u{4DF0}'..='\u{FFFF}').collect();
+        let one_by_one: Vec<char> = text.chars().flat_map(fold).collect();
+        let (chars, spaced) = fold_both(&text);
+        assert!(chars.iter().copied().eq(one_by_one.iter().copied().filter_map(settle)));
+        assert!(spaced.chars().eq(one_by_one.iter().map(|&c| if c.is_control() { ' ' } else { c })));
+        assert_eq!(folded_chars(&text), chars);
+        assert!(text.chars().all(|c| is_alphanumeric(c) == c.is_alphanumeric()));
     }
 
     #[test]

@@ -4,12 +4,13 @@
 //! the words make of it; index and query use the same functions. How characters are folded is `base::text`'s
 //! business.
 
+use std::ops::Range;
 use std::sync::OnceLock;
 
 use jieba_rs::Jieba;
 use tantivy::tokenizer::{Token, TokenStream, Tokenizer};
 
-use crate::base::text::{find_numerals, fold_spaced, folded_chars};
+use crate::base::text::{Numeral, find_numerals, fold_both, folded_chars, is_alphanumeric};
 
 /// Name of the tokenizer of the pair fields.
 pub(super) const PAIRS: &str = "jiceng-pairs";
@@ -37,9 +38,9 @@ impl Tokenizer for Words {
     type TokenStream<'a> = WordStream;
 
     fn token_stream<'a>(&'a mut self, text: &'a str) -> WordStream {
-        let chars = folded_chars(text);
-        let terms = terms_of(text, &chars);
-        WordStream { chars: chars.into_iter(), terms: terms.into_iter(), token: Token::default() }
+        let (chars, spaced) = fold_both(text);
+        let (words, numbers) = (words(&spaced).into_iter(), numbers_of(&chars, &spaced).into_iter());
+        WordStream { chars: chars.into_iter(), spaced, words, numbers, token: Token::default() }
     }
 }
 
@@ -75,18 +76,22 @@ impl TokenStream for PairStream {
 #[derive(Debug)]
 pub(super) struct WordStream {
     chars: std::vec::IntoIter<char>,
-    terms: std::vec::IntoIter<String>,
+    spaced: String,
+    words: std::vec::IntoIter<Range<usize>>,
+    numbers: std::vec::IntoIter<String>,
     token: Token,
 }
 
 impl TokenStream for WordStream {
     fn advance(&mut self) -> bool {
-        if let Some(c) = self.chars.find(|c| c.is_alphanumeric()) {
-            self.token.text.clear();
+        self.token.text.clear();
+        if let Some(c) = self.chars.find(|&c| is_alphanumeric(c)) {
             self.token.text.push(c);
+        } else if let Some(word) = self.words.next() {
+            self.token.text.push_str(&self.spaced[word]);
         } else {
-            let Some(term) = self.terms.next() else { return false };
-            self.token.text = term;
+            let Some(number) = self.numbers.next() else { return false };
+            self.token.text.push_str(&number);
         }
         self.token.position = self.token.position.wrapping_add(1);
         true
@@ -110,24 +115,31 @@ pub fn is_warm() -> bool {
 
 /// Words of two and more characters, and the numbers: what a long question is ranked by, besides its pairs.
 pub(super) fn terms(text: &str) -> Vec<String> {
-    terms_of(text, &folded_chars(text))
+    let (chars, spaced) = fold_both(text);
+    let mut out: Vec<String> = words(&spaced).into_iter().map(|word| spaced[word].to_owned()).collect();
+    out.extend(numbers_of(&chars, &spaced));
+    out
 }
 
-/// [`terms`] of a text whose characters are folded already.
-fn terms_of(text: &str, folded: &[char]) -> Vec<String> {
-    let spaced = fold_spaced(text);
-    let cut = JIEBA.get_or_init(Jieba::new).cut_for_search(&spaced, false);
-    let long = |w: &&str| w.chars().nth(1).is_some() && w.chars().all(char::is_alphanumeric);
-    let mut out: Vec<String> = cut.iter().map(|t| t.word).filter(long).map(str::to_owned).collect();
-    out.extend(find_numerals(folded).iter().map(|n| n.canonical()));
-    out.extend(document_numbers(&spaced));
-    out
+/// Where words of two and more characters stand.
+fn words(spaced: &str) -> Vec<Range<usize>> {
+    let cut = JIEBA.get_or_init(Jieba::new).cut_for_search(spaced, false);
+    let long = cut.iter().filter(|t| t.word.chars().nth(1).is_some() && t.word.chars().all(is_alphanumeric));
+    long.map(|t| t.byte_start..t.byte_end).collect()
 }
 
 /// The folded numerals and document numbers of a text, one spelling each: `第21条`, `2020年`, `文2020-5`.
 pub(super) fn numbers(text: &str) -> Vec<String> {
-    let mut out: Vec<String> = find_numerals(&folded_chars(text)).iter().map(|n| n.canonical()).collect();
-    out.extend(document_numbers(&fold_spaced(text)));
+    let (chars, spaced) = fold_both(text);
+    numbers_of(&chars, &spaced)
+}
+
+fn numbers_of(chars: &[char], spaced: &str) -> Vec<String> {
+    let mut out: Vec<String> = find_numerals(chars).iter().map(Numeral::canonical).collect();
+    // Most texts name no document.
+    if spaced.contains('号') {
+        out.extend(document_numbers(spaced));
+    }
     out
 }
 

@@ -36,6 +36,10 @@ const SETTLE_PAUSE: Duration = Duration::from_secs(1);
 /// for the index or so many changes do.
 const COMMIT_REST: u32 = 4;
 const CHANGES_AT_REST: usize = limits::FRESH_MAX / 4;
+/// While so many save at once the index comes after them, and soon all the same: two processors are few.
+const CROWD: usize = 4;
+const ASIDE: Duration = Duration::from_millis(500);
+const ASIDE_STEP: Duration = Duration::from_millis(10);
 /// Records applied at once.
 const RECORDS_AT_ONCE: usize = 2_000;
 
@@ -303,6 +307,7 @@ fn run(shared: &Shared, woken: &Receiver<()>) {
         if ended || shared.stopping.load(Ordering::Acquire) {
             return;
         }
+        stand_aside(shared);
         look_closer(shared);
         let wanted = lock(&shared.progress).rebuilding;
         let work = || if wanted { start_over(shared) } else { catch_up(shared) };
@@ -318,6 +323,19 @@ fn run(shared: &Shared, woken: &Receiver<()>) {
         }
         shared.moved.notify_all();
     }
+}
+
+/// Lets a crowd save first. Nobody is waked for it commit by commit: that would cost the writer time.
+fn stand_aside(shared: &Shared) {
+    let begun = Instant::now();
+    let waited_for = || lock(&shared.progress).waiting > 0 || shared.stopping.load(Ordering::Acquire);
+    while stands_aside(shared.store.company(), begun.elapsed()) && !waited_for() {
+        std::thread::sleep(ASIDE_STEP);
+    }
+}
+
+fn stands_aside(company: usize, so_far: Duration) -> bool {
+    company >= CROWD && so_far < ASIDE
 }
 
 /// After something failed: a damaged index is made anew.

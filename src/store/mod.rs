@@ -298,6 +298,11 @@ impl Store {
         self.queue.is_crowded()
     }
 
+    /// How many commands went into the last commit together: those who sent them are likely to be back soon.
+    pub fn company(&self) -> usize {
+        self.queue.company()
+    }
+
     /// A snapshot of everything committed so far.
     pub fn read(&self) -> Result<Snapshot> {
         Snapshot::open(Arc::clone(&self.shared))

@@ -23,6 +23,13 @@ fn commits_leave_others_time_unless_much_waits_for_them() {
     assert_eq!(Uncommitted::committed(Seq(1), long_ago).rest, COMMIT_PAUSE);
 }
 
+#[test]
+fn a_crowd_saves_first_and_not_for_long() {
+    let told = [(0, 0), (1, 0), (CROWD - 1, 0), (CROWD, 0), (CROWD, 499), (CROWD, 500), (64, 500)];
+    let told = told.map(|(company, ms)| stands_aside(company, Duration::from_millis(ms)));
+    assert_eq!(told, [false, false, false, true, true, false, false]);
+}
+
 fn county() -> (tempfile::TempDir, Arc<App>) {
     let dir = tempfile::tempdir().unwrap();
     let app = demo::create(&dir.path().join("d"), Arc::new(SystemClock), false).unwrap();

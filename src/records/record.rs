@@ -37,6 +37,9 @@ pub const CHANGED_BY: u16 = 14;
 /// The one-time id of the form that made the record; found by exact value, so that it makes no second one.
 pub const MADE_BY: u16 = 15;
 
+/// Bytes that are set aside for an encoded record: most fit, and one that does not grows.
+const ENCODED: usize = 1024;
+
 /// First tag that is not the head's.
 pub const FIRST_FIELD: u16 = 12;
 
@@ -225,7 +228,7 @@ impl Delta {
 
     /// CBOR: `[set, gone]`.
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::new();
+        let mut out = Vec::with_capacity(ENCODED);
         let mut e = Encoder::new(&mut out);
         let done = e.array(2).and_then(|e| {
             self.set.write(e)?;
@@ -266,7 +269,7 @@ impl Delta {
 /// CBOR map of values whose tags rise.
 fn encode<'a>(values: impl Iterator<Item = (u16, &'a Value)>) -> Vec<u8> {
     let values: Vec<_> = values.collect();
-    let mut out = Vec::new();
+    let mut out = Vec::with_capacity(ENCODED);
     let mut e = Encoder::new(&mut out);
     let begun = e.map(values.len() as u64).map(drop);
     let done = begun.and_then(|()| values.iter().try_for_each(|(tag, value)| value.write(e.u16(*tag)?)));

@@ -60,7 +60,7 @@ pub use view::{Left, ListQuery, Snapshot};
 
 use condition::{Condition, Watched};
 use ring::{Generations, Ring};
-use seal::Secret;
+use seal::{Hashes, Secret};
 use tables::META;
 
 /// Name of the database in the data folder.
@@ -166,7 +166,7 @@ type Wake = Box<dyn Fn(Head) + Send>;
 
 struct Secrets {
     own: Secret,
-    lookup: Secret,
+    lookup: Hashes,
     blob: Secret,
 }
 
@@ -503,7 +503,7 @@ fn facts(db: &Database, ring: &Ring) -> Result<(Facts, Secrets, Head)> {
         secret.ok_or_else(|| Error::damaged("库自身的密钥"))
     };
     let secrets =
-        Secrets { lookup: secret(fact::LOOKUP_KEY)?, blob: secret(fact::BLOB_KEY)?, own: own.clone() };
+        Secrets { lookup: secret(fact::LOOKUP_KEY)?.hashes(), blob: secret(fact::BLOB_KEY)?, own: own.clone() };
     let facts = Facts {
         store: ring.store.clone(),
         epoch: text(fact::EPOCH)?.parse().map_err(|_| Error::damaged("纪元"))?,

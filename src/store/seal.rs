@@ -37,11 +37,10 @@ impl Secret {
         let nonce: [u8; NONCE] = random()?;
         let mut out = Vec::with_capacity(NONCE + plain.len() + TAG);
         out.extend_from_slice(&nonce);
-        let mut body = plain.to_vec();
-        self.key()?
-            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(aad), &mut body)
-            .map_err(|_| Error::internal("seal"))?;
-        out.append(&mut body);
+        out.extend_from_slice(plain);
+        let nonce = Nonce::assume_unique_for_key(nonce);
+        let tag = self.key()?.seal_in_place_separate_tag(nonce, Aad::from(aad), &mut out[NONCE..]);
+        out.extend_from_slice(tag.map_err(|_| Error::internal("seal"))?.as_ref());
         Ok(out)
     }
 
@@ -79,12 +78,9 @@ impl Secret {
         Some(body)
     }
 
-    /// First 16 bytes of HMAC-SHA-256: keyed hashes of exact values.
-    pub fn short_hash(&self, bytes: &[u8]) -> [u8; 16] {
-        let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &self.0), bytes);
-        let mut out = [0; 16];
-        out.copy_from_slice(&tag.as_ref()[..16]);
-        out
+    /// Keyed hashes of exact values under this secret.
+    pub fn hashes(&self) -> Hashes {
+        Hashes(hmac::Key::new(hmac::HMAC_SHA256, &self.0))
     }
 
     /// A keyed hash over a stream.
@@ -94,6 +90,20 @@ impl Secret {
 
     fn key(&self) -> Result<LessSafeKey> {
         UnboundKey::new(&AES_256_GCM, &self.0).map(LessSafeKey::new).map_err(|_| Error::internal("key"))
+    }
+}
+
+/// Keyed hashes under one secret, made ready once.
+#[derive(Clone, Debug)]
+pub struct Hashes(hmac::Key);
+
+impl Hashes {
+    /// First 16 bytes of HMAC-SHA-256.
+    pub fn short_hash(&self, bytes: &[u8]) -> [u8; 16] {
+        let tag = hmac::sign(&self.0, bytes);
+        let mut out = [0; 16];
+        out.copy_from_slice(&tag.as_ref()[..16]);
+        out
     }
 }
 

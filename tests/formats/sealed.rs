@@ -33,9 +33,9 @@ fn the_sealed_examples_open_and_the_keys_are_right() {
     let keys = bytes("<!-- example keys -->");
     let (head, day, id) = ([&[1][..], &2_u64.to_be_bytes(), &[2]], !20_260_302_u32, 7_u64);
     assert_eq!(keys[..22], cat(&[&head.concat(), &day.to_be_bytes(), &(!id).to_be_bytes()]));
-    let hash = key(0x60).short_hash(b"\x05\x00\x10user1");
+    let hash = key(0x60).hashes().short_hash(b"\x05\x00\x10user1");
     assert_eq!(keys[22..49], cat(&[&[5, 0, 16], &hash, &id.to_be_bytes()]));
-    let hash = key(0x60).short_hash(b"\x01\x00\x0f9f3c");
+    let hash = key(0x60).hashes().short_hash(b"\x01\x00\x0f9f3c");
     assert_eq!(keys[49..], cat(&[&[1, 0, 15], &hash, &id.to_be_bytes()]));
 }
 

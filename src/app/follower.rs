@@ -36,10 +36,11 @@ const SETTLE_PAUSE: Duration = Duration::from_secs(1);
 /// for the index or so many changes do.
 const COMMIT_REST: u32 = 4;
 const CHANGES_AT_REST: usize = limits::FRESH_MAX / 4;
-/// While so many save at once the index comes after them, and soon all the same: two processors are few.
+/// While so many commands go into one commit the index comes after them, half a second later at most: it would take the
+/// second of two processors from those who wait.
 const CROWD: usize = 4;
-const ASIDE: Duration = Duration::from_millis(500);
 const ASIDE_STEP: Duration = Duration::from_millis(10);
+const ASIDE_STEPS: usize = 50;
 /// Records applied at once.
 const RECORDS_AT_ONCE: usize = 2_000;
 
@@ -302,12 +303,13 @@ fn run(shared: &Shared, woken: &Receiver<()>) {
             Some(pause) => woken.recv_timeout(pause) == Err(RecvTimeoutError::Disconnected),
             None => woken.recv().is_err(),
         };
+        let waited_for = || lock(&shared.progress).waiting > 0 || shared.stopping.load(Ordering::Acquire);
+        stand_aside(|| shared.store.last_group(), || shared.store.head().seq, waited_for);
         woken.try_iter().for_each(drop);
         // Not before that: what it took may have been the word to stop.
         if ended || shared.stopping.load(Ordering::Acquire) {
             return;
         }
-        stand_aside(shared);
         look_closer(shared);
         let wanted = lock(&shared.progress).rebuilding;
         let work = || if wanted { start_over(shared) } else { catch_up(shared) };
@@ -325,17 +327,18 @@ fn run(shared: &Shared, woken: &Receiver<()>) {
     }
 }
 
-/// Lets a crowd save first. Nobody is waked for it commit by commit: that would cost the writer time.
-fn stand_aside(shared: &Shared) {
-    let begun = Instant::now();
-    let waited_for = || lock(&shared.progress).waiting > 0 || shared.stopping.load(Ordering::Acquire);
-    while stands_aside(shared.store.company(), begun.elapsed()) && !waited_for() {
+/// Lets a crowd save first, while it goes on and nobody waits for the index. It looks every now and then: being woken by
+/// each commit would cost the writer time. A search that finds more changed meanwhile than it can scan says so.
+fn stand_aside(company: impl Fn() -> usize, head: impl Fn() -> Seq, waited_for: impl Fn() -> bool) {
+    let mut last = None;
+    for _ in 0..ASIDE_STEPS {
+        let now = Some(head());
+        if company() < CROWD || last == now || waited_for() {
+            return;
+        }
+        last = now;
         std::thread::sleep(ASIDE_STEP);
     }
-}
-
-fn stands_aside(company: usize, so_far: Duration) -> bool {
-    company >= CROWD && so_far < ASIDE
 }
 
 /// After something failed: a damaged index is made anew.

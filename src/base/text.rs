@@ -38,7 +38,7 @@ pub fn fold(c: char) -> Fold {
     if IDEOGRAPHS.contains(&u32::from(c)) {
         return Fold::One(Some(simplified(c)));
     }
-    // The marks of Chinese texts, by far the most of the rest.
+    // The marks of Chinese texts, by far the most of the rest; U+2017 among them is made of two.
     match c {
         '\u{3001}'..='\u{3015}' | '\u{2012}'..='\u{2016}' | '\u{2018}'..='\u{201F}' => return Fold::One(Some(c)),
         '\u{FF01}'..='\u{FF5E}' => return Fold::One(Some(half_width(c).to_ascii_lowercase())),

@@ -215,6 +215,17 @@ mod tests {
         assert!(pairs(" \u{200B}").is_empty());
     }
 
+    /// An index keeps the tokens it was made with: other ones want another version of the schema.
+    #[test]
+    fn the_words_of_a_text_are_these() {
+        let mut words = Vec::new();
+        let text = "請求農業機械化，见《条例》第二十一条。中纪发〔2020〕5號Ａ４";
+        Words.token_stream(text).process(&mut |t| words.push(t.text.clone()));
+        let right = "请 求 农 业 机 械 化 见 条 例 第 二 十 一 条 中 纪 发 2 0 2 0 5 号 a 4 \
+            请求 农业 机械 机械化 条例 第二 二十 十一 一条 第二十 二十一 第二十一条 2020 a4 第21条 第5号 文2020-5";
+        assert_eq!(words.join(" "), right);
+    }
+
     #[test]
     fn names_and_numbers_have_one_spelling() {
         assert_eq!(bare("《信访工作条例》第二十一条"), bare("信訪工作條例　２１条"));

@@ -298,9 +298,9 @@ impl Store {
         self.queue.is_crowded()
     }
 
-    /// How many commands went into the last commit together: those who sent them are likely to be back soon.
-    pub fn company(&self) -> usize {
-        self.queue.company()
+    /// How many commands, of readers too, went into the last commit together; patient ones do not count.
+    pub fn last_group(&self) -> usize {
+        self.queue.last_group()
     }
 
     /// A snapshot of everything committed so far.

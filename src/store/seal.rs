@@ -93,8 +93,7 @@ impl Secret {
     }
 }
 
-/// Keyed hashes under one secret, made ready once.
-#[derive(Clone, Debug)]
+/// Keyed hashes under one secret, made ready once; wiped when dropped.
 pub struct Hashes(hmac::Key);
 
 impl Hashes {

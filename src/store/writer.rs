@@ -33,8 +33,8 @@ pub(super) struct Queue {
     sender: Mutex<Option<Sender<Message>>>,
     /// Commands so far that were not patient.
     asked: Arc<AtomicU64>,
-    /// How many the last group had.
-    company: Arc<AtomicUsize>,
+    /// How many of them the last group had.
+    last_group: Arc<AtomicUsize>,
     /// Some of them came while the last patient one ran.
     crowded: AtomicBool,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -81,14 +81,14 @@ impl Queue {
     pub(super) fn start(shared: Arc<Shared>) -> Result<Self> {
         let (sender, receiver) = channel();
         let asked = Arc::new(AtomicU64::default());
-        let company = Arc::new(AtomicUsize::default());
-        let (heard, told) = (Arc::clone(&asked), Arc::clone(&company));
-        let work = move || work(&shared, &receiver, (&heard, &told));
+        let last_group = Arc::new(AtomicUsize::default());
+        let (heard, told) = (Arc::clone(&asked), Arc::clone(&last_group));
+        let work = move || work(&shared, &receiver, &heard, &told);
         let thread = std::thread::Builder::new().name("writer".into()).spawn(work)?;
         Ok(Self {
             sender: Mutex::new(Some(sender)),
             asked,
-            company,
+            last_group,
             crowded: AtomicBool::default(),
             thread: Mutex::new(Some(thread)),
         })
@@ -135,9 +135,9 @@ impl Queue {
         self.crowded.load(Ordering::Relaxed)
     }
 
-    /// How many commands went into the last commit together.
-    pub(super) fn company(&self) -> usize {
-        self.company.load(Ordering::Relaxed)
+    /// How many commands went into the last commit together, patient ones aside.
+    pub(super) fn last_group(&self) -> usize {
+        self.last_group.load(Ordering::Relaxed)
     }
 
     /// Runs on the writer thread between two groups of commands.
@@ -180,7 +180,7 @@ fn stopped() -> Error {
     Error::new(ErrorKind::Busy, "系统正在停止，操作没有执行。请稍后重新打开页面再试。")
 }
 
-fn work(shared: &Shared, receiver: &Receiver<Message>, (asked, told): (&AtomicU64, &AtomicUsize)) {
+fn work(shared: &Shared, receiver: &Receiver<Message>, asked: &AtomicU64, last_group: &AtomicUsize) {
     let mut patient = VecDeque::new();
     let (mut company, mut taken) = (Company::default(), 0_u64);
     loop {
@@ -193,7 +193,7 @@ fn work(shared: &Shared, receiver: &Receiver<Message>, (asked, told): (&AtomicU6
         let group = commit_group(shared, &mut arrivals);
         let Arrivals { have, alone, company: Company { waited, .. }, .. } = arrivals;
         taken += have as u64;
-        told.store(have, Ordering::Relaxed);
+        last_group.store(have, Ordering::Relaxed);
         let waiting = asked.load(Ordering::Relaxed).saturating_sub(taken);
         let worked = begun.elapsed().saturating_sub(waited);
         company = Company::answered(have, usize::try_from(waiting).unwrap_or(usize::MAX), worked, Instant::now());
@@ -464,7 +464,7 @@ mod tests {
             assert_eq!(second.join().unwrap().unwrap().seq, before, "the first one is not committed yet");
         });
         assert_eq!(store.head().seq.0, before.0 + 2);
-        assert_eq!(store.company(), 2);
+        assert_eq!(store.last_group(), 2);
     }
 
     /// Somebody's save waited for every chunk of an import that was asked for before it.

@@ -23,11 +23,25 @@ fn commits_leave_others_time_unless_much_waits_for_them() {
     assert_eq!(Uncommitted::committed(Seq(1), long_ago).rest, COMMIT_PAUSE);
 }
 
+/// How often the index looked before it went on: `head` after so many looks, somebody waits from look `wanted` on.
+fn looks(company: usize, head: fn(u64) -> u64, wanted: u64) -> u64 {
+    let looked = std::cell::Cell::new(0);
+    let count = || {
+        looked.set(looked.get() + 1);
+        company
+    };
+    stand_aside(count, || Seq(head(looked.get())), || looked.get() >= wanted);
+    looked.get()
+}
+
 #[test]
-fn a_crowd_saves_first_and_not_for_long() {
-    let told = [(0, 0), (1, 0), (CROWD - 1, 0), (CROWD, 0), (CROWD, 499), (CROWD, 500), (64, 500)];
-    let told = told.map(|(company, ms)| stands_aside(company, Duration::from_millis(ms)));
-    assert_eq!(told, [false, false, false, true, true, false, false]);
+fn a_crowd_saves_first_while_it_goes_on_and_nobody_waits() {
+    let (goes_on, stops): (fn(u64) -> u64, fn(u64) -> u64) = (|looked| looked, |looked| looked.min(3));
+    assert_eq!(looks(CROWD - 1, goes_on, u64::MAX), 1);
+    assert_eq!(looks(CROWD, goes_on, u64::MAX), ASIDE_STEPS as u64);
+    assert_eq!(looks(CROWD, goes_on, 1), 1);
+    assert_eq!(looks(CROWD, goes_on, 4), 4);
+    assert_eq!(looks(CROWD, stops, u64::MAX), 5);
 }
 
 fn county() -> (tempfile::TempDir, Arc<App>) {

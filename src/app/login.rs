@@ -243,7 +243,7 @@ impl App {
         let snapshot = self.store.read()?;
         let ids = snapshot.find(&account::KIND, account::tag::LOGIN, login)?;
         let Some(id) = ids.first() else { return Ok(None) };
-        Ok(snapshot.get(*id, false)?.filter(|a| a.state == 1))
+        Ok(snapshot.get(*id, false)?.filter(|a| account::admits(a, self.now().day())))
     }
 
     /// Enters that somebody whose account is known did not get further, and waits until that lasts.
@@ -291,7 +291,7 @@ impl App {
 /// The account as it is now, if it is still what was checked.
 pub(super) fn unchanged(txn: &Txn<'_>, checked: &Record) -> Result<Option<Record>> {
     let same = |record: &Record, tag| record.fields.get(tag) == checked.fields.get(tag);
-    let record = txn.get(checked.id)?.filter(|r| r.kind == account::KIND.tag && r.state == 1);
+    let record = txn.get(checked.id)?.filter(|r| account::admits(r, txn.now().day()));
     Ok(record.filter(|r| same(r, account::tag::CREDENTIAL) && same(r, account::tag::FACTOR)))
 }
 

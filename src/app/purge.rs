@@ -151,7 +151,8 @@ impl App {
             return Err(Error::invalid("没有因清除而要更换的密钥代，不需要更换。"));
         }
         // Its entry is made beside the slot file, not by a command: the role is read as late as that allows.
-        let account = self.store.read()?.get(actor.account, false)?.filter(|a| a.state == 1);
+        let account = self.store.read()?.get(actor.account, false)?;
+        let account = account.filter(|a| records::account::admits(a, self.now().day()));
         if !account.is_some_and(|a| Actor::at(&a, &actor.via, self.now()).is("sysadmin")) {
             return Err(Error::denied());
         }

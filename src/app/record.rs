@@ -401,7 +401,7 @@ pub(super) fn may_see(books: &dyn Books, actor: &Actor, kind: &Kind, record: &Re
 
 /// The actor with the rights of this very moment.
 pub(super) fn live(txn: &Txn<'_>, actor: &Actor) -> Result<Actor> {
-    let account = txn.get(actor.account)?.filter(|a| a.kind == account::KIND.tag && a.state == 1);
+    let account = txn.get(actor.account)?.filter(|a| account::admits(a, txn.now().day()));
     account.map(|a| Actor::at(&a, &actor.via, txn.now())).ok_or_else(Error::denied)
 }
 

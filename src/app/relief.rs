@@ -234,7 +234,13 @@ fn may_decide(actor: &Actor, account: &Record, agree: bool) -> bool {
 
 fn open_account(txn: &Txn<'_>, id: RecordId) -> Result<Record> {
     let account = txn.get(id)?.filter(|r| r.kind == account::KIND.tag).ok_or_else(Error::denied)?;
-    if account.state == 1 { Ok(account) } else { Err(Error::invalid("这个账户已停用，没有操作。请先恢复使用。")) }
+    match () {
+        () if account.state != 1 => Err(Error::invalid("这个账户已停用，没有操作。请先恢复使用。")),
+        () if !account::admits(&account, txn.now().day()) => {
+            Err(Error::invalid("这个账户的有效期已过，没有操作。请先在账户上延长有效期。"))
+        }
+        () => Ok(account),
+    }
 }
 
 /// What was asked for is needed no more: the person helped themself.

@@ -63,11 +63,11 @@ pub struct Line {
     pub may_mark: bool,
 }
 
-/// A role that ends soon.
+/// A role that ends soon, or an account.
 pub struct Ending {
     /// The account.
     pub account: RecordId,
-    /// The role in words.
+    /// The role in words, or that it is the account.
     pub role: &'static str,
     /// Its last day.
     pub until: Day,
@@ -80,7 +80,7 @@ pub struct Ending {
 pub struct Due {
     /// Accounts that nobody looked at for too long.
     pub late: usize,
-    /// Temporary roles that end soon.
+    /// Temporary roles and accounts that end soon.
     pub ending: usize,
 }
 
@@ -192,7 +192,7 @@ fn word(role: &str) -> &'static str {
 /// Accounts in use that may do something today.
 fn in_use(snapshot: &Snapshot, now: Moment) -> Result<Vec<Record>> {
     let mut accounts = all(snapshot, &account::KIND)?;
-    accounts.retain(|a| a.state == 1 && !account::roles_on(&a.fields, now.day()).is_empty());
+    accounts.retain(|a| account::admits(a, now.day()) && !account::roles_on(&a.fields, now.day()).is_empty());
     Ok(accounts)
 }
 
@@ -213,7 +213,7 @@ fn may_mark(actor: &Actor, account: &Record) -> bool {
     actor.account != account.id && actor.is(if theirs { "auditor" } else { "secadmin" })
 }
 
-/// Temporary roles that hold today and end soon, the first to end first.
+/// Temporary roles that hold today and end soon, and accounts that do, the first to end first.
 fn ending(accounts: &[Record], now: Moment) -> Vec<Ending> {
     let (today, soon) = (now.day(), Moment(now.0 + limits::ENDING_DAYS * DAY_MS).day());
     let ends = |row: &&Fields| account::lasts(row, today) && row.day(temporary::UNTIL) <= soon;
@@ -225,7 +225,9 @@ fn ending(accounts: &[Record], now: Moment) -> Vec<Ending> {
             until: row.day(temporary::UNTIL),
             reason: row.text(temporary::REASON).to_owned(),
         };
-        rows.map(ending).collect()
+        let own = Some(a.fields.day(tag::EXPIRES)).filter(|last| last.is_full() && *last <= soon);
+        let own = own.map(|until| Ending { account: a.id, role: "账户有效期", until, reason: String::new() });
+        rows.map(ending).chain(own).collect()
     };
     let mut all: Vec<Ending> = accounts.iter().flat_map(of).collect();
     all.sort_by_key(|e| (e.until, e.account));
@@ -350,6 +352,33 @@ mod tests {
         }
         mark("auditor", "secadmin").unwrap();
         assert_eq!(house.app.review_due().unwrap().late, all - 2);
+    }
+
+    /// Neither the log-in nor what was begun before goes on.
+    #[test]
+    fn an_account_ends_by_itself_and_an_administrators_never() {
+        let house = House::new();
+        let (admin, last) = (house.actor("sysadmin"), house.day(2));
+        let end = |login: &str| {
+            let id = house.actor(login).account;
+            let record = house.app.for_edit(&admin, &account::KIND, id).unwrap();
+            let mut raw = field::to_raw(account::KIND.fields, &record.fields);
+            raw.push(("expires".to_owned(), last.clone()));
+            house.app.amend(&admin, &account::KIND, (id, record.version), Typed { raw, ..Typed::default() })
+        };
+        assert!(matches!(end("auditor"), Err(SaveError::Problems(p)) if p[0].0 == "expires"));
+        let begun = house.actor("bangong");
+        end("bangong").unwrap();
+        let (_, ending) = house.app.reviews(&house.actor("secadmin")).unwrap();
+        assert_eq!((ending.len(), ending[0].account, ending[0].until.to_string()), (1, begun.account, last.clone()));
+        let found = |house: &House| house.app.find_account("bangong").unwrap().is_some();
+        let midnight = Moment(NOW + 3 * DAY_MS).midnight();
+        house.clock.set(Moment(midnight.0 - 1));
+        assert!(found(&house) && house.register(&begun).is_ok());
+        house.clock.set(midnight);
+        let late = house.register(&begun);
+        assert!(matches!(late, Err(SaveError::Failed(e)) if e.kind() == ErrorKind::Denied));
+        assert!(!found(&house));
     }
 
     /// A preview that said less than what is then reached would be worse than none.

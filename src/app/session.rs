@@ -122,7 +122,7 @@ impl App {
         let snapshot = self.store.read()?;
         let policy = Policy::of(&snapshot)?;
         let admitted = |r: &Record| policy.admits(r.fields.codes(account::tag::ROLES), from);
-        let record = snapshot.get(account, false)?.filter(|r| r.state == 1 && admitted(r));
+        let record = snapshot.get(account, false)?.filter(|r| account::admits(r, now.day()) && admitted(r));
         Ok(record.map(|r| Live {
             must: self.must(&policy, &r, old),
             actor: Actor { only_looks: self.is_standby(), ..Actor::at(&r, "web", now) },

@@ -5,7 +5,7 @@ use super::dict::{Dict, entry};
 use super::flow::IN_USE;
 use super::grant::{KEEP, SEE};
 use super::label::{self, Label};
-use super::{Field, Fields, Grant, Kind, Right, Scope, Value, Widget};
+use super::{Field, Fields, Grant, Kind, Record, Right, Scope, Value, Widget};
 use crate::base::{Day, RecordId, limits};
 
 /// Tags other files name.
@@ -23,6 +23,7 @@ pub mod tag {
     pub const CLEARANCE: u16 = 41;
     pub const REVIEWED: u16 = 42;
     pub const REVIEWED_BY: u16 = 43;
+    pub const EXPIRES: u16 = 44;
     pub const FACTOR: u16 = 24;
     pub const RECOVERY: u16 = 25;
     pub const PASSWORD_SINCE: u16 = 26;
@@ -97,6 +98,8 @@ static FIELDS: &[Field] = &[
     Field::new(CREDENTIAL, "credential", "口令", Widget::Hidden),
     Field::new(MUST_CHANGE, "must_change", "首次登录须改口令", Widget::Hidden),
     Field::new(SINCE, "since", "启用日期", Widget::Date(true)),
+    Field::new(EXPIRES, "expires", "有效期至", Widget::Date(false))
+        .help("当天结束后自动不能登录，借调、挂职人员用；不填为长期有效"),
     Field::new(REVIEWED, "reviewed", "权限复核时间", Widget::Hidden),
     Field::new(REVIEWED_BY, "reviewed_by", "权限复核人", Widget::Hidden),
     Field::new(FACTOR, "factor", "动态码密钥", Widget::Hidden),
@@ -151,6 +154,12 @@ pub fn is_administrator(fields: &Fields) -> bool {
 
 /// What the security administrator alone types: everything else of an account is the system administrator's.
 pub const OF_RIGHTS: [u16; 3] = [ROLES_TAG, TEMPORARY, CLEARANCE];
+
+/// Its person comes in on this day: it is in use, and its last day, if it has one, has not passed.
+pub fn admits(account: &Record, day: Day) -> bool {
+    let last = account.fields.day(EXPIRES);
+    account.kind == KIND.tag && account.state == 1 && (!last.is_full() || day <= last)
+}
 
 /// Roles on a day: those for good, and those whose last day has not passed.
 pub fn roles_on(fields: &Fields, day: Day) -> Vec<String> {
@@ -218,12 +227,17 @@ fn check(fields: &Fields) -> Vec<(String, String)> {
     if is_administrator(fields) && !temporary.is_empty() {
         problems.push(("temporary".into(), "三员互斥：三员账户不能有临时授权。".into()));
     }
+    if is_administrator(fields) && fields.get(EXPIRES).is_some() {
+        problems.push(("expires".into(), "三员账户不设有效期：更换三员须由另外两人办理。".into()));
+    }
     problems
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::{Author, decide};
     use super::*;
+    use crate::base::Moment;
 
     #[test]
     fn giving_or_taking_an_administrators_role_is_noticed() {
@@ -251,6 +265,22 @@ mod tests {
             assert!(!check(&fields).is_empty(), "{admin}");
             let fields = fields.with(ROLES_TAG, Value::Codes(vec![admin.into()]));
             let fields = fields.with(TEMPORARY, Value::Rows(vec![grant("handler", day(5))]));
+            assert!(!check(&fields).is_empty(), "{admin}");
+        }
+    }
+
+    #[test]
+    fn an_account_ends_with_its_last_day_and_an_administrators_has_none() {
+        let day = |d| Day::ymd(2026, 3, d).unwrap();
+        let fields = (KIND.sample)(1).with(EXPIRES, Value::Day(day(5)));
+        assert!(check(&fields).is_empty());
+        let author = Author { account: RecordId(0), unit: RecordId(0) };
+        let mut account = decide::create(&KIND, fields.clone(), author, Moment(0)).unwrap();
+        assert_eq!([4, 5, 6].map(|d| admits(&account, day(d))), [true, true, false]);
+        account.state = 2;
+        assert!(!admits(&account, day(4)));
+        for admin in ADMINISTRATORS {
+            let fields = fields.clone().with(ROLES_TAG, Value::Codes(vec![admin.into()]));
             assert!(!check(&fields).is_empty(), "{admin}");
         }
     }

@@ -128,7 +128,7 @@ fn duties(call: &Call) -> Result<Markup> {
     let due = call.app.review_due()?;
     let reviews = match (due.late, due.ending) {
         (0, 0) => "每 90 天核对一次每个账户的权限".to_owned(),
-        (late, ending) => format!("{late} 个账户超过 90 天未复核，{ending} 项临时授权 14 天内到期"),
+        (late, ending) => format!("{late} 个账户超过 90 天未复核，{ending} 项临时授权或账户 14 天内到期"),
     };
     let is = |role: &str| call.live.as_ref().is_some_and(|l| l.actor.is(role));
     let line = |icon: Icon, href: &str, label: &str, text: &str| html! {

@@ -59,8 +59,8 @@ fn soon(call: &Call, ending: &[Ending]) -> Result<Markup> {
     let directory = call.app.directory()?;
     Ok(html! {
         section.section {
-            h2 { (limits::ENDING_DAYS) " 天内到期的临时授权" span.count { (ending.len()) } }
-            @if ending.is_empty() { p.muted { "没有即将到期的临时授权。" } }
+            h2 { (limits::ENDING_DAYS) " 天内到期的临时授权和账户" span.count { (ending.len()) } }
+            @if ending.is_empty() { p.muted { "没有即将到期的临时授权和账户。" } }
             @else { div.table-wrap { table.list {
                 thead { tr { @for head in ["账户", "角色", "到期日", "理由"] { th scope="col" { (head) } } } }
                 tbody { @for e in ending { tr {

@@ -77,7 +77,7 @@ impl App {
         let seen = self.let_in(&account, proof, "web", (&name, &guest))?;
         let old = self.is_old_password(&self.policy()?, &account, &seen);
         let login = account.fields.text(account::tag::LOGIN).to_owned();
-        let token = self.begin_session(account.id, old)?;
+        let token = self.begin_session(&account, old)?;
         Ok(Entered { token, device: self.device_mark(attempt.device, &name)?, login, recovered })
     }
 
@@ -290,12 +290,17 @@ impl App {
 
 /// The account as it is now, if it is still what was checked.
 pub(super) fn unchanged(txn: &Txn<'_>, checked: &Record) -> Result<Option<Record>> {
-    let same = |record: &Record, tag| record.fields.get(tag) == checked.fields.get(tag);
     let record = txn.get(checked.id)?.filter(|r| account::admits(r, txn.now().day()));
-    Ok(record.filter(|r| same(r, account::tag::CREDENTIAL) && same(r, account::tag::FACTOR)))
+    Ok(record.filter(|r| is_proven(r, checked)))
 }
 
-fn wrong() -> Error {
+/// What opened the account as it was checked opens it still.
+pub(super) fn is_proven(account: &Record, checked: &Record) -> bool {
+    let same = |tag| account.fields.get(tag) == checked.fields.get(tag);
+    same(account::tag::CREDENTIAL) && same(account::tag::FACTOR)
+}
+
+pub(super) fn wrong() -> Error {
     Error::new(ErrorKind::Denied, WRONG)
 }
 

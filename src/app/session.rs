@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Mutex;
 
-use super::login::Seen;
+use super::login::{self, Seen};
 use super::policy::Policy;
 use super::search::Query;
 use super::{Actor, App, lock, record};
@@ -80,8 +80,9 @@ pub struct Live {
 }
 
 impl App {
-    /// Begins a session, ends others of the same account; the token for the cookie.
-    pub(super) fn begin_session(&self, account: RecordId, old: bool) -> Result<String> {
+    /// Begins a session of an account as it was checked, ends others of the same one; the token for the cookie.
+    pub(super) fn begin_session(&self, checked: &Record, old: bool) -> Result<String> {
+        let account = checked.id;
         let token = hex::encode(seal::random::<32>()?);
         let csrf = hex::encode(seal::random::<32>()?);
         let now = self.now();
@@ -95,10 +96,18 @@ impl App {
             searches: VecDeque::new(),
             revealed: VecDeque::new(),
         };
+        let key = seal::sha256(&[token.as_bytes()]);
         let mut inner = lock(&self.sessions.0);
         inner.live.retain(|_, s| s.account != account && !ended(s, now));
-        inner.live.insert(seal::sha256(&[token.as_bytes()]), session);
-        Ok(token)
+        inner.live.insert(key, session);
+        drop(inner);
+        // Whoever resets a password ends the sessions that are there: this one may have come right after that.
+        let proven = |r: &Record| login::is_proven(r, checked);
+        if self.store.read()?.get(account, false)?.as_ref().is_some_and(proven) {
+            return Ok(token);
+        }
+        lock(&self.sessions.0).live.remove(&key);
+        Err(login::wrong())
     }
 
     /// The session of a token, with the account read anew; `None` when it ended, or does not hold at this address.

@@ -263,6 +263,21 @@ fn the_system_administrator_sees_who_is_there_and_ends_a_session() {
     assert!(house.app().end_session(&admin.actor, lines[1].account).is_err());
 }
 
+/// A session that began between the commit of a reset and the end of the sessions there were lived on.
+#[test]
+fn a_session_that_begins_right_after_a_reset_does_not_hold() {
+    let house = House::new();
+    house.log_in("jingban", GIVEN, "").unwrap();
+    let checked = house.account("jingban");
+    assert!(house.app().begin_session(&checked, false).is_ok());
+    house.settled("jingban");
+    let lines = || house.app().live_sessions(&house.live("xitong", GIVEN, "").actor).unwrap();
+    let before = lines().len();
+    let late = house.app().begin_session(&checked, false).unwrap_err();
+    assert_eq!(late.kind(), ErrorKind::Denied);
+    assert!(lines().len() < before, "what was begun is gone, and so is the one before");
+}
+
 #[test]
 fn a_device_that_is_known_is_let_in_while_strangers_storm_the_account() {
     let house = House::new();

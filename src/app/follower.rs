@@ -329,11 +329,11 @@ fn run(shared: &Shared, woken: &Receiver<()>) {
 
 /// Lets a crowd save first, while it goes on and nobody waits for the index. It looks every now and then: being woken
 /// by each commit would cost the writer time. A search that finds more changed than it can scan meanwhile says so.
-fn stand_aside(company: impl Fn() -> usize, head: impl Fn() -> Seq, waited_for: impl Fn() -> bool) {
+fn stand_aside(last_group: impl Fn() -> usize, head: impl Fn() -> Seq, waited_for: impl Fn() -> bool) {
     let mut last = None;
     for _ in 0..ASIDE_STEPS {
         let now = Some(head());
-        if company() < CROWD || last == now || waited_for() {
+        if last_group() < CROWD || last == now || waited_for() {
             return;
         }
         last = now;

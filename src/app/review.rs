@@ -192,7 +192,7 @@ fn word(role: &str) -> &'static str {
 /// Accounts in use that may do something today.
 fn in_use(snapshot: &Snapshot, now: Moment) -> Result<Vec<Record>> {
     let mut accounts = all(snapshot, &account::KIND)?;
-    accounts.retain(|a| account::admits(a, now.day()) && !account::roles_on(&a.fields, now.day()).is_empty());
+    accounts.retain(|a| a.state == 1 && !account::roles_on(&a.fields, now.day()).is_empty());
     Ok(accounts)
 }
 

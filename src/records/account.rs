@@ -157,12 +157,19 @@ pub const OF_RIGHTS: [u16; 3] = [ROLES_TAG, TEMPORARY, CLEARANCE];
 
 /// Its person comes in on this day: it is in use, and its last day, if it has one, has not passed.
 pub fn admits(account: &Record, day: Day) -> bool {
-    let last = account.fields.day(EXPIRES);
-    account.kind == KIND.tag && account.state == 1 && (!last.is_full() || day <= last)
+    account.kind == KIND.tag && account.state == 1 && !is_over(&account.fields, day)
 }
 
-/// Roles on a day: those for good, and those whose last day has not passed.
+fn is_over(fields: &Fields, day: Day) -> bool {
+    let last = fields.day(EXPIRES);
+    last.is_full() && day > last
+}
+
+/// Roles on a day: those for good, and those whose last day has not passed; none once the account's own has.
 pub fn roles_on(fields: &Fields, day: Day) -> Vec<String> {
+    if is_over(fields, day) {
+        return Vec::new();
+    }
     let mut roles = fields.codes(ROLES_TAG).to_vec();
     let lasts = fields.rows(TEMPORARY).iter().filter(|row| lasts(row, day));
     roles.extend(lasts.map(|row| row.text(temporary::ROLE).to_owned()));
@@ -277,6 +284,7 @@ mod tests {
         let author = Author { account: RecordId(0), unit: RecordId(0) };
         let mut account = decide::create(&KIND, fields.clone(), author, Moment(0)).unwrap();
         assert_eq!([4, 5, 6].map(|d| admits(&account, day(d))), [true, true, false]);
+        assert_eq!([4, 5, 6].map(|d| roles_on(&fields, day(d)).len()), [1, 1, 0]);
         account.state = 2;
         assert!(!admits(&account, day(4)));
         for admin in ADMINISTRATORS {

@@ -24,11 +24,11 @@ fn commits_leave_others_time_unless_much_waits_for_them() {
 }
 
 /// How often the index looked before it went on: `head` after so many looks, somebody waits from look `wanted` on.
-fn looks(company: usize, head: fn(u64) -> u64, wanted: u64) -> u64 {
+fn looks(last_group: usize, head: fn(u64) -> u64, wanted: u64) -> u64 {
     let looked = std::cell::Cell::new(0);
     let count = || {
         looked.set(looked.get() + 1);
-        company
+        last_group
     };
     stand_aside(count, || Seq(head(looked.get())), || looked.get() >= wanted);
     looked.get()

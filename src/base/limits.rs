@@ -151,7 +151,7 @@ pub const READERS: usize = 4;
 /// Seconds that one more waits for its turn.
 pub const READERS_WAIT_S: u64 = 60;
 /// Records of one chunk of an import: others wait for at most one.
-pub const IMPORT_CHUNK: usize = 40;
+pub const IMPORT_CHUNK: usize = 64;
 /// The same while others are at work.
 pub const IMPORT_CHUNK_CROWDED: usize = 8;
 /// Rows of a sheet shown before it is imported.

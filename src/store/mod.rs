@@ -293,7 +293,7 @@ impl Store {
         self.queue.submit_patiently(command)
     }
 
-    /// Others came while the last patient command ran: the next one had better be short.
+    /// Others came while one of the last patient commands ran: the next one had better be short.
     pub fn is_crowded(&self) -> bool {
         self.queue.is_crowded()
     }

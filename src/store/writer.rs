@@ -7,7 +7,7 @@
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -22,6 +22,8 @@ use crate::base::{Error, ErrorKind, Result, limits};
 /// A patient command that others had to wait for is followed by a pause of so many times its own length.
 const PATIENCE: u32 = 3;
 const PATIENCE_MOST: Duration = Duration::from_millis(500);
+/// Whoever was there is likely to come back: so many patient commands after one that others waited for are small too.
+const CROWD_MEMORY: u32 = 16;
 
 /// Those who were answered are waited for at most this share of what their commit took, and no longer once nobody came
 /// for that share of it.
@@ -35,8 +37,8 @@ pub(super) struct Queue {
     asked: Arc<AtomicU64>,
     /// How many of them the last group had.
     last_group: Arc<AtomicUsize>,
-    /// Some of them came while the last patient one ran.
-    crowded: AtomicBool,
+    /// How many patient ones are to be small yet, as others came while one ran.
+    crowded: AtomicU32,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -89,7 +91,7 @@ impl Queue {
             sender: Mutex::new(Some(sender)),
             asked,
             last_group,
-            crowded: AtomicBool::default(),
+            crowded: AtomicU32::default(),
             thread: Mutex::new(Some(thread)),
         })
     }
@@ -124,7 +126,8 @@ impl Queue {
         self.send(Message::Patient(Box::new(Typed { act: Some(act), outcome: None, reply })))?;
         let done = answer.recv().map_err(|_| stopped())?;
         let crowded = self.asked.load(Ordering::Relaxed) > before;
-        self.crowded.store(crowded, Ordering::Relaxed);
+        let left = if crowded { CROWD_MEMORY } else { self.crowded.load(Ordering::Relaxed).saturating_sub(1) };
+        self.crowded.store(left, Ordering::Relaxed);
         if crowded {
             std::thread::sleep((begun.elapsed() * PATIENCE).min(PATIENCE_MOST));
         }
@@ -132,7 +135,7 @@ impl Queue {
     }
 
     pub(super) fn is_crowded(&self) -> bool {
-        self.crowded.load(Ordering::Relaxed)
+        self.crowded.load(Ordering::Relaxed) > 0
     }
 
     /// How many commands went into the last commit together, patient ones aside.
@@ -509,14 +512,40 @@ mod tests {
             patient.into_iter().chain(saves).for_each(|t| t.join().unwrap().unwrap());
         });
         assert_eq!(*lock(&order), ["save", "save", "chunk", "chunk"]);
-        assert!(
-            store
-                .submit_patiently(move |txn| {
-                    txn.act(act());
-                    Ok(())
+    }
+
+    #[test]
+    fn patient_commands_stay_small_for_a_while_after_somebody_was_there() {
+        let home = tempfile::tempdir().unwrap();
+        let (dir, key) = (home.path().join("d"), home.path().join("key"));
+        let store = &Store::create(&dir, &key, "测试县", true, Arc::new(ManualClock::default())).unwrap();
+        let act =
+            || Act::new(Doer { account: RecordId(0), unit: RecordId(0), via: "test".into() }, act::IMPORT);
+        let note = move |txn: &mut Txn<'_>| {
+            txn.act(act());
+            Ok(())
+        };
+        let quiet = || store.submit_patiently(note).unwrap();
+        quiet();
+        assert!(!store.is_crowded(), "nobody was there");
+        let ((begun, running), (free, waits)) = (channel::<()>(), channel::<()>());
+        std::thread::scope(|scope| {
+            let patient = scope.spawn(move || {
+                store.submit_patiently(move |txn| {
+                    begun.send(()).unwrap();
+                    waits.recv().unwrap();
+                    note(txn)
                 })
-                .is_ok()
-                && !store.is_crowded()
-        );
+            });
+            running.recv().unwrap();
+            store.queue.submit_unanswered(note).unwrap();
+            free.send(()).unwrap();
+            patient.join().unwrap().unwrap();
+        });
+        for _ in 0..CROWD_MEMORY {
+            assert!(store.is_crowded(), "somebody was there a moment ago");
+            quiet();
+        }
+        assert!(!store.is_crowded(), "nobody came back");
     }
 }

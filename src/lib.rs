@@ -75,6 +75,8 @@
 //!   held against the vectors of both RFCs.
 //! * Counts of days and alarms are followed in memory, from headers of the journal alone, and are nowhere stored: what
 //!   somebody did about an alarm, and which threshold held, are entries like any other.
+//! * The grants beside the kinds are a template: a county's own cells lie in one sealed fact, read in each transaction
+//!   that acts, and not in records of a kind, as they are one small table that is always wanted whole.
 //! * Petitions of unknown rank come in, but stay 待补全 until the rank is known: the gate is never skipped silently.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking"))]

@@ -1,9 +1,13 @@
 //! Who may do what: the grants that stand beside each kind, held against the roles of an account. What no grant names
 //! is denied. Rights are read live at every act; roles cannot contradict each other because grants only add.
 
+use std::sync::Arc;
+
 use crate::base::{Moment, RecordId};
-use crate::records::account::{OF_RIGHTS, roles_on, tag as account};
-use crate::records::{Author, Field, Kind, Part, Record, article};
+use crate::records::account::{Extra, OF_RIGHTS, extras_on, roles_on, tag};
+use crate::records::charter::Charter;
+use crate::records::flow::Duty;
+use crate::records::{self, Author, Field, Kind, Part, Record, article};
 use crate::store::Doer;
 
 pub use crate::records::{Right, Scope};
@@ -21,6 +25,10 @@ pub struct Actor {
     pub name: String,
     /// Codes of its roles.
     pub roles: Vec<String>,
+    /// Rights besides them.
+    pub extras: Vec<Extra>,
+    /// What roles may do.
+    pub charter: Arc<Charter>,
     /// Which way in: `web`, `local:<uid>`.
     pub via: String,
     /// Where they are, nothing is done but looking: on a standby.
@@ -28,19 +36,22 @@ pub struct Actor {
 }
 
 impl Actor {
-    /// The actor an account record describes at a moment, with the roles that are given for a time.
-    pub fn at(record: &Record, via: &str, now: Moment) -> Self {
-        Self { roles: roles_on(&record.fields, now.day()), ..Self::of(record, via) }
+    /// The actor an account record describes at a moment, with what is given for a time, by a charter.
+    pub fn at(record: &Record, via: &str, now: Moment, charter: &Arc<Charter>) -> Self {
+        let (roles, extras) = (roles_on(&record.fields, now.day()), extras_on(&record.fields, now.day()));
+        Self { roles, extras, charter: Arc::clone(charter), ..Self::of(record, via) }
     }
 
     /// The actor an account record describes, with the roles it has for good: enough to say who it is.
     pub fn of(record: &Record, via: &str) -> Self {
         Self {
             account: record.id,
-            unit: record.fields.link(account::UNIT).unwrap_or(RecordId(0)),
-            login: record.fields.text(account::LOGIN).to_owned(),
-            name: record.fields.text(account::NAME).to_owned(),
-            roles: record.fields.codes(account::ROLES).to_vec(),
+            unit: record.fields.link(tag::UNIT).unwrap_or(RecordId(0)),
+            login: record.fields.text(tag::LOGIN).to_owned(),
+            name: record.fields.text(tag::NAME).to_owned(),
+            roles: record.fields.codes(tag::ROLES).to_vec(),
+            extras: Vec::new(),
+            charter: Arc::default(),
             via: via.to_owned(),
             only_looks: false,
         }
@@ -56,8 +67,18 @@ impl Actor {
         if self.only_looks && !matches!(right, Right::See | Right::Identity) {
             return Scope::Nothing;
         }
-        let held = kind.grants.iter().filter(|g| g.1.contains(&right) && self.is(g.0));
-        held.map(|g| g.2).max().unwrap_or(Scope::Nothing)
+        let along = kind.along.iter().filter(|a| a.2.contains(&right));
+        let along = along.filter_map(|a| Some(self.held(records::by_name(a.0)?, a.1).min(a.3)));
+        along.max().unwrap_or_default().max(self.held(kind, right))
+    }
+
+    /// How far a right over a kind reaches by roles and by what was granted besides.
+    fn held(&self, kind: &Kind, right: Right) -> Scope {
+        let roles = self.roles.iter().map(|role| self.charter.scope(role, kind, right));
+        // To take back one's own entry goes with entering.
+        let meant = if right == Right::Move(Duty::Enter) { Right::Create } else { right };
+        let extras = self.extras.iter().filter(|e| e.kind == kind.tag && e.right == meant).map(|e| e.scope);
+        roles.chain(extras).max().unwrap_or_default()
     }
 
     /// May do this to a record of this unit.
@@ -65,8 +86,25 @@ impl Actor {
         match self.scope(kind, right) {
             Scope::Nothing => false,
             Scope::Own => unit == self.unit,
+            Scope::Supervised => unit == self.unit || self.charter.office_of(unit) == Some(self.unit),
             Scope::County => true,
         }
+    }
+
+    /// The units that a scope reaches; `None` for all of them.
+    pub fn units(&self, scope: Scope) -> Option<Vec<RecordId>> {
+        match scope {
+            Scope::Nothing => Some(Vec::new()),
+            Scope::Own => Some(vec![self.unit]),
+            Scope::Supervised => Some([self.unit].into_iter().chain(self.charter.looked_after(self.unit)).collect()),
+            Scope::County => None,
+        }
+    }
+
+    /// Decides something: approves in some module.
+    pub fn approves(&self) -> bool {
+        let module = |k: &&&Kind| records::grant::is_module(k);
+        records::ALL.iter().filter(module).any(|k| self.scope(k, Right::Move(Duty::Approve)) > Scope::Nothing)
     }
 
     /// May open the identity part of a record.
@@ -110,7 +148,7 @@ pub fn local_doer() -> Doer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::records;
+    use crate::records::account;
 
     fn actor(role: &str) -> Actor {
         Actor {
@@ -119,6 +157,8 @@ mod tests {
             login: "x".into(),
             name: "x".into(),
             roles: vec![role.into()],
+            extras: Vec::new(),
+            charter: Arc::default(),
             via: "test".into(),
             only_looks: false,
         }
@@ -126,7 +166,7 @@ mod tests {
 
     #[test]
     fn administrators_hold_no_business_rights() {
-        for admin in records::account::ADMINISTRATORS {
+        for admin in account::ADMINISTRATORS {
             for kind in ["petition", "regulation", "article"].map(|n| records::by_name(n).unwrap()) {
                 for right in [Right::See, Right::Create, Right::Edit, Right::Identity] {
                     assert_eq!(actor(admin).scope(kind, right), Scope::Nothing, "{admin} {}", kind.name);
@@ -138,8 +178,8 @@ mod tests {
     #[test]
     fn no_administrator_can_both_create_and_empower_an_account() {
         let kind = records::by_name("account").unwrap();
-        let roles = kind.field(account::ROLES).unwrap();
-        for admin in records::account::ADMINISTRATORS {
+        let roles = kind.field(tag::ROLES).unwrap();
+        for admin in account::ADMINISTRATORS {
             let a = actor(admin);
             let creates = a.scope(kind, Right::Create) > Scope::Nothing;
             assert!(!(creates && a.may_type(kind, roles, None)), "{admin}");

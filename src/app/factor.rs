@@ -14,7 +14,7 @@ use super::session::Live;
 use super::throttle::Throttle;
 use super::{Actor, App, login, record, relief, totp};
 use crate::base::{Error, Moment, RecordId, Result, limits};
-use crate::records::account::{roles_on, tag};
+use crate::records::account::tag;
 use crate::records::{Record, Value, act};
 use crate::store::{Act, seal};
 
@@ -115,7 +115,7 @@ impl App {
         Ok(FactorPage {
             enrolled: has(&account),
             left: account.fields.codes(tag::RECOVERY).len(),
-            asked: self.policy()?.asks(&live.actor.roles),
+            asked: self.policy()?.asks(&live.actor),
             secret: secret.map(|secret| self.new_secret(&live.actor, &secret)),
         })
     }
@@ -164,7 +164,7 @@ impl App {
     /// Takes off one's own second factor, unless the policy asks for it.
     pub fn drop_factor(&self, live: &Live, password: &str, code: &str) -> Result<()> {
         let policy = self.policy()?;
-        if policy.asks(&live.actor.roles) {
+        if policy.asks(&live.actor) {
             return Err(Error::invalid(KEPT));
         }
         let least = policy.profile.least(false);
@@ -185,7 +185,7 @@ impl App {
         let Some((checked, Some(proof))) = self.myself(actor, password, Some(code))? else { return Err(wrong()) };
         let (actor, id) = (actor.clone(), actor.account);
         self.store.submit(move |txn| {
-            record::live(txn, &actor)?;
+            let own = record::live(txn, &actor)?;
             let mut account = login::unchanged(txn, &checked)?.ok_or_else(wrong)?;
             let (version, mut seen) = (account.version, Seen::of_txn(txn, id)?);
             let recovery = match proof.spend(&mut account, &mut seen, txn.now()) {
@@ -195,7 +195,7 @@ impl App {
             };
             seen.keep(txn, id)?;
             txn.act(act);
-            if off && Policy::of_txn(txn)?.asks(&roles_on(&account.fields, txn.now().day())) {
+            if off && Policy::of_txn(txn)?.asks(&own) {
                 return Err(Error::invalid(KEPT));
             }
             if off {

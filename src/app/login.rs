@@ -99,10 +99,11 @@ impl App {
         let (account, proof) = self.check(&attempt, &guest, &via)?;
         let policy = self.policy()?;
         let seen = Seen::of(&self.store.read()?, account.id)?;
+        let actor = Actor::at(&account, &via, self.now(), &self.charter()?);
         let handed = account.fields.flag(account::tag::MUST_CHANGE) && account.version > 1;
         let refused = match () {
             () if handed => Some(FIRST),
-            () if self.lacks_factor(&policy, &account) => Some(NO_FACTOR),
+            () if self.lacks_factor(&policy, &account, &actor) => Some(NO_FACTOR),
             () if self.is_old_password(&policy, &account, &seen) => Some(OLD),
             () => None,
         };
@@ -116,7 +117,7 @@ impl App {
         } else {
             self.throttle.passed(&name, &guest);
         }
-        Ok(Actor::at(&account, &via, self.now()))
+        Ok(actor)
     }
 
     /// In demo stores: the account of this name, without its password.
@@ -126,7 +127,7 @@ impl App {
         }
         let via = format!("local:{}", nix::unistd::getuid());
         let account = self.find_account(login)?.ok_or_else(|| Error::invalid("没有这个账户。"))?;
-        Ok(Actor::at(&account, &via, self.now()))
+        Ok(Actor::at(&account, &via, self.now(), &self.charter()?))
     }
 
     /// Nothing of an account can be changed now: on a standby, and while the store takes no changes. Nobody is kept
@@ -141,18 +142,17 @@ impl App {
         asked && seen.since(account).is_some_and(|since| is_old(policy, since, self.now()))
     }
 
-    /// The account needs a second factor by the roles it has today, has none, and could set one up.
-    fn lacks_factor(&self, policy: &Policy, account: &Record) -> bool {
-        let asked = policy.asks(&account::roles_on(&account.fields, self.now().day()));
-        asked && !factor::has(account) && !self.takes_no_changes()
+    /// The account needs a second factor by what it may do today, has none, and could set one up.
+    fn lacks_factor(&self, policy: &Policy, account: &Record, actor: &Actor) -> bool {
+        policy.asks(actor) && !factor::has(account) && !self.takes_no_changes()
     }
 
     /// What keeps somebody from their work; the most urgent of it.
-    pub(super) fn must(&self, policy: &Policy, account: &Record, old: bool) -> Option<Must> {
+    pub(super) fn must(&self, policy: &Policy, (account, actor): (&Record, &Actor), old: bool) -> Option<Must> {
         match () {
             () if account.fields.flag(account::tag::MUST_CHANGE) => Some(Must::FirstPassword),
             () if old && !self.takes_no_changes() => Some(Must::OldPassword),
-            () if self.lacks_factor(policy, account) => Some(Must::Factor),
+            () if self.lacks_factor(policy, account, actor) => Some(Must::Factor),
             () => None,
         }
     }

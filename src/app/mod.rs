@@ -8,6 +8,7 @@ mod articles;
 pub mod audit;
 pub mod backup;
 pub mod change;
+pub mod charter;
 pub mod checks;
 pub mod choice;
 pub mod demo;

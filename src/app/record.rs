@@ -5,7 +5,7 @@ use super::purge::Told;
 use super::session::Live;
 use super::sight::{Books, Sight};
 use super::viewing::Look;
-use super::{Actor, App, Right, Scope};
+use super::{Actor, App, Right, Scope, charter};
 use crate::base::{Error, RecordId, Result, limits};
 use crate::records::decide;
 use crate::records::flow::{Duty, Move, Tone};
@@ -342,8 +342,10 @@ impl App {
         Ok(match (scope, kind.owned) {
             (Scope::Nothing, _) => Vec::new(),
             (_, false) => vec![RecordId(0)],
-            (Scope::Own, true) => vec![actor.unit],
-            (Scope::County, true) => self.directory()?.units.iter().map(|u| u.id).collect(),
+            (_, true) => match actor.units(scope) {
+                Some(units) => units,
+                None => self.directory()?.units.iter().map(|u| u.id).collect(),
+            },
         })
     }
 
@@ -402,7 +404,8 @@ pub(super) fn may_see(books: &dyn Books, actor: &Actor, kind: &Kind, record: &Re
 /// The actor with the rights of this very moment.
 pub(super) fn live(txn: &Txn<'_>, actor: &Actor) -> Result<Actor> {
     let account = txn.get(actor.account)?.filter(|a| account::admits(a, txn.now().day()));
-    account.map(|a| Actor::at(&a, &actor.via, txn.now())).ok_or_else(Error::denied)
+    let account = account.ok_or_else(Error::denied)?;
+    Ok(Actor::at(&account, &actor.via, txn.now(), &charter::of_txn(txn)?))
 }
 
 /// The record, if the actor may do this to it at this very moment.

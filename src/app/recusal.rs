@@ -8,7 +8,7 @@ use super::change::already;
 use super::names::all;
 use super::record::{authorise, live};
 use super::sight::{Books, Sight, person, stands};
-use super::{Actor, App, Right, Scope};
+use super::{Actor, App, Right, Scope, charter};
 use crate::base::{Error, RecordId, Result, limits};
 use crate::records::conflict::{self, Meeting, PERSONS};
 use crate::records::flow::Duty;
@@ -86,7 +86,9 @@ impl App {
             return Ok(Ways { own: true, ..Ways::default() });
         }
         let accounts = open_accounts(snapshot)?;
-        let people: Vec<Actor> = accounts.iter().map(|a| Actor::at(a, &actor.via, self.now())).collect();
+        let charter = charter::of(snapshot)?;
+        let person = |a| Actor::at(a, &actor.via, self.now(), &charter);
+        let people: Vec<Actor> = accounts.iter().map(person).collect();
         let reached = people.iter().filter(|p| heads && p.account != actor.account);
         let reached = reached.filter(|p| p.may(kind, Right::See, record.unit) && reaches(actor, kind, p.unit));
         let others = reached.map(|p| (p.account, format!("{}（{}）", p.name, p.login))).collect();
@@ -229,10 +231,10 @@ impl App {
     }
 }
 
-/// Whoever decides over a unit's records says who of that unit has nothing to do with one; of others, whoever decides
-/// over the whole county's.
+/// Whoever decides over a unit's records says who of that unit has nothing to do with one.
 fn reaches(head: &Actor, kind: &Kind, unit: RecordId) -> bool {
-    unit == head.unit || head.scope(kind, Right::Move(Duty::Approve)) == Scope::County
+    let decides = Right::Move(Duty::Approve);
+    unit == head.unit || head.scope(kind, decides) > Scope::Own && head.may(kind, decides, unit)
 }
 
 /// This very form was taken already: the record may be gone for whoever sent it.

@@ -5,34 +5,23 @@ use std::collections::BTreeMap;
 
 use super::names::all;
 use super::record::live;
-use super::{Actor, App, Right, Scope};
+use super::{Actor, App, Right, Scope, charter};
 use crate::base::{Day, Error, Moment, RecordId, Result, Seq, limits};
 use crate::records::account::{self, tag, temporary};
 use crate::records::field::{self, Raw};
-use crate::records::flow::Duty;
+use crate::records::charter::Scopes;
 use crate::records::label::Label;
 use crate::records::{self, Fields, Kind, Record, Value, act};
 use crate::store::{Act, Snapshot};
 
 const DAY_MS: i64 = 24 * 3_600_000;
 
-/// What can be done, as tables name it.
-pub const ACTIONS: [(&str, Right); 7] = [
-    ("查看", Right::See),
-    ("登记", Right::Create),
-    ("修改", Right::Edit),
-    ("办理", Right::Move(Duty::Handle)),
-    ("审批", Right::Move(Duty::Approve)),
-    ("查看检举控告人", Right::Identity),
-    ("申请清除", Right::Purge),
-];
-
-/// How far each of [`ACTIONS`] reaches for one kind.
+/// How far each right reaches for one kind.
 pub struct Reach {
     /// The kind.
     pub kind: &'static Kind,
-    /// Scopes in the order of the actions.
-    pub scopes: [Scope; ACTIONS.len()],
+    /// Scopes in the order of [`Right::ALL`].
+    pub scopes: Scopes,
 }
 
 /// What an account with the roles typed would see and do.
@@ -97,7 +86,7 @@ impl App {
         let kept = existing.fields.iter().filter(|(tag, _)| !rights(tag));
         let fields: Fields = kept.chain(typed.iter().filter(|(tag, _)| rights(tag))).collect();
         let clearance = account::clearance(&fields);
-        let person = Actor::at(&Record { fields, ..existing }, "preview", self.now());
+        let person = Actor::at(&Record { fields, ..existing }, "preview", self.now(), &self.charter()?);
         Ok(Preview { reach: reach(&person), clearance })
     }
 
@@ -107,11 +96,11 @@ impl App {
             return Err(self.refused(actor, &account::KIND, RecordId(0)));
         }
         let snapshot = self.store.read()?;
-        let logins = logins(&snapshot)?;
+        let (logins, charter) = (logins(&snapshot)?, charter::of(&snapshot)?);
         let accounts = in_use(&snapshot, self.now())?;
         let today = self.now().day();
         let line = |account: &Record| {
-            let person = Actor::at(account, "review", self.now());
+            let person = Actor::at(account, "review", self.now(), &charter);
             let last = |role: &str| {
                 let rows = account.fields.rows(tag::TEMPORARY).iter();
                 let until = rows.filter(|row| row.text(temporary::ROLE) == role && account::lasts(row, today));
@@ -174,7 +163,7 @@ impl App {
 /// How far the rights of an actor reach, by kind, as far as it sees anything.
 fn reach(actor: &Actor) -> Vec<Reach> {
     let of = |kind: &'static Kind| {
-        let scopes = ACTIONS.map(|(_, right)| match right {
+        let scopes = Right::ALL.map(|right| match right {
             // Who does not see a record opens no identity in it.
             Right::Identity => actor.scope(kind, right).min(actor.scope(kind, Right::See)),
             _ => actor.scope(kind, right),
@@ -192,7 +181,10 @@ fn word(role: &str) -> &'static str {
 /// Accounts in use that may do something today.
 fn in_use(snapshot: &Snapshot, now: Moment) -> Result<Vec<Record>> {
     let mut accounts = all(snapshot, &account::KIND)?;
-    accounts.retain(|a| a.state == 1 && !account::roles_on(&a.fields, now.day()).is_empty());
+    let (today, nothing) = (now.day(), |a: &Record, day| account::extras_on(&a.fields, day).is_empty());
+    accounts.retain(|a| {
+        a.state == 1 && !(account::roles_on(&a.fields, today).is_empty() && nothing(a, today))
+    });
     Ok(accounts)
 }
 
@@ -253,6 +245,7 @@ mod tests {
 
     use super::*;
     use crate::app::change::{SaveError, Typed};
+    use crate::app::charter::Change;
     use crate::app::demo;
     use crate::base::{ErrorKind, clock::ManualClock};
     use crate::records::petition;
@@ -319,6 +312,22 @@ mod tests {
         assert!(matches!(late, Err(SaveError::Failed(e)) if e.kind() == ErrorKind::Denied));
         // What was for good stays.
         assert!(house.actor("fagui").is("law-office"));
+    }
+
+    #[test]
+    fn what_a_role_may_not_do_any_more_is_refused_to_a_command_that_was_begun_before() {
+        let house = House::new();
+        let begun = house.actor("bangong");
+        house.register(&begun).unwrap();
+        let mut scopes = house.app.charter().unwrap().scopes("handler", &petition::KIND);
+        scopes[1] = Scope::Nothing;
+        let change = || Change::Role("handler".into(), vec![(&petition::KIND, scopes)]);
+        for other in ["sysadmin", "auditor", "bangong"] {
+            assert!(house.app.set_charter(&house.actor(other), change()).is_err(), "{other}");
+        }
+        house.register(&begun).unwrap();
+        house.app.set_charter(&house.actor("secadmin"), change()).unwrap();
+        assert!(matches!(house.register(&begun), Err(SaveError::Failed(e)) if e.kind() == ErrorKind::Denied));
     }
 
     #[test]
@@ -393,7 +402,7 @@ mod tests {
             let person = Actor { roles: vec![role.code.to_owned()], ..house.actor("bangong") };
             for kind in records::ALL {
                 let told = preview.reach.iter().find(|r| r.kind.tag == kind.tag);
-                for (n, (_, right)) in ACTIONS.iter().enumerate().filter(|(_, a)| a.1 != Right::Identity) {
+                for (n, right) in Right::ALL.iter().enumerate().filter(|(_, r)| **r != Right::Identity) {
                     let scope = told.map_or(Scope::Nothing, |r| r.scopes[n]);
                     assert_eq!(scope, person.scope(kind, *right), "{} {} {right:?}", role.code, kind.name);
                 }

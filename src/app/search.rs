@@ -172,10 +172,11 @@ fn parent_void(snapshot: &Snapshot, kind: &Kind, record: &Record) -> Result<Opti
 fn scope(actor: &Actor, clearance: Label) -> search::Scope {
     let mut scope = search::Scope::nothing().under(clearance as u8);
     for kind in records::ALL.iter().filter(|k| k.indexed) {
-        scope = match actor.scope(kind, Right::See) {
-            Scope::Nothing => scope,
-            Scope::Own if kind.owned => scope.with(kind.tag, Units::Only(vec![actor.unit.0])),
-            Scope::Own | Scope::County => scope.with(kind.tag, Units::All),
+        let sees = actor.scope(kind, Right::See);
+        scope = match actor.units(sees).filter(|_| kind.owned) {
+            _ if sees == Scope::Nothing => scope,
+            Some(units) => scope.with(kind.tag, Units::Only(units.iter().map(|u| u.0).collect())),
+            None => scope.with(kind.tag, Units::All),
         };
     }
     scope

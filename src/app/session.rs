@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use super::login::{self, Seen};
 use super::policy::Policy;
 use super::search::Query;
-use super::{Actor, App, lock, record};
+use super::{Actor, App, charter, lock, record};
 use crate::base::{Error, Moment, RecordId, Result, limits};
 use crate::records::{Record, account, act};
 use crate::store::{Act, seal};
@@ -129,14 +129,12 @@ impl App {
             }
         };
         let snapshot = self.store.read()?;
-        let policy = Policy::of(&snapshot)?;
+        let (policy, charter) = (Policy::of(&snapshot)?, charter::of(&snapshot)?);
         let admitted = |r: &Record| policy.admits(r.fields.codes(account::tag::ROLES), from);
         let record = snapshot.get(account, false)?.filter(|r| account::admits(r, now.day()) && admitted(r));
-        Ok(record.map(|r| Live {
-            must: self.must(&policy, &r, old),
-            actor: Actor { only_looks: self.is_standby(), ..Actor::at(&r, "web", now) },
-            csrf,
-            key,
+        Ok(record.map(|r| {
+            let actor = Actor { only_looks: self.is_standby(), ..Actor::at(&r, "web", now, &charter) };
+            Live { must: self.must(&policy, (&r, &actor), old), actor, csrf, key }
         }))
     }
 

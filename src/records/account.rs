@@ -3,7 +3,7 @@
 
 use super::dict::{Dict, entry};
 use super::flow::IN_USE;
-use super::grant::{KEEP, SEE};
+use super::grant::{self, KEEP, SEE};
 use super::label::{self, Label};
 use super::{Field, Fields, Grant, Kind, Record, Right, Scope, Value, Widget};
 use crate::base::{Day, RecordId, limits};
@@ -24,6 +24,7 @@ pub mod tag {
     pub const REVIEWED: u16 = 42;
     pub const REVIEWED_BY: u16 = 43;
     pub const EXPIRES: u16 = 44;
+    pub const EXTRA: u16 = 50;
     pub const FACTOR: u16 = 24;
     pub const RECOVERY: u16 = 25;
     pub const PASSWORD_SINCE: u16 = 26;
@@ -56,6 +57,11 @@ pub static ROLES: Dict = Dict {
         entry("approver", "负责人（审批）"),
         entry("petition-office", "信访室业务"),
         entry("law-office", "调研法规室业务"),
+        entry("office", "办公室业务"),
+        entry("publicity-office", "宣传部业务"),
+        entry("supervision-office", "案件监督管理室业务"),
+        entry("trial-office", "案件审理室业务"),
+        entry("conduct-office", "党风政风监督室业务"),
         entry("identity", "可查看检举控告人"),
     ],
 };
@@ -85,6 +91,25 @@ static TEMPORARY_FIELDS: &[Field] = &[
     Field::new(temporary::REASON, "reason", "理由", Widget::Line).required(),
 ];
 
+/// Tags of an extra grant's columns.
+pub mod extra {
+    #![expect(missing_docs, reason = "each is explained by its row in EXTRA_FIELDS")]
+    pub const MODULE: u16 = 1;
+    pub const ACTION: u16 = 2;
+    pub const SCOPE: u16 = 3;
+    pub const UNTIL: u16 = 4;
+    pub const REASON: u16 = 5;
+}
+
+/// Columns of an extra grant (另行授权).
+static EXTRA_FIELDS: &[Field] = &[
+    Field::new(extra::MODULE, "module", "模块", Widget::Choice(&grant::MODULES)).required(),
+    Field::new(extra::ACTION, "action", "权限", Widget::Choice(&grant::ACTIONS)).required(),
+    Field::new(extra::SCOPE, "scope", "范围", Widget::Choice(&grant::SCOPES)).required(),
+    Field::new(extra::UNTIL, "until", "到期日", Widget::Date(false)).help("当天结束时自动失效；不填为长期有效"),
+    Field::new(extra::REASON, "reason", "理由", Widget::Line).required(),
+];
+
 static FIELDS: &[Field] = &[
     Field::new(LOGIN, "login", "登录名", Widget::Line).required().max(limits::LOGIN_CHARS).help("小写字母、数字，创建后不改"),
     Field::new(NAME, "name", "姓名", Widget::Line).required().max(limits::NAME_CHARS),
@@ -93,6 +118,8 @@ static FIELDS: &[Field] = &[
     Field::new(ROLES_TAG, "roles", "角色", Widget::Choices(&ROLES)).help("由安全保密管理员授予；没有角色的账户不能做任何事"),
     Field::new(TEMPORARY, "temporary", "临时授权", Widget::Rows(TEMPORARY_FIELDS))
         .help("代理、借调期间的角色；到期日过后自动失效，不必收回"),
+    Field::new(EXTRA, "extra", "另行授权", Widget::Rows(EXTRA_FIELDS))
+        .help("角色之外的单项权限：模块、权限、范围逐行写明"),
     Field::new(CLEARANCE, "clearance", "知悉范围", Widget::Choice(&label::LABELS))
         .help("能知悉到哪一级安全标记；不选为敏感"),
     Field::new(CREDENTIAL, "credential", "口令", Widget::Hidden),
@@ -131,6 +158,7 @@ pub static KIND: Kind = Kind {
         Grant("secadmin", &[Right::See, Right::Edit], Scope::County),
         Grant("auditor", SEE, Scope::County),
     ],
+    along: &[],
     indexed: false,
     check,
     complete: |_| {},
@@ -153,7 +181,7 @@ pub fn is_administrator(fields: &Fields) -> bool {
 }
 
 /// What the security administrator alone types: everything else of an account is the system administrator's.
-pub const OF_RIGHTS: [u16; 3] = [ROLES_TAG, TEMPORARY, CLEARANCE];
+pub const OF_RIGHTS: [u16; 4] = [ROLES_TAG, TEMPORARY, EXTRA, CLEARANCE];
 
 /// Its person comes in on this day: it is in use, and its last day, if it has one, has not passed.
 pub fn admits(account: &Record, day: Day) -> bool {
@@ -187,6 +215,30 @@ pub fn lasts(grant: &Fields, day: Day) -> bool {
 pub fn withdraw(fields: &mut Fields) {
     fields.remove(ROLES_TAG);
     fields.remove(TEMPORARY);
+    fields.remove(EXTRA);
+}
+
+/// A right that one account has besides its roles.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extra {
+    /// Tag of the kind.
+    pub kind: u8,
+    /// What may be done.
+    pub right: Right,
+    /// How far it reaches.
+    pub scope: Scope,
+}
+
+/// Rights besides the roles on a day; none once the account's last day has passed.
+pub fn extras_on(fields: &Fields, day: Day) -> Vec<Extra> {
+    let ended = |row: &&Fields| row.get(extra::UNTIL).is_none() || day <= row.day(extra::UNTIL);
+    let rows = fields.rows(EXTRA).iter().filter(ended).filter(|_| !is_over(fields, day));
+    let known = rows.filter_map(|row| {
+        let kind = super::by_name(row.text(extra::MODULE)).filter(|k| grant::is_module(k))?.tag;
+        let (right, scope) = (Right::of_code(row.text(extra::ACTION))?, Scope::of_code(row.text(extra::SCOPE))?);
+        Some(Extra { kind, right, scope })
+    });
+    known.collect()
 }
 
 /// How far the account may know; administrators see no content by their roles, whatever its label.
@@ -233,6 +285,17 @@ fn check(fields: &Fields) -> Vec<(String, String)> {
     }
     if is_administrator(fields) && !temporary.is_empty() {
         problems.push(("temporary".into(), "三员互斥：三员账户不能有临时授权。".into()));
+    }
+    for row in fields.rows(EXTRA) {
+        let kind = super::by_name(row.text(extra::MODULE));
+        let scope = Scope::of_code(row.text(extra::SCOPE)).unwrap_or_default();
+        if let Some(kind) = kind.filter(|k| !scope.fits(k)) {
+            let words = format!("{}属于全县：另行授权的范围请选“{}”。", kind.label, Scope::County.label());
+            problems.push(("extra".into(), words));
+        }
+    }
+    if is_administrator(fields) && !fields.rows(EXTRA).is_empty() {
+        problems.push(("extra".into(), "三员互斥：三员账户不能另行授权。".into()));
     }
     if is_administrator(fields) && fields.get(EXPIRES).is_some() {
         problems.push(("expires".into(), "三员账户不设有效期：更换三员须由另外两人办理。".into()));

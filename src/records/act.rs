@@ -148,6 +148,8 @@ actions! {
     LABELLED = 132, "调整安全标记";
     /// What an account may do was looked at and found right.
     REVIEWED = 133, "权限复核";
+    /// What roles may do, or which office looks after which unit, was set.
+    CHARTER = 134, "设置角色权限";
 }
 
 /// Somebody came in, by whatever proof.

@@ -1,10 +1,11 @@
 //! Article (条): one article of a regulation, a record of its own so that search finds and opens it by itself. What it
 //! shows of its regulation is a copy that follows it ([`follow`]).
 
-use super::flow::IN_USE;
+use super::flow::{Duty, IN_USE};
+use super::grant::SEE;
 use super::label::LABEL;
-use super::regulation::{self, READERS};
-use super::{Field, Fields, Kind, Search, Value, Widget};
+use super::regulation;
+use super::{Along, Field, Fields, Kind, Right, Scope, Search, Value, Widget};
 use crate::base::{RecordId, limits};
 
 /// Tags other files name.
@@ -66,7 +67,14 @@ pub static KIND: Kind = Kind {
     parent: Some((REGULATION, ORDER)),
     keys: &[REF],
     unique: false,
-    grants: READERS,
+    grants: &[],
+    // An article is its regulation's.
+    along: &[
+        Along("regulation", Right::See, SEE, Scope::County),
+        Along("regulation", Right::Create, &[Right::Create, Right::Move(Duty::Enter)], Scope::County),
+        Along("regulation", Right::Edit, &[Right::Edit], Scope::County),
+        Along("regulation", Right::Move(Duty::Handle), &[Right::Move(Duty::Handle)], Scope::County),
+    ],
     indexed: true,
     check: |_| Vec::new(),
     complete: |_| {},

@@ -3,7 +3,7 @@
 
 use super::dict::{Dict, entry};
 use super::flow::{Duty, Flow, Move, State, Tone};
-use super::{Field, Fields, Grant, Kind, Record, Right, Scope, Value, Widget};
+use super::{Along, Field, Fields, Kind, Record, Right, Scope, Value, Widget};
 use crate::base::{Day, limits};
 
 /// Tags other files name.
@@ -112,7 +112,11 @@ pub static KIND: Kind = Kind {
     parent: None,
     keys: &[NUMBER, SOURCE],
     unique: false,
-    grants: &[Grant("handler", BRINGERS, Scope::Own), Grant("law-office", BRINGERS, Scope::Own)],
+    grants: &[],
+    along: &[
+        Along("petition", Right::Create, BRINGERS, Scope::Own),
+        Along("regulation", Right::Create, BRINGERS, Scope::Own),
+    ],
     indexed: false,
     check: |_| Vec::new(),
     complete: |_| {},

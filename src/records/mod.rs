@@ -10,6 +10,7 @@ pub mod act;
 pub mod article;
 pub mod audit;
 pub mod batch;
+pub mod charter;
 pub mod conflict;
 pub mod decide;
 pub mod dict;
@@ -29,7 +30,7 @@ use crate::base::{Day, RecordId};
 
 pub use field::{Field, Part, Raw, Search, Widget};
 pub use flow::Flow;
-pub use grant::{Grant, Right, Scope};
+pub use grant::{Along, Grant, Right, Scope};
 pub use record::{Author, Fields, FileRef, Record, Value};
 
 /// Everything the product knows of a kind of record.
@@ -63,6 +64,8 @@ pub struct Kind {
     pub unique: bool,
     /// Who may do what (管理办法 第七条、第十三条、第十四条).
     pub grants: &'static [Grant],
+    /// What comes with rights over other kinds.
+    pub along: &'static [Along],
     /// Full-text search reads it.
     pub indexed: bool,
     /// Rules across fields: (field name as in forms, what to do).

@@ -55,6 +55,7 @@ pub static KIND: Kind = Kind {
         Grant("secadmin", SEE, Scope::County),
         Grant("auditor", SEE, Scope::County),
     ],
+    along: &[],
     indexed: false,
     check: |_| Vec::new(),
     complete: |_| {},

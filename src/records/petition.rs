@@ -321,6 +321,7 @@ pub static KIND: Kind = Kind {
         Grant("petition-office", OFFICE, Scope::County),
         Grant("identity", &[Right::Identity], Scope::County),
     ],
+    along: &[],
     indexed: true,
     check,
     complete: |_| {},

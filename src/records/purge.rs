@@ -7,7 +7,7 @@ use super::flow::{Duty, Flow, Move, State, Tone};
 use super::grant::SEE;
 use super::label::{self, LABEL};
 use super::record::{BATCH, MADE_BY, PURGED};
-use super::{Field, Fields, Grant, Kind, Part, Record, Right, Scope, Value, Widget};
+use super::{Along, Field, Fields, Grant, Kind, Part, Record, Right, Scope, Value, Widget};
 use crate::base::{Day, Moment, limits};
 
 /// Tags other files name.
@@ -99,11 +99,13 @@ pub static KIND: Kind = Kind {
     keys: &[NUMBER, TARGET],
     unique: false,
     grants: &[
-        Grant("approver", ASKERS, Scope::Own),
-        Grant("law-office", ASKERS, Scope::Own),
         Grant("secadmin", &[Right::See, Right::Move(Duty::Approve)], Scope::County),
         Grant("sysadmin", SEE, Scope::County),
         Grant("auditor", SEE, Scope::County),
+    ],
+    along: &[
+        Along("petition", Right::Purge, ASKERS, Scope::Own),
+        Along("regulation", Right::Purge, ASKERS, Scope::Own),
     ],
     indexed: false,
     check: |_| Vec::new(),

@@ -6,7 +6,7 @@
 use super::dict::{Dict, entry};
 use super::flow::{Duty, Flow, Move, State, Tone};
 use super::grant::SEE;
-use super::{Fields, Field, Grant, Kind, Right, Scope, Value, Widget};
+use super::{Along, Field, Fields, Grant, Kind, Right, Scope, Value, Widget};
 use crate::base::{Day, limits};
 
 /// Tags other files name.
@@ -85,6 +85,9 @@ static FIELDS: &[Field] = &[
     Field::new(TRAIL, "trail", "办理过程", Widget::Hidden),
 ];
 
+/// Whoever decides sees what was declared and can take it back.
+const DECIDERS: &[Right] = &[Right::See, Right::Move(Duty::Approve)];
+
 /// The kind. Nobody enters one by a form of its own: the page of the record and that of the hints offer it.
 pub static KIND: Kind = Kind {
     tag: 8,
@@ -101,11 +104,11 @@ pub static KIND: Kind = Kind {
     keys: &[NUMBER, TARGET, PERSON],
     unique: false,
     grants: &[
-        Grant("approver", &[Right::See, Right::Move(Duty::Approve)], Scope::Own),
-        Grant("petition-office", &[Right::See, Right::Move(Duty::Approve)], Scope::County),
-        Grant("secadmin", &[Right::See, Right::Move(Duty::Approve)], Scope::County),
+        Grant("secadmin", DECIDERS, Scope::County),
         Grant("auditor", SEE, Scope::County),
     ],
+    // Whoever decides over a record says who has nothing to do with it.
+    along: &[Along("petition", Right::Move(Duty::Approve), DECIDERS, Scope::County)],
     indexed: false,
     check: |_| Vec::new(),
     complete: |_| {},

@@ -99,21 +99,18 @@ static FLOW: Flow = Flow {
 /// State of a regulation that was entered by mistake.
 pub const VOID: u8 = 3;
 
-/// Everybody who does business reads regulations; 调研法规室 keeps them.
-pub(super) const READERS: &[Grant] = &[
-    Grant("handler", SEE, Scope::County),
-    Grant("approver", SEE, Scope::County),
-    Grant("petition-office", SEE, Scope::County),
-    Grant("law-office", KEEP, Scope::County),
-];
-
-/// The same, and 调研法规室 may ask that one be purged, with its articles.
-const KEEPERS: &[Grant] = &[
+/// Everybody who does business reads regulations; 调研法规室 keeps them, and may ask that one be purged, with its articles.
+const GRANTS: &[Grant] = &[
     Grant("handler", SEE, Scope::County),
     Grant("approver", SEE, Scope::County),
     Grant("petition-office", SEE, Scope::County),
     Grant("law-office", KEEP, Scope::County),
     Grant("law-office", &[Right::Purge], Scope::County),
+    Grant("office", SEE, Scope::County),
+    Grant("publicity-office", SEE, Scope::County),
+    Grant("supervision-office", SEE, Scope::County),
+    Grant("trial-office", SEE, Scope::County),
+    Grant("conduct-office", SEE, Scope::County),
 ];
 
 /// The kind.
@@ -131,7 +128,8 @@ pub static KIND: Kind = Kind {
     parent: None,
     keys: &[REF, VERSION_KEY],
     unique: false,
-    grants: KEEPERS,
+    grants: GRANTS,
+    along: &[],
     indexed: true,
     check: |fields| {
         let (published, effective) = (fields.day(PUBLISHED), fields.day(21));

@@ -136,6 +136,7 @@ fn menu(app: &App, live: &Live, current: &str) -> Result<Vec<MenuItem>> {
         menu.push(item("管理", "/policy", "登录安全策略", Icon::Lock, None));
     }
     if is_administrator(live) {
+        menu.push(item("管理", "/rights", "角色权限", Icon::Key, None));
         menu.push(item("管理", "/review", "权限复核", Icon::Key, None));
     }
     if actor.is("secadmin") {

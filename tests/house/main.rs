@@ -12,6 +12,7 @@
 mod articles;
 mod audit;
 mod canaries;
+mod charter;
 mod choices;
 mod county;
 mod crash;

@@ -116,6 +116,8 @@ fn seer() -> Actor {
         login: "x".into(),
         name: "x".into(),
         roles: vec!["petition-office".into(), "identity".into()],
+        extras: Vec::new(),
+        charter: Arc::default(),
         via: "test".into(),
         only_looks: false,
     }

@@ -9,6 +9,7 @@ use maud::{Markup, html};
 use crate::app::audit::checkpoint::Proof;
 use crate::app::audit::console::{self, Filter, Page};
 use crate::app::audit::{Change, Line};
+use crate::app::charter;
 use crate::app::names::Directory;
 use crate::app::policy::Policy;
 use crate::base::{Day, Error, ErrorKind, RecordId, Result, limits};
@@ -58,6 +59,8 @@ pub fn print(call: &Call) -> Result<Reply> {
 /// Entries as a workbook.
 pub fn export(call: &Call) -> Result<Reply> {
     let filter = Filter::read(|name| call.typed(name).to_owned());
+    let directory = call.app.directory()?;
+    let words = |line: &Line| words(&directory, line);
     match call.app.audit_export(&call.live()?.actor, &filter, &words) {
         Ok(book) => Ok(Reply::Bytes(format!("审计记录-{}.xlsx", call.app.now().day()), book)),
         Err(e) if e.kind() == ErrorKind::Invalid => page(call, Some(e.public())).map(Reply::again),
@@ -281,8 +284,9 @@ fn table(directory: &Directory, lines: &[Line]) -> Markup {
                 td.nowrap { (h.verb().label) @if !h.done { " " (layout::chip(ChipKind::Bad, "未成功")) } }
                 td { (console::objects(h)) }
                 td {
-                    @if line.before.is_none() { (words(line)) }
-                    @for change in settings(line).iter().chain(&line.changes) { (field(change)) }
+                    @let set = settings(directory, line);
+                    @if line.before.is_none() && set.is_empty() { (words(directory, line)) }
+                    @for change in set.iter().chain(&line.changes) { (field(change)) }
                 }
             } } }
         } }
@@ -302,14 +306,18 @@ fn field(change: &Change) -> Markup {
 }
 
 /// What a setting changed: of thresholds those that differ, of others the whole note.
-fn settings(line: &Line) -> Vec<Change> {
-    let Some(before) = &line.before else { return Vec::new() };
+fn settings(directory: &Directory, line: &Line) -> Vec<Change> {
     let change = |label: &str, old: String, new: String| Change {
         label: label.to_owned(),
         old: (!old.is_empty()).then_some(old),
         new: Some(new),
         hidden: false,
     };
+    if line.header.action == act::CHARTER.code {
+        let all = charter::in_words(&line.header.note, directory).into_iter();
+        return all.map(|[what, old, new]| change(&what, old, new)).collect();
+    }
+    let Some(before) = &line.before else { return Vec::new() };
     if line.header.action != act::ALARM_RULES.code {
         return vec![change("设置", note(before), note(&line.header.note))];
     }
@@ -319,9 +327,10 @@ fn settings(line: &Line) -> Vec<Change> {
 }
 
 /// What a line says besides its columns.
-fn words(line: &Line) -> String {
-    if line.before.is_some() {
-        return settings(line).iter().map(Change::words).collect::<Vec<_>>().join("；");
+fn words(directory: &Directory, line: &Line) -> String {
+    let set = settings(directory, line);
+    if line.before.is_some() || !set.is_empty() {
+        return set.iter().map(Change::words).collect::<Vec<_>>().join("；");
     }
     line.reason.clone().unwrap_or_else(|| note(&line.header.note))
 }

@@ -145,6 +145,7 @@ fn duties(call: &Call) -> Result<Markup> {
                 @if is("secadmin") {
                     (line(Icon::Key, "/account", "授权", "给账户授予或收回角色，确认一次性口令"))
                     (line(Icon::Lock, "/policy", "登录安全策略", "动态码、口令要求、管理员登录地址"))
+                    (line(Icon::Key, "/rights", "角色权限", "每个角色能做什么，各室联系哪些单位"))
                     (line(Icon::Key, "/review", "权限复核", &reviews))
                     (line(Icon::Key, "/conflicts", "回避核查", "核实与被检举控告人同名的账户"))
                 }

@@ -25,6 +25,7 @@ pub mod recusal;
 pub mod relief;
 pub mod resume;
 pub mod review;
+pub mod rights;
 pub mod scrub;
 pub mod search;
 pub mod sessions;

@@ -3,10 +3,10 @@
 
 use maud::{Markup, html};
 
-use crate::app::Scope;
-use crate::app::review::{ACTIONS, Ending, Line};
+use crate::app::review::{Ending, Line};
 use crate::base::{RecordId, Result, limits};
 use crate::records::account::tag;
+use crate::records::grant::ACTIONS;
 use crate::web::guard::Call;
 use crate::web::icons::Icon;
 use crate::web::layout::{self, ChipKind, NoticeKind};
@@ -92,7 +92,7 @@ fn table(call: &Call, lines: &[Line]) -> Result<Markup> {
                 @if let Some(until) = until { span.muted { "（至 " (until) "）" } }
             } }
             td { @for (n, (kind, scope)) in l.sees.iter().enumerate() {
-                @if n > 0 { "；" } (kind.label) "：" (scope_words(*scope))
+                @if n > 0 { "；" } (kind.label) "：" (scope.label())
             } }
             td.nowrap { (l.clearance.label()) }
             td.nowrap { @if let Some(at) = l.login { (at) } @else { "—" } }
@@ -122,22 +122,14 @@ pub(super) fn preview(call: &Call, id: RecordId) -> Result<Markup> {
                 div.table-wrap { table.list {
                     thead { tr {
                         th scope="col" { "模块" }
-                        @for (label, _) in ACTIONS { th scope="col" { (label) } }
+                        @for action in ACTIONS.entries { th scope="col" { (action.label) } }
                     } }
                     tbody { @for line in &preview.reach { tr {
                         th scope="row" { (line.kind.label) }
-                        @for scope in line.scopes { td.nowrap { (scope_words(scope)) } }
+                        @for scope in line.scopes { td.nowrap { (scope.label()) } }
                     } } }
                 } }
             }
         }
     })
-}
-
-fn scope_words(scope: Scope) -> &'static str {
-    match scope {
-        Scope::Nothing => "—",
-        Scope::Own => "本单位",
-        Scope::County => "全县",
-    }
 }

@@ -33,8 +33,8 @@ password = "Qiu-tian.2033"
 [[account]]
 login = "jingban"
 name = "经办四"
-unit = "信访室"
-roles = ["handler", "petition-office"]
+unit = "甲乙镇纪委"
+roles = ["handler"]
 password = "Qiu-tian.2034"
 "#;
 
@@ -166,7 +166,7 @@ fn wrong_answers_leave_nothing_behind() {
         ("no system administrator", without("xitong"), 1),
         ("no security administrator", without("baomi"), 1),
         ("no auditor", without("shenji"), 1),
-        ("two auditors", with("\"handler\", \"petition-office\"", "\"auditor\""), 1),
+        ("two auditors", with("\"handler\"", "\"auditor\""), 1),
         ("one person, two offices", with("[\"secadmin\"]", "[\"secadmin\", \"auditor\"]"), 1),
         (
             "one account with two offices",

@@ -451,7 +451,7 @@ impl Model {
     pub(crate) fn undo(&mut self, who: Who, number: &str, reason: &str) -> String {
         let found = self.batches.iter().find(|(_, b)| b.number == number);
         let Some((id, b)) = found.map(|(id, b)| (*id, b.clone())) else { return "invalid".into() };
-        let brings = self.is(who, "handler") || self.is(who, "law-office");
+        let brings = self.may_create(who) || self.is(who, "law-office");
         if !brings || !self.own(who, b.unit) {
             return self.denied(who, &[id]);
         }

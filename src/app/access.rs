@@ -23,6 +23,8 @@ pub struct Actor {
     pub roles: Vec<String>,
     /// Which way in: `web`, `local:<uid>`.
     pub via: String,
+    /// They proved once more who they are, a short while ago: keys, exports and identities ask for it.
+    pub proven: bool,
     /// Where they are, nothing is done but looking: on a standby.
     pub only_looks: bool,
 }
@@ -42,6 +44,7 @@ impl Actor {
             name: record.fields.text(account::NAME).to_owned(),
             roles: record.fields.codes(account::ROLES).to_vec(),
             via: via.to_owned(),
+            proven: false,
             only_looks: false,
         }
     }
@@ -120,6 +123,7 @@ mod tests {
             name: "x".into(),
             roles: vec![role.into()],
             via: "test".into(),
+            proven: false,
             only_looks: false,
         }
     }

@@ -66,6 +66,11 @@ impl Proof {
         }
     }
 
+    /// It is no step up to this one.
+    pub(super) fn is_after(&self, used: i64) -> bool {
+        !matches!(self, Self::Step(step) if *step <= used)
+    }
+
     /// The same where the store takes nothing: steps after the last that it knows of are remembered by the process,
     /// recovery codes cannot be spent.
     pub(super) fn is_new_to(&self, throttle: &Throttle, account: RecordId, used: i64) -> bool {

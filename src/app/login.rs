@@ -116,7 +116,7 @@ impl App {
         } else {
             self.throttle.passed(&name, &guest);
         }
-        Ok(Actor::at(&account, &via, self.now()))
+        Ok(Actor { proven: true, ..Actor::at(&account, &via, self.now()) })
     }
 
     /// In demo stores: the account of this name, without its password.
@@ -126,7 +126,7 @@ impl App {
         }
         let via = format!("local:{}", nix::unistd::getuid());
         let account = self.find_account(login)?.ok_or_else(|| Error::invalid("没有这个账户。"))?;
-        Ok(Actor::at(&account, &via, self.now()))
+        Ok(Actor { proven: true, ..Actor::at(&account, &via, self.now()) })
     }
 
     /// Nothing of an account can be changed now: on a standby, and while the store takes no changes. Nobody is kept

@@ -28,6 +28,8 @@ struct Session {
     seen: Moment,
     /// The password was to be changed when it began.
     old: bool,
+    /// When its person proved once more who they are.
+    proven: Option<Moment>,
     /// The secret of a second factor that waits for its first code; `true` when it is to take another one's place.
     enrolling: Option<(String, bool)>,
     searches: VecDeque<(String, Query)>,
@@ -92,6 +94,7 @@ impl App {
             began: now,
             seen: now,
             old,
+            proven: None,
             enrolling: None,
             searches: VecDeque::new(),
             revealed: VecDeque::new(),
@@ -114,12 +117,13 @@ impl App {
     pub fn session(&self, token: &str, from: &str) -> Result<Option<Live>> {
         let key = seal::sha256(&[token.as_bytes()]);
         let now = self.now();
-        let (account, csrf, old) = {
+        let (account, csrf, old, proven) = {
             let mut inner = lock(&self.sessions.0);
             match inner.live.get_mut(&key) {
                 Some(session) if !ended(session, now) => {
                     session.seen = now;
-                    (session.account, session.csrf.clone(), session.old)
+                    let holds = |at: Moment| (0..=limits::PROOF_S).contains(&now.seconds_since(at));
+                    (session.account, session.csrf.clone(), session.old, session.proven.is_some_and(holds))
                 }
                 Some(_) => {
                     inner.live.remove(&key);
@@ -134,7 +138,7 @@ impl App {
         let record = snapshot.get(account, false)?.filter(|r| account::admits(r, now.day()) && admitted(r));
         Ok(record.map(|r| Live {
             must: self.must(&policy, &r, old),
-            actor: Actor { only_looks: self.is_standby(), ..Actor::at(&r, "web", now) },
+            actor: Actor { proven, only_looks: self.is_standby(), ..Actor::at(&r, "web", now) },
             csrf,
             key,
         }))
@@ -191,6 +195,14 @@ impl App {
     /// The password of an account is its own, and new.
     pub(super) fn renewed_password(&self, account: RecordId) {
         lock(&self.sessions.0).live.values_mut().filter(|s| s.account == account).for_each(|s| s.old = false);
+    }
+
+    /// Whoever is in this session proved just now who they are.
+    pub(super) fn remember_proof(&self, live: &Live) {
+        let now = self.now();
+        if let Some(session) = lock(&self.sessions.0).live.get_mut(&live.key) {
+            session.proven = Some(now);
+        }
     }
 
     pub(super) fn enrolling(&self, live: &Live) -> Option<(String, bool)> {

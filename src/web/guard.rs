@@ -13,6 +13,7 @@ use super::multipart::{self, Upload};
 use super::respond::{self, Reply};
 use super::{Access, Route, pages};
 use crate::app::App;
+use crate::app::login::Typed;
 use crate::app::session::{Live, Must};
 use crate::base::{Error, ErrorKind, Result, limits};
 use crate::records::{self, Kind, field::Raw};
@@ -23,6 +24,11 @@ pub const SESSION_COOKIE: &str = "__Host-session";
 pub const LOGIN_COOKIE: &str = "__Host-last";
 /// Name of the cookie that makes a browser known to accounts that came in from it.
 pub const DEVICE_COOKIE: &str = "__Host-device";
+
+/// Name of the input for one's own password, in forms that ask for it once more.
+pub const OWN_PASSWORD: &str = "own.password";
+/// Name of the input for the code of one's second factor beside it.
+pub const OWN_CODE: &str = "own.code";
 
 /// Everything a page may know of its request.
 pub struct Call {
@@ -36,6 +42,8 @@ pub struct Call {
     pub query: String,
     /// Typed pairs of a form.
     pub raw: Raw,
+    /// What was typed to prove once more who somebody is; it stands nowhere else, so that nothing keeps or shows it.
+    pub own: Typed,
     /// Uploaded files, sealed already.
     pub files: Vec<records::FileRef>,
     /// What was wrong with an uploaded file.
@@ -127,6 +135,7 @@ async fn prepare(app: Arc<App>, route: &'static Route, peer: String, request: Re
         path: parts.uri.path().to_owned(),
         query: parts.uri.query().unwrap_or_default().to_owned(),
         raw: Raw::new(),
+        own: Typed::default(),
         files: Vec::new(),
         file_problem: None,
         app,
@@ -155,6 +164,7 @@ async fn prepare(app: Arc<App>, route: &'static Route, peer: String, request: Re
         let uploads = allowed && route.access != Access::Anybody && takes_files(route.path);
         let form = read_form(&call.app, request, (uploads, gate), bound).await?;
         (call.raw, call.files, call.file_problem) = (form.raw, form.files, form.problem);
+        call.own = take_own(&mut call.raw);
     }
     if !allowed {
         return Ok(Prepared::Reply(not_allowed(route, &call)));
@@ -199,7 +209,7 @@ fn not_allowed(route: &Route, call: &Call) -> Reply {
 /// What can be reached on a standby: pages, and the forms that change nothing. Deny by default.
 fn is_looking(route: &Route) -> bool {
     if route.method == Method::POST {
-        let looking = ["/login", "/logout", "/search", "/{kind}/{id}/identity", "/audit", "/audit/export"];
+        let looking = ["/login", "/logout", "/search", "/{kind}/{id}/identity", "/audit", "/audit/export", "/backup/keys"];
         return looking.contains(&route.path);
     }
     !["/new", "/edit", "/import", "/password", "/factor", "/setup/{token}"].iter().any(|end| route.path.ends_with(end))
@@ -208,6 +218,19 @@ fn is_looking(route: &Route) -> bool {
 /// Forms that people fill; a log-out or a search that comes too late is no loss.
 fn is_typed(path: &str) -> bool {
     ["/new", "/edit", "/move/{name}"].iter().any(|end| path.ends_with(end))
+}
+
+/// Takes out of a form what proves once more who somebody is.
+fn take_own(raw: &mut Raw) -> Typed {
+    let mut own = Typed::default();
+    for (name, value) in raw.extract_if(.., |(name, _)| [OWN_PASSWORD, OWN_CODE].contains(&name.as_str())) {
+        if name == OWN_PASSWORD {
+            own.password = value;
+        } else {
+            own.code = Some(value);
+        }
+    }
+    own
 }
 
 /// Forms with attachments; files sent to any other page are read past.

@@ -117,6 +117,7 @@ fn seer() -> Actor {
         name: "x".into(),
         roles: vec!["petition-office".into(), "identity".into()],
         via: "test".into(),
+        proven: true,
         only_looks: false,
     }
 }

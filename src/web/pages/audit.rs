@@ -58,7 +58,7 @@ pub fn print(call: &Call) -> Result<Reply> {
 /// Entries as a workbook.
 pub fn export(call: &Call) -> Result<Reply> {
     let filter = Filter::read(|name| call.typed(name).to_owned());
-    match call.app.audit_export(&call.live()?.actor, &filter, &words) {
+    match call.app.proving(call.live()?, &call.own, |actor| call.app.audit_export(actor, &filter, &words)) {
         Ok(book) => Ok(Reply::Bytes(format!("审计记录-{}.xlsx", call.app.now().day()), book)),
         Err(e) if e.kind() == ErrorKind::Invalid => page(call, Some(e.public())).map(Reply::again),
         Err(e) => Err(e),
@@ -245,9 +245,10 @@ fn onward(filter: &Filter, page: &Page) -> Markup {
 
 fn export_form(call: &Call, filter: &Filter) -> Result<Markup> {
     Ok(html! {
-        form.no-print method="post" action="/audit/export" {
+        form.form.form-narrow.no-print method="post" action="/audit/export" {
             (view::hidden(call.live()?))
             @for (name, value) in filter.pairs() { input type="hidden" name=(name) value=(value); }
+            (super::proof::fields(call, "export")?)
             p { button.btn type="submit" { "导出为工作簿（xlsx）" } span.muted { " 按上面的条件；导出会记入日志。" } }
         }
     })

@@ -13,7 +13,7 @@ pub fn page(app: &App, live: Option<&Live>, error: &Error) -> Markup {
     let title = match error.kind() {
         ErrorKind::Denied | ErrorKind::Code => "没有找到",
         ErrorKind::Stale => "内容已变化",
-        ErrorKind::Invalid | ErrorKind::Refused | ErrorKind::Usage => "没有完成",
+        ErrorKind::Invalid | ErrorKind::Refused | ErrorKind::Usage | ErrorKind::Proof => "没有完成",
         ErrorKind::Busy => "请稍后再试",
         ErrorKind::Damaged | ErrorKind::Io | ErrorKind::Internal => "系统出错",
     };

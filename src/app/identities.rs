@@ -1,6 +1,6 @@
-//! Identities of petitioners as a file (导出检举控告人信息): one who may open them asks, for a reason; another one, who answers
-//! for every record of it, agrees; then the one who asked takes the file, once. It is made of the records as they are at
-//! that moment and lies nowhere.
+//! Identities of petitioners as a file (导出检举控告人信息): one who may open them asks, for a reason; another one, who
+//! answers for every record of it, agrees; then the one who asked takes the file, once. It is made of the records as
+//! they are at that moment and lies nowhere.
 //!
 //! What must hold: asking, agreeing and taking are acts of two accounts, who proved again who they are; each record is
 //! asked of both at each of their acts, live, with what keeps either out of it; a request that concerns somebody, or is
@@ -348,11 +348,11 @@ fn asks_for(actor: &Actor, record: &Record) -> bool {
     record.kind == KIND.tag && !record.is_purged() && actor.may_identify(&KIND, record.unit)
 }
 
-/// The roles of the actor reach this record of a request: who asked opens its identity, who decides approves for its unit
-/// or opens it as well.
+/// The roles of the actor reach this record of a request: who asked opens its identity, who decides approves for its
+/// unit or opens it as well.
 fn may(actor: &Actor, record: &Record, own: bool) -> bool {
-    let approves = actor.may(&KIND, Right::See, record.unit) && actor.may(&KIND, Right::Move(Duty::Approve), record.unit);
-    asks_for(actor, record) || !own && approves
+    let holds = |right| actor.may(&KIND, right, record.unit);
+    asks_for(actor, record) || !own && holds(Right::See) && holds(Right::Move(Duty::Approve))
 }
 
 fn by(request: &Fields) -> RecordId {
@@ -397,7 +397,8 @@ fn shared(txn: &Txn<'_>, one: &Actor, other: &Actor, request: &Fields) -> Result
 /// The workbook: numbers, units and what is known of the petitioner, and who let it out.
 fn book(directory: &Directory, records: &[Record], (one, other, now): (&Actor, &Actor, Moment)) -> Result<Vec<u8>> {
     let fields: Vec<_> = identity_fields(&KIND).collect();
-    let heads: Vec<String> = ["编号", "登记单位"].into_iter().chain(fields.iter().map(|f| f.label)).map(str::to_owned).collect();
+    let heads = ["编号", "登记单位"].into_iter().chain(fields.iter().map(|f| f.label));
+    let heads: Vec<String> = heads.map(str::to_owned).collect();
     let rows = records.iter().map(|r| {
         let number = KIND.number_of(r);
         let number = if number.is_empty() { format!("记录 {}", r.id) } else { number.to_owned() };

@@ -45,6 +45,7 @@ pub mod stage;
 pub mod standby;
 pub mod throttle;
 pub mod totp;
+pub mod ukey;
 pub mod unlock;
 pub mod viewing;
 mod waiting;
@@ -73,6 +74,8 @@ pub struct App {
     scrubber: scrub::Scrubber,
     standby: standby::Watch,
     offsite: offsite::Offsite,
+    /// Which authorities of certificates are trusted, as read last.
+    trust: Mutex<Option<Arc<ukey::Trust>>>,
     /// Held by the one rotation of keys there is.
     rotation: Mutex<()>,
     /// Held by whoever removes files of purged records.
@@ -105,6 +108,7 @@ impl App {
             scrubber: scrub::Scrubber::default(),
             standby,
             offsite: offsite::Offsite::default(),
+            trust: Mutex::default(),
             rotation: Mutex::default(),
             purging: Mutex::default(),
             broken: Mutex::default(),

@@ -109,7 +109,8 @@ pub(super) fn is_old(policy: &Policy, since: Moment, now: Moment) -> bool {
 
 /// What a new password of an account must be like.
 pub(super) fn check(policy: &Policy, account: &Fields, password: &str) -> Result<()> {
-    let has_factor = !account.text(account::tag::FACTOR).is_empty();
+    let has_factor =
+        [account::tag::FACTOR, account::tag::CERTIFICATE].iter().any(|tag| !account.text(*tag).is_empty());
     check_rules(account.text(account::tag::LOGIN), password)?;
     let least = policy.profile.least(has_factor);
     if password.chars().count() < least {

@@ -36,11 +36,13 @@ impl Actor {
 impl App {
     /// What the forms of this session ask for now.
     pub fn proof_asked(&self, live: &Live) -> Result<Asked> {
-        if live.actor.proven {
-            return Ok(Asked::Nothing);
-        }
+        if live.actor.proven { Ok(Asked::Nothing) } else { self.always_asked(live) }
+    }
+
+    /// What they ask for where no earlier proof is enough.
+    pub fn always_asked(&self, live: &Live) -> Result<Asked> {
         let account = self.store.read()?.get(live.actor.account, false)?.ok_or_else(Error::denied)?;
-        Ok(if factor::has(&account) { Asked::Code } else { Asked::Password })
+        Ok(if factor::has_code(&account) && live.certificate.is_none() { Asked::Code } else { Asked::Password })
     }
 
     /// Does what asks for a proof, with the one this session has, or with what was typed. Nothing is checked where the
@@ -62,7 +64,8 @@ impl App {
         let snapshot = self.store.read()?;
         let account = snapshot.get(id, false)?.ok_or_else(Error::denied)?;
         let used = Seen::of(&snapshot, id)?.step();
-        let code = factor::has(&account).then(|| typed.code.as_deref().unwrap_or_default());
+        let coded = factor::has_code(&account) && live.certificate.is_none();
+        let code = coded.then(|| typed.code.as_deref().unwrap_or_default());
         let (checked, proof) = self.myself(&live.actor, &typed.password, code)?.ok_or_else(wrong)?;
         if standby && !proof.as_ref().is_none_or(|p| p.is_new_to(&self.throttle, id, used)) {
             return Err(wrong());

@@ -106,6 +106,8 @@ pub const STRANGER_ENTRY_S: i64 = 60;
 pub const SESSION_IDLE_S: i64 = 30 * 60;
 /// A session ends after this many seconds in any case.
 pub const SESSION_MAX_S: i64 = 10 * 3600;
+/// Authorities whose certificates people come in with.
+pub const AUTHORITIES: usize = 20;
 /// Identities of petitioners in one file.
 pub const IDENTITIES: usize = 1_000;
 /// Records that are looked at for one such file.

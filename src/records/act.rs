@@ -158,6 +158,12 @@ actions! {
     IDENTITIES = 153, "导出检举控告人";
     /// The sheet of keys was opened.
     KEY_SHEET = 154, "打开密钥保管单";
+    /// Authorities of certificates, and what they revoked, were set.
+    TRUST = 155, "设置证书认可范围";
+    /// Somebody bound their certificate to their account.
+    CERTIFICATE = 156, "绑定证书";
+    /// Its owner took it off.
+    CERTIFICATE_OFF = 157, "解除证书";
 }
 
 /// Acts by which identities of petitioners are looked at or leave.

@@ -11,10 +11,12 @@ use http_body_util::{BodyExt, Limited};
 
 use super::multipart::{self, Upload};
 use super::respond::{self, Reply};
+use super::server::Peer;
 use super::{Access, Route, pages};
 use crate::app::App;
 use crate::app::login::Typed;
 use crate::app::session::{Live, Must};
+use crate::app::ukey::{Brought, Shown};
 use crate::base::{Error, ErrorKind, Result, limits};
 use crate::records::{self, Kind, field::Raw};
 
@@ -24,6 +26,9 @@ pub const SESSION_COOKIE: &str = "__Host-session";
 pub const LOGIN_COOKIE: &str = "__Host-last";
 /// Name of the cookie that makes a browser known to accounts that came in from it.
 pub const DEVICE_COOKIE: &str = "__Host-device";
+
+/// The route that a page needs to look like itself.
+const ASSETS: &str = "/assets/{name}";
 
 /// Name of the input for one's own password, in forms that ask for it once more.
 pub const OWN_PASSWORD: &str = "own.password";
@@ -54,6 +59,10 @@ pub struct Call {
     pub last_login: Option<String>,
     /// The mark of a browser that somebody logged in from before, as it came.
     pub device: Option<String>,
+    /// The certificate of the connection, when it is good.
+    pub certificate: Option<Shown>,
+    /// The same as it came.
+    pub brought: Option<Brought>,
     params: HashMap<String, String>,
 }
 
@@ -105,7 +114,7 @@ impl Call {
 pub(super) async fn handle(
     app: Arc<App>,
     route: &'static Route,
-    peer: String,
+    peer: Peer,
     request: Request,
 ) -> Response<Body> {
     let packed = takes_gzip(request.headers());
@@ -123,28 +132,13 @@ enum Prepared {
     Reply(Reply),
 }
 
-async fn prepare(app: Arc<App>, route: &'static Route, peer: String, request: Request) -> Result<Prepared> {
+async fn prepare(app: Arc<App>, route: &'static Route, peer: Peer, request: Request) -> Result<Prepared> {
     let (mut parts, body) = request.into_parts();
     let params = path_params(&mut parts).await;
-    let live = match cookie(&parts.headers, SESSION_COOKIE) {
-        Some(token) => app.session(&token, &peer)?,
-        None => None,
+    let mut call = match receive(app, route, peer, (&parts, params))? {
+        Prepared::Call(call) => call,
+        reply @ Prepared::Reply(_) => return Ok(reply),
     };
-    let last_login = cookie(&parts.headers, LOGIN_COOKIE).and_then(|m| app.marked_login(&m));
-    let mut call = Box::new(Call {
-        path: parts.uri.path().to_owned(),
-        query: parts.uri.query().unwrap_or_default().to_owned(),
-        raw: Raw::new(),
-        own: Typed::default(),
-        files: Vec::new(),
-        file_problem: None,
-        app,
-        live,
-        peer,
-        last_login,
-        device: cookie(&parts.headers, DEVICE_COOKIE),
-        params,
-    });
     let allowed = match (route.access, &call.live) {
         (Access::Anybody, _) => true,
         (_, None) => false,
@@ -189,6 +183,44 @@ async fn prepare(app: Arc<App>, route: &'static Route, peer: String, request: Re
     Ok(Prepared::Call(call))
 }
 
+/// Who calls, and what for; whoever brought a certificate that does not hold hears only that.
+fn receive(
+    app: Arc<App>,
+    route: &'static Route,
+    peer: Peer,
+    (parts, params): (&axum::http::request::Parts, HashMap<String, String>),
+) -> Result<Prepared> {
+    let (brought, peer) = (peer.certificate, peer.address.to_string());
+    let certificate = match app.judge_certificate(brought.as_ref()) {
+        Err(e) if e.kind() == ErrorKind::Invalid && route.path != ASSETS => {
+            return Ok(Prepared::Reply(pages::error::certificate(&app, &e)));
+        }
+        Err(e) if e.kind() != ErrorKind::Invalid => return Err(e),
+        judged => judged.ok().flatten(),
+    };
+    let live = match cookie(&parts.headers, SESSION_COOKIE) {
+        Some(token) => app.session_on(&token, &peer, certificate.as_ref())?,
+        None => None,
+    };
+    let last_login = cookie(&parts.headers, LOGIN_COOKIE).and_then(|m| app.marked_login(&m));
+    Ok(Prepared::Call(Box::new(Call {
+        path: parts.uri.path().to_owned(),
+        query: parts.uri.query().unwrap_or_default().to_owned(),
+        raw: Raw::new(),
+        own: Typed::default(),
+        files: Vec::new(),
+        file_problem: None,
+        app,
+        live,
+        peer,
+        last_login,
+        device: cookie(&parts.headers, DEVICE_COOKIE),
+        certificate,
+        brought,
+        params,
+    })))
+}
+
 /// Log in first, or do what must be done before anything else; what was typed waits.
 fn not_allowed(route: &Route, call: &Call) -> Reply {
     let live = call.live.as_ref();
@@ -209,7 +241,8 @@ fn not_allowed(route: &Route, call: &Call) -> Reply {
 /// What can be reached on a standby: pages, and the forms that change nothing. Deny by default.
 fn is_looking(route: &Route) -> bool {
     if route.method == Method::POST {
-        let looking = ["/login", "/logout", "/search", "/{kind}/{id}/identity", "/audit", "/audit/export", "/backup/keys"];
+        let looking =
+            ["/login", "/logout", "/search", "/{kind}/{id}/identity", "/audit", "/audit/export", "/backup/keys"];
         return looking.contains(&route.path);
     }
     !["/new", "/edit", "/import", "/password", "/factor", "/setup/{token}"].iter().any(|end| route.path.ends_with(end))

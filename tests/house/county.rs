@@ -91,6 +91,11 @@ impl County {
         Person::new(self.wire.clone(), "")
     }
 
+    /// A browser of somebody with a certificate, in which nobody is logged in.
+    pub(crate) fn bearing(&self, login: &str, wire: Wire) -> Person {
+        Person::new(wire, login)
+    }
+
     /// The clerk of a unit, logged in.
     #[track_caller]
     pub(crate) fn clerk(&self, unit: &str) -> Person {

@@ -1,5 +1,5 @@
-//! Petitioners as a file: one asks, another one agrees, the first takes it once; whoever must not know of a petition sees
-//! nothing of a request that names it.
+//! Petitioners as a file: one asks, another one agrees, the first takes it once; whoever must not know of a petition
+//! sees nothing of a request that names it.
 
 use std::io::Cursor;
 

@@ -47,6 +47,7 @@ mod resume;
 mod rights;
 mod standby;
 mod twice;
+mod ukey;
 mod unlock;
 mod viewing;
 mod void;

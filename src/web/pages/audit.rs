@@ -343,6 +343,11 @@ fn note(text: &str) -> String {
         "stored" => "加密保存".to_owned(),
         "memory" => "仅在内存，未写入磁盘".to_owned(),
         "own" => "核对本人口令".to_owned(),
+        "certificate" => "凭证书".to_owned(),
+        _ if name == "authorities" => match count.split_once(" lists ") {
+            Some((authorities, lists)) => format!("CA {authorities} 张，吊销列表 {lists} 份"),
+            None => text.to_owned(),
+        },
         "new" => "首次启用".to_owned(),
         "begun" => "更换前已核对".to_owned(),
         "renewed" => "已更换".to_owned(),

@@ -31,4 +31,5 @@ pub mod scrub;
 pub mod search;
 pub mod sessions;
 pub mod setup;
+pub mod ukey;
 pub mod viewing;

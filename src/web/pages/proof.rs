@@ -1,5 +1,5 @@
-//! The inputs by which somebody proves once more who they are: in the very form that asks for it, so that nothing typed is
-//! lost, and in none while a proof of a short while ago holds.
+//! The inputs by which somebody proves once more who they are: in the very form that asks for it, so that nothing typed
+//! is lost, and in none while a proof of a short while ago holds.
 
 use maud::{Markup, html};
 
@@ -17,18 +17,27 @@ pub(super) fn fields_if_needed(call: &Call, form: &str) -> Result<Markup> {
     marked(call, form, false)
 }
 
+/// The same in a form that always asks: what guards an account is changed by its owner alone.
+pub(super) fn always(call: &Call, form: &str) -> Result<Markup> {
+    let asked = call.app.always_asked(call.live()?)?;
+    Ok(inputs(asked, form, (true, "核对身份：只有本人能改动")))
+}
+
 fn marked(call: &Call, form: &str, required: bool) -> Result<Markup> {
     let asked = call.app.proof_asked(call.live()?)?;
+    let help = format!("再次核对身份，{} 分钟内不再询问", limits::PROOF_S / 60);
+    Ok(inputs(asked, form, (required, &help)))
+}
+
+fn inputs(asked: Asked, form: &str, (required, help): (bool, &str)) -> Markup {
     let (password, code) = (format!("own-password-{form}"), format!("own-code-{form}"));
-    Ok(html! {
+    html! {
         @if asked != Asked::Nothing {
             div.field {
                 label for=(password) { "本人口令" @if required { " " em.req title="必填" { "*" } } }
                 input id=(password) type="password" name=(OWN_PASSWORD) autocomplete="current-password"
                     required[required] aria-describedby=(format!("{password}-h"));
-                p.help id=(format!("{password}-h")) {
-                    "再次核对身份，" (limits::PROOF_S / 60) " 分钟内不再询问"
-                }
+                p.help id=(format!("{password}-h")) { (help) }
             }
         }
         @if asked == Asked::Code {
@@ -37,5 +46,5 @@ fn marked(call: &Call, form: &str, required: bool) -> Result<Markup> {
                 input id=(code) name=(OWN_CODE) autocomplete="one-time-code" maxlength="40" required[required];
             }
         }
-    })
+    }
 }

@@ -70,20 +70,20 @@ struct Hall<'a> {
 }
 
 impl Hall<'_> {
-    fn acceptor(&mut self, trust: Option<Arc<Trust>>) -> Result<TlsAcceptor> {
+    fn acceptor(&mut self, trust: Option<Arc<Trust>>) -> TlsAcceptor {
         let same = match (&self.trust, &trust) {
             (Some(had), Some(now)) => Arc::ptr_eq(had, now),
             (had, now) => had.is_none() && now.is_none(),
         };
         if !same {
-            let config = match &trust {
-                Some(trust) => self.certificate.asking(trust)?,
-                None => Arc::clone(&self.certificate.config),
-            };
-            self.acceptor = TlsAcceptor::from(config);
+            let asking = trust.as_ref().and_then(|trust| {
+                let made = self.certificate.asking(trust);
+                made.inspect_err(|e| tracing::error!(detail = e.detail(), "asking for certificates: {e}")).ok()
+            });
+            self.acceptor = TlsAcceptor::from(asking.unwrap_or_else(|| Arc::clone(&self.certificate.config)));
             self.trust = trust;
         }
-        Ok(self.acceptor.clone())
+        self.acceptor.clone()
     }
 }
 
@@ -114,7 +114,7 @@ pub async fn serve(
         let Some(pass) = Doors::enter(&doors, peer.ip()) else { continue };
         let Ok(permit) = Arc::clone(&room).try_acquire_owned() else { continue };
         let watcher = calm.watcher();
-        let (acceptor, face) = (hall.acceptor((face.trust)())?, face.clone());
+        let (acceptor, face) = (hall.acceptor((face.trust)()), face.clone());
         tokio::spawn(async move {
             connection(face, acceptor, stream, peer, watcher).await;
             drop((permit, pass));

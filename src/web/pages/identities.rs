@@ -132,9 +132,8 @@ fn page(call: &Call, problem: Option<&str>) -> Result<Markup> {
     }
     let form = if may_ask { form(call, &directory)? } else { html! {} };
     view::framed(&call.app, live, outline, html! {
-        section.section {
-            h2 { "申请" span.count { (shown.len()) } }
-            @if shown.is_empty() { (layout::empty(Icon::Lock, "没有等您确认的申请，您也没有提出申请。", html! {})) }
+        @if shown.is_empty() {
+            section.section { (layout::empty(Icon::Lock, "没有等您确认的申请，您也没有提出申请。", html! {})) }
         }
         @for request in shown { (request) }
         (form)

@@ -17,6 +17,12 @@ pub(super) fn fields_if_needed(call: &Call, form: &str) -> Result<Markup> {
     marked(call, form, false)
 }
 
+/// The same in one line with other inputs.
+pub(super) fn in_line(call: &Call, form: &str) -> Result<Markup> {
+    let asked = call.app.proof_asked(call.live()?)?;
+    Ok(inputs(asked, form, (true, "")))
+}
+
 /// The same in a form that always asks: what guards an account is changed by its owner alone.
 pub(super) fn always(call: &Call, form: &str) -> Result<Markup> {
     let asked = call.app.always_asked(call.live()?)?;
@@ -31,13 +37,14 @@ fn marked(call: &Call, form: &str, required: bool) -> Result<Markup> {
 
 fn inputs(asked: Asked, form: &str, (required, help): (bool, &str)) -> Markup {
     let (password, code) = (format!("own-password-{form}"), format!("own-code-{form}"));
+    let told = (!help.is_empty()).then(|| format!("{password}-h"));
     html! {
         @if asked != Asked::Nothing {
             div.field {
                 label for=(password) { "本人口令" @if required { " " em.req title="必填" { "*" } } }
                 input id=(password) type="password" name=(OWN_PASSWORD) autocomplete="current-password"
-                    required[required] aria-describedby=(format!("{password}-h"));
-                p.help id=(format!("{password}-h")) { (help) }
+                    required[required] aria-describedby=[told.as_deref()];
+                @if let Some(told) = &told { p.help id=(told) { (help) } }
             }
         }
         @if asked == Asked::Code {

@@ -232,7 +232,7 @@ fn identity(
                             label for="reason" { "查看理由（记入日志，审计员可见）" }
                             input #reason name="reason" required maxlength="200" value=(call.typed("reason"));
                         }
-                        (proof::fields(call, "identity")?)
+                        (proof::in_line(call, "identity")?)
                         button.btn type="submit" { (Icon::Lock.svg()) "查看" }
                     }
                 }

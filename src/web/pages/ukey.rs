@@ -65,7 +65,11 @@ pub(super) fn section(call: &Call, view: &FactorPage) -> Result<Markup> {
                         ("状态", html! { (layout::chip(ChipKind::Ok, "已绑定")) }),
                         ("证书", html! { (bound) }),
                     ]))
-                    p.help { "登录时除口令外须出示这张证书。UKey 丢失时请系统管理员申请作废，由另一名管理员确认。" }
+                    p.help {
+                        "登录时除口令外须出示这张证书"
+                        @if view.enrolled && !view.must_have_certificate { "，或填动态码" }
+                        "。UKey 丢失时请系统管理员申请作废，由另一名管理员确认。"
+                    }
                     @if may_drop { (form("/factor/certificate/off", "解除证书")?) }
                 },
                 (None, Some(shown)) => {

@@ -53,7 +53,10 @@
 //! 14. What an account is kept out of (`app::sight`: what concerns it, what is above its clearance) is absent for it
 //!     everywhere, decided anew at each read from derived tables that are in step; what points at it goes with it.
 //! 15. What proved who somebody is proves it once: the step of a second factor is spent in the transaction of the
-//!     log-in's entry. Who lets somebody in again, by a password or without a factor, does not confirm it.
+//!     log-in's entry. Who lets somebody in again, by a password or without a factor, does not confirm it. Keys,
+//!     exports and identities ask for a proof of their own, which holds a short while in one session.
+//! 16. A certificate of a person is the second factor of the account it is bound to and never stands for the password;
+//!     it is judged at each request of its connection, and a session begun with it holds on no other.
 //!
 //! # Where the plan was changed, and why
 //!

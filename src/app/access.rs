@@ -31,6 +31,8 @@ pub struct Actor {
     pub charter: Arc<Charter>,
     /// Which way in: `web`, `local:<uid>`.
     pub via: String,
+    /// They proved once more who they are, a short while ago: keys, exports and identities ask for it.
+    pub proven: bool,
     /// Where they are, nothing is done but looking: on a standby.
     pub only_looks: bool,
 }
@@ -53,6 +55,7 @@ impl Actor {
             extras: Vec::new(),
             charter: Arc::default(),
             via: via.to_owned(),
+            proven: false,
             only_looks: false,
         }
     }
@@ -160,6 +163,7 @@ mod tests {
             extras: Vec::new(),
             charter: Arc::default(),
             via: "test".into(),
+            proven: false,
             only_looks: false,
         }
     }

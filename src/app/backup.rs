@@ -105,6 +105,24 @@ impl App {
         Ok(text.parse().ok().map(Moment))
     }
 
+    /// What the sheet of keys shows, for an administrator who proved once more who they are.
+    pub fn before_key_sheet(&self, actor: &Actor) -> Result<BackupPage> {
+        let page = self.backup_page(actor)?;
+        actor.proved()?;
+        Ok(page)
+    }
+
+    /// The same, with the entry that it was opened.
+    pub fn key_sheet(&self, actor: &Actor) -> Result<BackupPage> {
+        let page = self.before_key_sheet(actor)?;
+        let act = Act::new(actor.doer(), act::KEY_SHEET);
+        self.store.submit(move |txn| {
+            txn.act(act);
+            Ok(())
+        })?;
+        Ok(page)
+    }
+
     /// Everything the page shows; for the three administrators.
     pub fn backup_page(&self, actor: &Actor) -> Result<BackupPage> {
         if !account::ADMINISTRATORS.iter().any(|role| actor.is(role)) {

@@ -28,6 +28,8 @@ pub(super) enum Proof {
     Step(i64),
     /// The recovery code with this keyed hash.
     Recovery(String),
+    /// The certificate of the connection, whose handshake proved it; it proves it each time anew.
+    Certificate,
 }
 
 /// What became of a proof.
@@ -50,6 +52,7 @@ impl Proof {
                 Spent::Step
             }
             Self::Step(_) => Spent::Nothing,
+            Self::Certificate => Spent::Step,
             Self::Recovery(hash) => {
                 let mut left = account.fields.codes(tag::RECOVERY).to_vec();
                 let had = left.len();
@@ -66,19 +69,35 @@ impl Proof {
         }
     }
 
+    /// It is no step up to this one.
+    pub(super) fn is_after(&self, used: i64) -> bool {
+        !matches!(self, Self::Step(step) if *step <= used)
+    }
+
     /// The same where the store takes nothing: steps after the last that it knows of are remembered by the process,
     /// recovery codes cannot be spent.
     pub(super) fn is_new_to(&self, throttle: &Throttle, account: RecordId, used: i64) -> bool {
         match self {
             Self::Step(step) => *step > used && throttle.take_step(account, *step),
+            Self::Certificate => true,
             Self::Recovery(_) => false,
         }
     }
 }
 
-/// The account has a second factor.
+/// The account has a second factor: a code, or a certificate.
 pub(super) fn has(account: &Record) -> bool {
+    has_code(account) || has_certificate(account)
+}
+
+/// It has one by codes.
+pub(super) fn has_code(account: &Record) -> bool {
     !account.fields.text(tag::FACTOR).is_empty()
+}
+
+/// A certificate is bound to it.
+pub(super) fn has_certificate(account: &Record) -> bool {
+    !account.fields.text(tag::CERTIFICATE).is_empty()
 }
 
 /// What somebody sees of their own second factor.
@@ -89,6 +108,12 @@ pub struct FactorPage {
     pub left: usize,
     /// The policy asks for one.
     pub asked: bool,
+    /// The certificate that is bound, in words.
+    pub certificate: Option<String>,
+    /// The policy asks for one.
+    pub must_have_certificate: bool,
+    /// Certificates can be used at all.
+    pub trusted: bool,
     /// A new secret that waits for its first code.
     pub secret: Option<NewSecret>,
 }
@@ -106,16 +131,20 @@ impl App {
     pub fn factor_page(&self, live: &Live) -> Result<FactorPage> {
         let snapshot = self.store.read()?;
         let account = snapshot.get(live.actor.account, false)?.ok_or_else(Error::denied)?;
+        let (policy, trusted) = (Policy::of(&snapshot)?, self.trust()?.is_some());
         let waiting = self.enrolling(live);
         let secret = match waiting {
             Some((secret, _)) => Some(secret),
-            None if has(&account) => None,
+            None if has_code(&account) => None,
             None => Some(self.offer_factor(live, false)?),
         };
         Ok(FactorPage {
-            enrolled: has(&account),
+            enrolled: has_code(&account),
             left: account.fields.codes(tag::RECOVERY).len(),
-            asked: self.policy()?.asks(&live.actor),
+            asked: policy.asks(&live.actor) && !has_certificate(&account),
+            certificate: Some(account.fields.text(tag::CERTIFICATE_OF).to_owned()).filter(|words| !words.is_empty()),
+            must_have_certificate: trusted && policy.asks_certificate(&live.actor),
+            trusted,
             secret: secret.map(|secret| self.new_secret(&live.actor, &secret)),
         })
     }
@@ -143,7 +172,7 @@ impl App {
         self.store.submit(move |txn| {
             record::live(txn, &actor)?;
             let mut account = txn.get(id)?.ok_or_else(Error::denied)?;
-            if has(&account) != renews {
+            if has_code(&account) != renews {
                 return Err(Error::invalid("动态码的状态刚刚变化，没有改动。请重新打开本页再试。"));
             }
             account.version += 1;
@@ -164,10 +193,11 @@ impl App {
     /// Takes off one's own second factor, unless the policy asks for it.
     pub fn drop_factor(&self, live: &Live, password: &str, code: &str) -> Result<()> {
         let policy = self.policy()?;
-        if policy.asks(&live.actor) {
+        let account = self.store.read()?.get(live.actor.account, false)?.ok_or_else(Error::denied)?;
+        if policy.asks(&live.actor) && !has_certificate(&account) {
             return Err(Error::invalid(KEPT));
         }
-        let least = policy.profile.least(false);
+        let least = policy.profile.least(has_certificate(&account));
         if password.chars().count() < least {
             return Err(Error::invalid(format!(
                 "没有停用：没有动态码的账户口令至少 {least} 位。请先修改口令，再停用。"
@@ -195,7 +225,7 @@ impl App {
             };
             seen.keep(txn, id)?;
             txn.act(act);
-            if off && Policy::of_txn(txn)?.asks(&own) {
+            if off && Policy::of_txn(txn)?.asks(&own) && !has_certificate(&account) {
                 return Err(Error::invalid(KEPT));
             }
             if off {

@@ -12,6 +12,7 @@ use super::password::{dummy, is_old, verify};
 use super::policy::Policy;
 use super::session::Must;
 use super::throttle::Guest;
+use super::ukey::Shown;
 use super::{Actor, App, factor, lock};
 use crate::base::{Error, ErrorKind, Moment, RecordId, Result, limits};
 use crate::records::{Fields, Record, Value, account, act};
@@ -22,6 +23,7 @@ const WRONG: &str = "登录名或口令不正确，或者动态码不正确（�
 const FIRST: &str = "这个账户还在用他人发放的口令，不能用于命令行。请先用浏览器登录，设置自己的口令，再运行本命令。";
 const OLD: &str = "这个账户的口令已到期，不能用于命令行。请先用浏览器登录，更换口令，再运行本命令。";
 const NO_FACTOR: &str = "按登录安全策略，这个账户必须启用动态码，不能用于命令行。请先用浏览器登录并启用，再运行本命令。";
+const UKEY: &str = "这个账户用证书（UKey）登录，不能用于命令行。请先在“动态码”页同时启用动态码，或换一个账户。";
 const CODE: &str = "这个账户启用了动态码，请再给出动态码。";
 
 /// What somebody types at the door.
@@ -37,6 +39,8 @@ pub struct Attempt<'a> {
     pub from: &'a str,
     /// The mark of a device that somebody logged in from before.
     pub device: Option<&'a str>,
+    /// The certificate of the connection, which was judged and found good.
+    pub certificate: Option<&'a Shown>,
 }
 
 /// Somebody who came in.
@@ -74,10 +78,11 @@ impl App {
         let guest = self.guest(&name, attempt);
         let (account, proof) = self.check(attempt, &guest, "web")?;
         let recovered = matches!(proof, Some(Proof::Recovery(_)));
+        let certified = attempt.certificate.filter(|_| proof == Some(Proof::Certificate));
         let seen = self.let_in(&account, proof, "web", (&name, &guest))?;
         let old = self.is_old_password(&self.policy()?, &account, &seen);
         let login = account.fields.text(account::tag::LOGIN).to_owned();
-        let token = self.begin_session(&account, old)?;
+        let token = self.begin_session(&account, old, certified.map(|shown| shown.key().to_owned()))?;
         Ok(Entered { token, device: self.device_mark(attempt.device, &name)?, login, recovered })
     }
 
@@ -90,7 +95,10 @@ impl App {
     pub fn console_actor(&self, login: &str, typed: &Typed) -> Result<Actor> {
         let via = format!("local:{}", nix::unistd::getuid());
         let found = self.find_account(login)?;
-        if typed.code.is_none() && found.is_some_and(|a| factor::has(&a)) {
+        if found.as_ref().is_some_and(|a| factor::has_certificate(a) && !factor::has_code(a)) {
+            return Err(Error::new(ErrorKind::Denied, UKEY));
+        }
+        if typed.code.is_none() && found.is_some_and(|a| factor::has_code(&a)) {
             return Err(Error::new(ErrorKind::Code, CODE));
         }
         let code = typed.code.as_deref().unwrap_or_default();
@@ -117,7 +125,7 @@ impl App {
         } else {
             self.throttle.passed(&name, &guest);
         }
-        Ok(actor)
+        Ok(Actor { proven: true, ..actor })
     }
 
     /// In demo stores: the account of this name, without its password.
@@ -127,7 +135,7 @@ impl App {
         }
         let via = format!("local:{}", nix::unistd::getuid());
         let account = self.find_account(login)?.ok_or_else(|| Error::invalid("没有这个账户。"))?;
-        Ok(Actor::at(&account, &via, self.now(), &self.charter()?))
+        Ok(Actor { proven: true, ..Actor::at(&account, &via, self.now(), &self.charter()?) })
     }
 
     /// Nothing of an account can be changed now: on a standby, and while the store takes no changes. Nobody is kept
@@ -144,7 +152,9 @@ impl App {
 
     /// The account needs a second factor by what it may do today, has none, and could set one up.
     fn lacks_factor(&self, policy: &Policy, account: &Record, actor: &Actor) -> bool {
-        policy.asks(actor) && !factor::has(account) && !self.takes_no_changes()
+        let bare = policy.asks(actor) && !factor::has(account);
+        let keyless = policy.asks_certificate(actor) && !factor::has_certificate(account);
+        (bare || keyless && self.trust().is_ok_and(|t| t.is_some())) && !self.takes_no_changes()
     }
 
     /// What keeps somebody from their work; the most urgent of it.
@@ -179,10 +189,29 @@ impl App {
         let fits = attempt.password.len() <= limits::PASSWORD_MAX_BYTES && !stored.is_empty();
         let right = self.throttle.room.turn(guest, || verify(against, attempt.password))?;
         let proof = self.proof(account.as_ref(), attempt.code);
+        let proof = account.as_ref().map_or(proof.clone(), |a| self.by_certificate(&policy, a, attempt, proof));
         let proven = proof.is_some() || account.as_ref().is_some_and(|a| !factor::has(a));
         let roles = account.as_ref().map_or(&[][..], |a| a.fields.codes(account::tag::ROLES));
         let admitted = attempt.from.is_empty() || policy.admits(roles, attempt.from);
         Ok((account, (right && fits && proven && admitted).then_some(proof)))
+    }
+
+    /// What proves the second factor of an account to which a certificate is bound: that, and where the policy asks for
+    /// certificates no code besides it.
+    fn by_certificate(
+        &self,
+        policy: &Policy,
+        account: &Record,
+        attempt: &Attempt<'_>,
+        proof: Option<Proof>,
+    ) -> Option<Proof> {
+        let bound = account.fields.text(account::tag::CERTIFICATE);
+        let actor = || self.charter().map(|charter| Actor::at(account, "", self.now(), &charter));
+        match attempt.certificate {
+            _ if bound.is_empty() => proof,
+            Some(shown) if shown.key() == bound => Some(Proof::Certificate),
+            _ => proof.filter(|_| actor().is_ok_and(|a| !policy.asks_certificate(&a))),
+        }
     }
 
     /// Enters the log-in. What proved the second factor is spent; when it was before, nothing happens.
@@ -200,6 +229,7 @@ impl App {
             return Err(self.wrong(name, Some(checked), via));
         }
         let (account, doer) = (checked.clone(), Actor::of(checked, via).doer());
+        let certified = proof == Some(Proof::Certificate);
         let entered = self.store.submit(move |txn| {
             let mut record = unchanged(txn, &account)?.ok_or_else(wrong)?;
             let mut seen = Seen::of_txn(txn, account.id)?;
@@ -213,6 +243,9 @@ impl App {
                         txn.update_at_rest(record)?;
                     }
                     Some(Spent::Step) | None => {}
+                }
+                if certified {
+                    act = act.note("certificate");
                 }
                 seen.came_in(txn.now());
                 seen.keep(txn, account.id)?;
@@ -297,7 +330,7 @@ pub(super) fn unchanged(txn: &Txn<'_>, checked: &Record) -> Result<Option<Record
 /// What opened the account as it was checked opens it still.
 pub(super) fn is_proven(account: &Record, checked: &Record) -> bool {
     let same = |tag| account.fields.get(tag) == checked.fields.get(tag);
-    same(account::tag::CREDENTIAL) && same(account::tag::FACTOR)
+    same(account::tag::CREDENTIAL) && same(account::tag::FACTOR) && same(account::tag::CERTIFICATE)
 }
 
 pub(super) fn wrong() -> Error {

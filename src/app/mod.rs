@@ -17,6 +17,7 @@ pub mod doctor;
 pub mod draft;
 pub mod factor;
 pub mod follower;
+pub mod identities;
 pub mod import;
 pub mod keys;
 pub mod label;
@@ -27,6 +28,7 @@ pub mod offsite;
 pub mod password;
 mod planted;
 pub mod policy;
+pub mod proof;
 pub mod recipients;
 pub mod purge;
 pub mod record;
@@ -44,6 +46,7 @@ pub mod stage;
 pub mod standby;
 pub mod throttle;
 pub mod totp;
+pub mod ukey;
 pub mod unlock;
 pub mod viewing;
 mod waiting;
@@ -72,6 +75,8 @@ pub struct App {
     scrubber: scrub::Scrubber,
     standby: standby::Watch,
     offsite: offsite::Offsite,
+    /// Which authorities of certificates are trusted, as read last.
+    trust: Mutex<Option<Arc<ukey::Trust>>>,
     /// Held by the one rotation of keys there is.
     rotation: Mutex<()>,
     /// Held by whoever removes files of purged records.
@@ -104,6 +109,7 @@ impl App {
             scrubber: scrub::Scrubber::default(),
             standby,
             offsite: offsite::Offsite::default(),
+            trust: Mutex::default(),
             rotation: Mutex::default(),
             purging: Mutex::default(),
             broken: Mutex::default(),

@@ -6,6 +6,7 @@ use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use argon2::{Algorithm, Argon2, Params, Version};
 
 use super::factor::Proof;
+use super::login::Seen;
 use super::policy::{Policy, Profile};
 use super::throttle::Guest;
 use super::{Actor, App, record, relief};
@@ -66,11 +67,14 @@ impl App {
     ) -> Result<Option<(Record, Option<Proof>)>> {
         let guest = Guest::Known(format!("account {}", actor.account));
         self.throttle.begin(&actor.login, &guest, self.now())?;
-        let account = self.store.read()?.get(actor.account, false)?.ok_or_else(Error::denied)?;
+        let snapshot = self.store.read()?;
+        let account = snapshot.get(actor.account, false)?.ok_or_else(Error::denied)?;
+        let used = Seen::of(&snapshot, actor.account)?.step();
         let stored = account.fields.text(account::tag::CREDENTIAL);
         let right = self.throttle.room.turn(&guest, || verify(stored, password));
         let right = right.inspect_err(|_| self.throttle.untried(&actor.login, &guest))?;
-        let proof = code.and_then(|code| self.proof(Some(&account), code));
+        // A code that was used is a wrong one: it must not make guesses at the next ones forgotten.
+        let proof = code.and_then(|code| self.proof(Some(&account), code)).filter(|proof| proof.is_after(used));
         if right && (code.is_none() || proof.is_some()) {
             self.throttle.passed(&actor.login, &guest);
             return Ok(Some((account, proof)));
@@ -105,7 +109,8 @@ pub(super) fn is_old(policy: &Policy, since: Moment, now: Moment) -> bool {
 
 /// What a new password of an account must be like.
 pub(super) fn check(policy: &Policy, account: &Fields, password: &str) -> Result<()> {
-    let has_factor = !account.text(account::tag::FACTOR).is_empty();
+    let has_factor =
+        [account::tag::FACTOR, account::tag::CERTIFICATE].iter().any(|tag| !account.text(*tag).is_empty());
     check_rules(account.text(account::tag::LOGIN), password)?;
     let least = policy.profile.least(has_factor);
     if password.chars().count() < least {

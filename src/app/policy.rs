@@ -17,6 +17,7 @@ mod tag {
     pub(super) const FACTOR: u16 = 16;
     pub(super) const PROFILE: u16 = 17;
     pub(super) const NETWORKS: u16 = 18;
+    pub(super) const CERTIFICATES: u16 = 19;
 }
 
 /// Who must have a second factor.
@@ -55,6 +56,15 @@ impl Asked {
 
     fn by_code(code: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|a| a.code() == code)
+    }
+
+    /// Whoever has these roles is among them.
+    fn means(self, actor: &Actor) -> bool {
+        match self {
+            Self::Nobody => false,
+            Self::Approvers => actor.approves() || account::ADMINISTRATORS.into_iter().any(|role| actor.is(role)),
+            Self::All => true,
+        }
     }
 }
 
@@ -110,6 +120,8 @@ pub struct Policy {
     pub profile: Profile,
     /// Networks that administrators come from, as typed; anywhere when there is none.
     pub networks: Vec<String>,
+    /// Who must come in with a certificate.
+    pub certificates: Asked,
 }
 
 impl Policy {
@@ -132,11 +144,17 @@ impl Policy {
 
     /// Must have a second factor.
     pub fn asks(&self, actor: &Actor) -> bool {
-        match self.asked {
-            Asked::Nobody => false,
-            Asked::Approvers => actor.approves() || account::ADMINISTRATORS.into_iter().any(|role| actor.is(role)),
-            Asked::All => true,
-        }
+        self.asked.means(actor)
+    }
+
+    /// Must come in with a certificate.
+    pub fn asks_certificate(&self, actor: &Actor) -> bool {
+        self.certificates.means(actor)
+    }
+
+    /// Somebody must come in with a certificate.
+    pub(super) fn asks_certificates(&self) -> bool {
+        self.certificates != Asked::Nobody
     }
 
     /// May come in from this address. The host itself always may: somebody must be able to mend a list.
@@ -153,16 +171,24 @@ impl Policy {
     /// For the journal: who is asked, the profile, the networks.
     fn note(&self) -> String {
         let networks = if self.networks.is_empty() { "all".to_owned() } else { self.networks.join(",") };
-        format!("{} {} networks {networks}", self.asked.code(), self.profile.code())
+        let (asked, profile, certificates) = (self.asked.code(), self.profile.code(), self.certificates.code());
+        format!("{asked} {profile} networks {networks} certificates {certificates}")
     }
 
     /// What [`Policy::note`] says, in words; `None` of any other note.
     pub fn in_words(note: &str) -> Option<String> {
         let words: Vec<&str> = note.split(' ').collect();
-        let [asked, profile, "networks", networks] = words[..] else { return None };
+        let (asked, profile, networks, certificates) = match words[..] {
+            [asked, profile, "networks", networks] => (asked, profile, networks, Asked::Nobody.code()),
+            [asked, profile, "networks", networks, "certificates", who] => (asked, profile, networks, who),
+            _ => return None,
+        };
         let (asked, profile) = (Asked::by_code(asked)?.label(), Profile::by_code(profile)?.label());
         let networks = if networks == "all" { "不限".to_owned() } else { networks.replace(',', "、") };
-        Some(format!("必须启用动态码：{asked}；口令要求：{profile}；管理员登录地址：{networks}"))
+        let certificates = Asked::by_code(certificates)?.label();
+        Some(format!(
+            "必须启用动态码：{asked}；口令要求：{profile}；管理员登录地址：{networks}；必须用证书登录：{certificates}"
+        ))
     }
 
     fn read(fields: &Fields) -> Self {
@@ -174,6 +200,10 @@ impl Policy {
             },
             profile: Profile::by_code(fields.text(tag::PROFILE)).unwrap_or_default(),
             networks: fields.codes(tag::NETWORKS).to_vec(),
+            certificates: match fields.text(tag::CERTIFICATES) {
+                "" => Asked::Nobody,
+                code => Asked::by_code(code).unwrap_or(Asked::All),
+            },
         }
     }
 
@@ -181,6 +211,10 @@ impl Policy {
         let fields = Fields::default()
             .with_text(tag::FACTOR, self.asked.code())
             .with_text(tag::PROFILE, self.profile.code());
+        let fields = match self.certificates {
+            Asked::Nobody => fields,
+            who => fields.with_text(tag::CERTIFICATES, who.code()),
+        };
         if self.networks.is_empty() { fields } else { fields.with(tag::NETWORKS, Value::Codes(self.networks.clone())) }
     }
 }
@@ -198,6 +232,8 @@ pub struct Typed {
     pub profile: String,
     /// Networks, a line each.
     pub networks: String,
+    /// Code of who must come in with a certificate; empty is nobody.
+    pub certificates: String,
 }
 
 impl App {
@@ -225,10 +261,20 @@ impl App {
                 "没有保存：名单不含您现在的地址 {from}，保存后您自己也进不来。请把它加进名单。"
             )));
         }
+        if policy.asks_certificates() && self.trust()?.is_none() {
+            return Err(Error::invalid("没有保存：还没有设置认可的 CA，谁也不能用证书登录。请先在“证书”页设置。"));
+        }
         let actor = actor.clone();
         self.store.submit(move |txn| {
-            if !record::live(txn, &actor)?.is("secadmin") {
+            let live = record::live(txn, &actor)?;
+            if !live.is("secadmin") {
                 return Err(Error::denied());
+            }
+            let own = txn.get(actor.account)?.ok_or_else(Error::denied)?;
+            if policy.asks_certificate(&live) && !super::factor::has_certificate(&own) {
+                return Err(Error::invalid(
+                    "没有保存：您自己的账户还没有绑定证书，保存后您自己也进不来。请先在“动态码”页绑定。",
+                ));
             }
             policy.keep(txn)?;
             txn.act(Act::new(actor.doer(), act::POLICY).note(policy.note()));
@@ -255,6 +301,10 @@ fn checked(typed: &Typed) -> Result<Policy> {
         asked: Asked::by_code(&typed.asked).ok_or_else(choose)?,
         profile: Profile::by_code(&typed.profile).ok_or_else(choose)?,
         networks,
+        certificates: match typed.certificates.as_str() {
+            "" => Asked::Nobody,
+            code => Asked::by_code(code).ok_or_else(choose)?,
+        },
     })
 }
 
@@ -282,7 +332,7 @@ mod tests {
         for asked in Asked::ALL {
             for profile in Profile::ALL {
                 let networks = if asked == Asked::All { vec!["10.0.0.0/8".to_owned()] } else { Vec::new() };
-                let policy = Policy { asked, profile, networks };
+                let policy = Policy { asked, profile, networks, certificates: asked };
                 assert_eq!(Policy::read(&policy.written()), policy);
                 assert!(Policy::in_words(&policy.note()).unwrap().contains(asked.label()));
             }
@@ -337,6 +387,7 @@ mod tests {
             asked: asked.into(),
             profile: profile.into(),
             networks: networks.into(),
+            certificates: String::new(),
         };
         let good = checked(&typed("approvers", "nist", "10.0.0.1\n10.2.0.0/16，10.0.0.1")).unwrap();
         assert_eq!(good.networks, ["10.0.0.1", "10.2.0.0/16"]);

@@ -150,6 +150,7 @@ impl App {
         if self.store.keys_due()?.is_none() {
             return Err(Error::invalid("没有因清除而要更换的密钥代，不需要更换。"));
         }
+        actor.proved()?;
         // Its entry is made beside the slot file, not by a command: the role is read as late as that allows.
         let account = self.store.read()?.get(actor.account, false)?;
         let account = account.filter(|a| records::account::admits(a, self.now().day()));

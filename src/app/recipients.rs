@@ -148,6 +148,7 @@ impl App {
     pub fn set_recipients(&self, actor: &Actor, typed: &str) -> Result<()> {
         self.keeps_backups(actor)?;
         let (holders, actor) = (checked(typed)?, actor.clone());
+        actor.proved()?;
         self.store.submit(move |txn| {
             if !record::live(txn, &actor)?.is("sysadmin") {
                 return Err(Error::denied());
@@ -165,6 +166,7 @@ impl App {
     pub fn propose_recipients(&self, actor: &Actor, typed: &str) -> Result<()> {
         self.keeps_backups(actor)?;
         let (holders, actor) = (checked(typed)?, actor.clone());
+        actor.proved()?;
         self.store.submit(move |txn| {
             if !record::live(txn, &actor)?.is("sysadmin") {
                 return Err(Error::denied());
@@ -189,6 +191,7 @@ impl App {
         if !may(actor) {
             return Err(self.refused(actor, &account::KIND, RecordId(0)));
         }
+        actor.proved()?;
         let actor = actor.clone();
         self.store.submit(move |txn| {
             if !may(&record::live(txn, &actor)?) {

@@ -1,6 +1,7 @@
 //! Looking at records of any kind: list, open, history, the identity for a reason, attachments. One code path for every
 //! kind; absent and forbidden look the same; a look at something sensitive is entered before it is shown.
 
+use super::login::Typed;
 use super::purge::Told;
 use super::session::Live;
 use super::sight::{Books, Sight};
@@ -93,6 +94,8 @@ pub struct Step {
     pub state: Option<(Option<u8>, u8)>,
     /// What was written when a move was made.
     pub opinion: String,
+    /// Why the identity was opened or given out, for whoever may open it.
+    pub reason: Option<String>,
 }
 
 impl App {
@@ -239,6 +242,7 @@ impl App {
         if !actor.may_identify(kind, seen.unit) {
             return Err(self.refused(actor, kind, id));
         }
+        actor.proved()?;
         let actor = actor.clone();
         self.store.submit(move |txn| {
             let record = authorise(txn, &actor, kind, Right::See, id)?;
@@ -260,12 +264,19 @@ impl App {
         let snapshot = self.store.read()?;
         let record = self.visible(&snapshot, actor, kind, id)?;
         self.answer_for(actor, act::READ, kind, std::slice::from_ref(&record))?;
+        let identifies = actor.may_identify(kind, record.unit);
         let mut now = Fields::default();
         let mut state = None;
         let mut steps = Vec::new();
         for entry in snapshot.story(id)? {
-            let mut step =
-                Step { header: entry.header.clone(), changes: Vec::new(), state: None, opinion: String::new() };
+            let told = identifies && act::IDENTIFIES.contains(&entry.header.action);
+            let mut step = Step {
+                header: entry.header.clone(),
+                changes: Vec::new(),
+                state: None,
+                opinion: String::new(),
+                reason: told.then(|| snapshot.entry_secret(&entry)).flatten(),
+            };
             for delta in snapshot.delta(&entry, id, false)? {
                 let field = |tag| if tag == label::LABEL { Some(&label::FIELD) } else { kind.field(tag) };
                 let shown = |tag| field(tag).filter(|f| !matches!(f.widget, Widget::Hidden));
@@ -308,11 +319,11 @@ impl App {
     pub fn reveal_for_edit(
         &self,
         live: &Live,
-        kind: &'static Kind,
-        id: RecordId,
+        own: &Typed,
+        (kind, id): (&'static Kind, RecordId),
         reason: &str,
     ) -> Result<Record> {
-        let record = self.reveal(&live.actor, kind, id, reason)?;
+        let record = self.proving(live, own, |actor| self.reveal(actor, kind, id, reason))?;
         self.remember_revealed(live, id);
         Ok(record)
     }

@@ -186,7 +186,7 @@ impl App {
                 return Err(Error::denied());
             }
             if what == What::Factor && !super::factor::has(&account) {
-                return Err(Error::invalid("这个账户没有启用动态码，没有可以作废的。"));
+                return Err(Error::invalid("这个账户没有启用动态码，也没有绑定证书，没有可以作废的。"));
             }
             let mut rows = account.fields.rows(tag::WAITING).to_vec();
             // Two requests of one moment are two all the same.
@@ -265,6 +265,8 @@ fn grant(account: &mut Record, what: What, row: &Fields, now: Moment) {
         What::Factor => {
             account.fields.remove(tag::FACTOR);
             account.fields.remove(tag::RECOVERY);
+            account.fields.remove(tag::CERTIFICATE);
+            account.fields.remove(tag::CERTIFICATE_OF);
             account.version += 1;
             account.updated = now;
         }

@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use super::login::{self, Seen};
 use super::policy::Policy;
 use super::search::Query;
+use super::ukey::Shown;
 use super::{Actor, App, charter, lock, record};
 use crate::base::{Error, Moment, RecordId, Result, limits};
 use crate::records::{Record, account, act};
@@ -28,6 +29,10 @@ struct Session {
     seen: Moment,
     /// The password was to be changed when it began.
     old: bool,
+    /// When its person proved once more who they are.
+    proven: Option<Moment>,
+    /// The key of the certificate it was begun with: it holds on connections that bring it, and no others.
+    certificate: Option<String>,
     /// The secret of a second factor that waits for its first code; `true` when it is to take another one's place.
     enrolling: Option<(String, bool)>,
     searches: VecDeque<(String, Query)>,
@@ -76,12 +81,19 @@ pub struct Live {
     pub csrf: String,
     /// Must be done before anything else.
     pub must: Option<Must>,
+    /// The key of the certificate it was begun with, which this connection brought.
+    pub(super) certificate: Option<String>,
     key: [u8; 32],
 }
 
 impl App {
     /// Begins a session of an account as it was checked, ends others of the same one; the token for the cookie.
-    pub(super) fn begin_session(&self, checked: &Record, old: bool) -> Result<String> {
+    pub(super) fn begin_session(
+        &self,
+        checked: &Record,
+        old: bool,
+        certificate: Option<String>,
+    ) -> Result<String> {
         let account = checked.id;
         let token = hex::encode(seal::random::<32>()?);
         let csrf = hex::encode(seal::random::<32>()?);
@@ -92,6 +104,8 @@ impl App {
             began: now,
             seen: now,
             old,
+            proven: None,
+            certificate,
             enrolling: None,
             searches: VecDeque::new(),
             revealed: VecDeque::new(),
@@ -112,14 +126,24 @@ impl App {
 
     /// The session of a token, with the account read anew; `None` when it ended, or does not hold at this address.
     pub fn session(&self, token: &str, from: &str) -> Result<Option<Live>> {
+        self.session_on(token, from, None)
+    }
+
+    /// The same on a connection that brought a certificate, which was judged.
+    pub fn session_on(&self, token: &str, from: &str, shown: Option<&Shown>) -> Result<Option<Live>> {
         let key = seal::sha256(&[token.as_bytes()]);
         let now = self.now();
-        let (account, csrf, old) = {
+        let (account, csrf, old, proven, certificate) = {
             let mut inner = lock(&self.sessions.0);
             match inner.live.get_mut(&key) {
                 Some(session) if !ended(session, now) => {
+                    if session.certificate.is_some() && session.certificate.as_deref() != shown.map(Shown::key) {
+                        return Ok(None);
+                    }
                     session.seen = now;
-                    (session.account, session.csrf.clone(), session.old)
+                    let holds = |at: Moment| (0..=limits::PROOF_S).contains(&now.seconds_since(at));
+                    let proven = session.proven.is_some_and(holds);
+                    (session.account, session.csrf.clone(), session.old, proven, session.certificate.clone())
                 }
                 Some(_) => {
                     inner.live.remove(&key);
@@ -133,8 +157,8 @@ impl App {
         let admitted = |r: &Record| policy.admits(r.fields.codes(account::tag::ROLES), from);
         let record = snapshot.get(account, false)?.filter(|r| account::admits(r, now.day()) && admitted(r));
         Ok(record.map(|r| {
-            let actor = Actor { only_looks: self.is_standby(), ..Actor::at(&r, "web", now, &charter) };
-            Live { must: self.must(&policy, (&r, &actor), old), actor, csrf, key }
+            let actor = Actor { proven, only_looks: self.is_standby(), ..Actor::at(&r, "web", now, &charter) };
+            Live { must: self.must(&policy, (&r, &actor), old), actor, csrf, certificate, key }
         }))
     }
 
@@ -189,6 +213,14 @@ impl App {
     /// The password of an account is its own, and new.
     pub(super) fn renewed_password(&self, account: RecordId) {
         lock(&self.sessions.0).live.values_mut().filter(|s| s.account == account).for_each(|s| s.old = false);
+    }
+
+    /// Whoever is in this session proved just now who they are.
+    pub(super) fn remember_proof(&self, live: &Live) {
+        let now = self.now();
+        if let Some(session) = lock(&self.sessions.0).live.get_mut(&live.key) {
+            session.proven = Some(now);
+        }
     }
 
     pub(super) fn enrolling(&self, live: &Live) -> Option<(String, bool)> {

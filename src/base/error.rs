@@ -18,6 +18,8 @@ pub enum Kind {
     Busy,
     /// The account has a second factor, and no code was given: the command asks for it and comes again.
     Code,
+    /// Whoever asks is to prove once more who they are, and did not: the form asks for it and comes again.
+    Proof,
     /// The command line or a configuration file makes no sense.
     Usage,
     /// Stored bytes are not what was written.

@@ -106,6 +106,16 @@ pub const STRANGER_ENTRY_S: i64 = 60;
 pub const SESSION_IDLE_S: i64 = 30 * 60;
 /// A session ends after this many seconds in any case.
 pub const SESSION_MAX_S: i64 = 10 * 3600;
+/// Authorities whose certificates people come in with.
+pub const AUTHORITIES: usize = 20;
+/// Identities of petitioners in one file.
+pub const IDENTITIES: usize = 1_000;
+/// Records that are looked at for one such file.
+pub const IDENTITIES_LOOKED_AT: u64 = 20_000;
+/// How long a request for one stands, in seconds.
+pub const IDENTITIES_S: i64 = 7 * 86_400;
+/// How long it holds in a session that somebody proved once more who they are, in seconds.
+pub const PROOF_S: i64 = 5 * 60;
 /// Submissions kept for a user whose session ended.
 pub const PARKED_PER_LOGIN: usize = 1;
 /// Submissions kept for all users, bytes.

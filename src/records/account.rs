@@ -30,6 +30,8 @@ pub mod tag {
     pub const PASSWORD_SINCE: u16 = 26;
     pub const PASSWORD_HISTORY: u16 = 27;
     pub const WAITING: u16 = 28;
+    pub const CERTIFICATE: u16 = 48;
+    pub const CERTIFICATE_OF: u16 = 49;
 }
 use tag::*;
 
@@ -134,6 +136,8 @@ static FIELDS: &[Field] = &[
     Field::new(PASSWORD_SINCE, "password_since", "口令设置时间", Widget::Hidden),
     Field::new(PASSWORD_HISTORY, "password_history", "用过的口令", Widget::Hidden),
     Field::new(WAITING, "waiting", "等待确认", Widget::Hidden),
+    Field::new(CERTIFICATE, "certificate", "证书公钥", Widget::Hidden),
+    Field::new(CERTIFICATE_OF, "certificate_of", "登录证书", Widget::Fixed),
 ];
 
 const ROLES_TAG: u16 = tag::ROLES;
@@ -151,7 +155,7 @@ pub static KIND: Kind = Kind {
     number: None,
     columns: &[NAME, LOGIN, UNIT, ROLES_TAG],
     parent: None,
-    keys: &[LOGIN],
+    keys: &[LOGIN, CERTIFICATE],
     unique: true,
     grants: &[
         Grant("sysadmin", KEEP, Scope::County),

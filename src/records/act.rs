@@ -150,7 +150,27 @@ actions! {
     REVIEWED = 133, "权限复核";
     /// What roles may do, or which office looks after which unit, was set.
     CHARTER = 134, "设置角色权限";
+    /// Somebody proved once more who they are, before keys, exports or identities.
+    PROVED = 150, "再次核对身份";
+    /// Somebody asked for identities of petitioners as a file; the reason is sealed.
+    IDENTITIES_WANTED = 151, "申请导出检举控告人";
+    /// A second person agreed; refused: the request was ended.
+    IDENTITIES_AGREED = 152, "确认导出检举控告人";
+    /// The one file was made.
+    IDENTITIES = 153, "导出检举控告人";
+    /// The sheet of keys was opened.
+    KEY_SHEET = 154, "打开密钥保管单";
+    /// Authorities of certificates, and what they revoked, were set.
+    TRUST = 155, "设置证书认可范围";
+    /// Somebody bound their certificate to their account.
+    CERTIFICATE = 156, "绑定证书";
+    /// Its owner took it off.
+    CERTIFICATE_OFF = 157, "解除证书";
 }
+
+/// Acts by which identities of petitioners are looked at or leave.
+pub static IDENTIFIES: &[u16] =
+    &[REVEAL.code, IDENTITIES_WANTED.code, IDENTITIES_AGREED.code, IDENTITIES.code];
 
 /// Somebody came in, by whatever proof.
 pub fn is_login(code: u16) -> bool {

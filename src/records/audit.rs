@@ -68,11 +68,11 @@ impl Group {
         let administers = || kinds.iter().any(|tag| super::by_tag(*tag).is_some_and(is_administration));
         let group = match action {
             // Codes from 100 are the second factor and what else belongs to logging in; settings are not.
-            30..=33 | 100..=105 | 107 => Self::Login,
-            20..=23 | 25 => Self::Look,
-            24 | 96 | 121 => Self::Export,
+            30..=33 | 100..=105 | 107 | 150 | 156..=157 => Self::Login,
+            20..=23 | 25 | 151 | 152 => Self::Look,
+            24 | 96 | 121 | 153 => Self::Export,
             40 | 41 => Self::Refused,
-            2 | 50..=52 | 55..=57 | 59..=74 | 80 | 95 => Self::Keys,
+            2 | 50..=52 | 55..=57 | 59..=74 | 80 | 95 | 154 => Self::Keys,
             10..=15 if administers() => Self::Admin,
             10..=15 | 34 | 90 | 91 | 130..=132 => Self::Business,
             _ => Self::Admin,
@@ -95,7 +95,14 @@ pub static SETTINGS: &[u16] =
     &[act::RECIPIENTS.code, act::BACKUP_SCHEDULE.code, act::CHECKS_SET.code, act::POLICY.code, act::ALARM_RULES.code];
 
 /// Acts whose sealed words are addressed to the auditor. Words of a search are content.
-pub static REASONS: &[u16] = &[act::REVEAL.code, act::LABELLED.code, act::ALARM_CLEARED.code];
+pub static REASONS: &[u16] = &[
+    act::REVEAL.code,
+    act::LABELLED.code,
+    act::ALARM_CLEARED.code,
+    act::IDENTITIES_WANTED.code,
+    act::IDENTITIES_AGREED.code,
+    act::IDENTITIES.code,
+];
 
 /// An act, as the rules see it.
 #[derive(Clone, Copy, Debug)]

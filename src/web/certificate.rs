@@ -1,13 +1,20 @@
 //! The server's certificate: the county's own by two paths, or a self-signed one made at first start. Its key lies in
-//! the data folder but outside the store, so that even a store that cannot be opened can say so over HTTPS.
+//! the data folder but outside the store, so that even a store that cannot be opened can say so over HTTPS. People may
+//! bring certificates of their own, once an authority is trusted.
 
 use std::path::Path;
 use std::sync::Arc;
 
-use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::client::danger::HandshakeSignatureValid;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use tokio_rustls::rustls::server::NoServerSessionStorage;
+use tokio_rustls::rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use tokio_rustls::rustls::{
+    DigitallySignedStruct, DistinguishedName, Error as TlsError, ServerConfig, SignatureScheme,
+};
 
+use crate::app::ukey::Trust;
 use crate::base::config::Tls;
 use crate::base::{Error, Moment, Result, limits};
 use crate::store::{seal::sha256, write_new};
@@ -20,6 +27,8 @@ pub struct Certificate {
     pub config: Arc<ServerConfig>,
     /// SHA-256 over the certificate, `AB:CD:…`.
     pub fingerprint: String,
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
 }
 
 /// Loads the own certificate, or the self-signed one of the data folder, making it if need be.
@@ -68,8 +77,69 @@ fn read(certificate: &Path, key: &Path) -> Result<Certificate> {
     let fingerprint = sha256(&[first]).map(|b| format!("{b:02X}")).join(":");
     let mut config = ServerConfig::builder()
         .with_no_client_auth()
-        .with_single_cert(chain, private)
+        .with_single_cert(chain.clone(), private.clone_key())
         .map_err(|e| Error::usage("证书与私钥不配套，请检查配置。").with_detail(e))?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(Certificate { config: Arc::new(config), fingerprint })
+    Ok(Certificate { config: Arc::new(config), fingerprint, chain, key: private })
+}
+
+impl Certificate {
+    /// The same for connections that may bring certificates of people. Whatever comes is let in, so that a page can say
+    /// what is wrong with it: that its key is there is proved here, what it is worth is asked at each request. Nothing
+    /// is resumed: whoever pulls a UKey out opens no other connection.
+    pub fn asking(&self, trust: &Trust) -> Result<Arc<ServerConfig>> {
+        let mut config = ServerConfig::builder()
+            .with_client_cert_verifier(Arc::new(Asks(Arc::clone(trust.verifier()))))
+            .with_single_cert(self.chain.clone(), self.key.clone_key())
+            .map_err(Error::internal)?;
+        config.alpn_protocols.clone_from(&self.config.alpn_protocols);
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+        Ok(Arc::new(config))
+    }
+}
+
+/// Asks for a certificate, with the names of the authorities that are trusted, and takes any or none.
+#[derive(Debug)]
+struct Asks(Arc<dyn ClientCertVerifier>);
+
+impl ClientCertVerifier for Asks {
+    fn client_auth_mandatory(&self) -> bool {
+        false
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        self.0.root_hint_subjects()
+    }
+
+    fn verify_client_cert(
+        &self,
+        _own: &CertificateDer<'_>,
+        _between: &[CertificateDer<'_>],
+        _now: UnixTime,
+    ) -> Result<ClientCertVerified, TlsError> {
+        Ok(ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, TlsError> {
+        self.0.verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, TlsError> {
+        self.0.verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.supported_verify_schemes()
+    }
 }

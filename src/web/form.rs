@@ -41,6 +41,8 @@ pub struct Form<'a> {
     pub may_type: &'a dyn Fn(&Field) -> bool,
     /// What it does with the identity.
     pub identity: Identity,
+    /// What opening it asks of whoever does, besides the reason.
+    pub proof: &'a Markup,
     /// Version the form was made of, for changes.
     pub version: Option<u32>,
     /// One-time id.
@@ -130,6 +132,7 @@ fn hidden_identity(f: &Form<'_>) -> Markup {
             @if let Some(message) = problem {
                 p.err id=(format!("{key}-e")) { (Icon::Warn.svg()) span { (message) } }
             }
+            (f.proof)
             button.btn.btn-small type="submit" name=(IDENTITY_SHOW) value="1" { (Icon::Lock.svg()) "显示" }
         }
     }

@@ -11,9 +11,12 @@ use http_body_util::{BodyExt, Limited};
 
 use super::multipart::{self, Upload};
 use super::respond::{self, Reply};
+use super::server::Peer;
 use super::{Access, Route, pages};
 use crate::app::App;
+use crate::app::login::Typed;
 use crate::app::session::{Live, Must};
+use crate::app::ukey::{Brought, Shown};
 use crate::base::{Error, ErrorKind, Result, limits};
 use crate::records::{self, Kind, field::Raw};
 
@@ -23,6 +26,14 @@ pub const SESSION_COOKIE: &str = "__Host-session";
 pub const LOGIN_COOKIE: &str = "__Host-last";
 /// Name of the cookie that makes a browser known to accounts that came in from it.
 pub const DEVICE_COOKIE: &str = "__Host-device";
+
+/// The route that a page needs to look like itself.
+const ASSETS: &str = "/assets/{name}";
+
+/// Name of the input for one's own password, in forms that ask for it once more.
+pub const OWN_PASSWORD: &str = "own.password";
+/// Name of the input for the code of one's second factor beside it.
+pub const OWN_CODE: &str = "own.code";
 
 /// Everything a page may know of its request.
 pub struct Call {
@@ -36,6 +47,8 @@ pub struct Call {
     pub query: String,
     /// Typed pairs of a form.
     pub raw: Raw,
+    /// What was typed to prove once more who somebody is; it stands nowhere else, so that nothing keeps or shows it.
+    pub own: Typed,
     /// Uploaded files, sealed already.
     pub files: Vec<records::FileRef>,
     /// What was wrong with an uploaded file.
@@ -46,6 +59,10 @@ pub struct Call {
     pub last_login: Option<String>,
     /// The mark of a browser that somebody logged in from before, as it came.
     pub device: Option<String>,
+    /// The certificate of the connection, when it is good.
+    pub certificate: Option<Shown>,
+    /// The same as it came.
+    pub brought: Option<Brought>,
     params: HashMap<String, String>,
 }
 
@@ -97,7 +114,7 @@ impl Call {
 pub(super) async fn handle(
     app: Arc<App>,
     route: &'static Route,
-    peer: String,
+    peer: Peer,
     request: Request,
 ) -> Response<Body> {
     let packed = takes_gzip(request.headers());
@@ -115,27 +132,13 @@ enum Prepared {
     Reply(Reply),
 }
 
-async fn prepare(app: Arc<App>, route: &'static Route, peer: String, request: Request) -> Result<Prepared> {
+async fn prepare(app: Arc<App>, route: &'static Route, peer: Peer, request: Request) -> Result<Prepared> {
     let (mut parts, body) = request.into_parts();
     let params = path_params(&mut parts).await;
-    let live = match cookie(&parts.headers, SESSION_COOKIE) {
-        Some(token) => app.session(&token, &peer)?,
-        None => None,
+    let mut call = match receive(app, route, peer, (&parts, params))? {
+        Prepared::Call(call) => call,
+        reply @ Prepared::Reply(_) => return Ok(reply),
     };
-    let last_login = cookie(&parts.headers, LOGIN_COOKIE).and_then(|m| app.marked_login(&m));
-    let mut call = Box::new(Call {
-        path: parts.uri.path().to_owned(),
-        query: parts.uri.query().unwrap_or_default().to_owned(),
-        raw: Raw::new(),
-        files: Vec::new(),
-        file_problem: None,
-        app,
-        live,
-        peer,
-        last_login,
-        device: cookie(&parts.headers, DEVICE_COOKIE),
-        params,
-    });
     let allowed = match (route.access, &call.live) {
         (Access::Anybody, _) => true,
         (_, None) => false,
@@ -155,6 +158,7 @@ async fn prepare(app: Arc<App>, route: &'static Route, peer: String, request: Re
         let uploads = allowed && route.access != Access::Anybody && takes_files(route.path);
         let form = read_form(&call.app, request, (uploads, gate), bound).await?;
         (call.raw, call.files, call.file_problem) = (form.raw, form.files, form.problem);
+        call.own = take_own(&mut call.raw);
     }
     if !allowed {
         return Ok(Prepared::Reply(not_allowed(route, &call)));
@@ -179,6 +183,44 @@ async fn prepare(app: Arc<App>, route: &'static Route, peer: String, request: Re
     Ok(Prepared::Call(call))
 }
 
+/// Who calls, and what for; whoever brought a certificate that does not hold hears only that.
+fn receive(
+    app: Arc<App>,
+    route: &'static Route,
+    peer: Peer,
+    (parts, params): (&axum::http::request::Parts, HashMap<String, String>),
+) -> Result<Prepared> {
+    let (brought, peer) = (peer.certificate, peer.address.to_string());
+    let certificate = match app.judge_certificate(brought.as_ref()) {
+        Err(e) if e.kind() == ErrorKind::Invalid && route.path != ASSETS => {
+            return Ok(Prepared::Reply(pages::error::certificate(&app, &e)));
+        }
+        Err(e) if e.kind() != ErrorKind::Invalid => return Err(e),
+        judged => judged.ok().flatten(),
+    };
+    let live = match cookie(&parts.headers, SESSION_COOKIE) {
+        Some(token) => app.session_on(&token, &peer, certificate.as_ref())?,
+        None => None,
+    };
+    let last_login = cookie(&parts.headers, LOGIN_COOKIE).and_then(|m| app.marked_login(&m));
+    Ok(Prepared::Call(Box::new(Call {
+        path: parts.uri.path().to_owned(),
+        query: parts.uri.query().unwrap_or_default().to_owned(),
+        raw: Raw::new(),
+        own: Typed::default(),
+        files: Vec::new(),
+        file_problem: None,
+        app,
+        live,
+        peer,
+        last_login,
+        device: cookie(&parts.headers, DEVICE_COOKIE),
+        certificate,
+        brought,
+        params,
+    })))
+}
+
 /// Log in first, or do what must be done before anything else; what was typed waits.
 fn not_allowed(route: &Route, call: &Call) -> Reply {
     let live = call.live.as_ref();
@@ -199,7 +241,8 @@ fn not_allowed(route: &Route, call: &Call) -> Reply {
 /// What can be reached on a standby: pages, and the forms that change nothing. Deny by default.
 fn is_looking(route: &Route) -> bool {
     if route.method == Method::POST {
-        let looking = ["/login", "/logout", "/search", "/{kind}/{id}/identity", "/audit", "/audit/export"];
+        let looking =
+            ["/login", "/logout", "/search", "/{kind}/{id}/identity", "/audit", "/audit/export", "/backup/keys"];
         return looking.contains(&route.path);
     }
     !["/new", "/edit", "/import", "/password", "/factor", "/setup/{token}"].iter().any(|end| route.path.ends_with(end))
@@ -208,6 +251,19 @@ fn is_looking(route: &Route) -> bool {
 /// Forms that people fill; a log-out or a search that comes too late is no loss.
 fn is_typed(path: &str) -> bool {
     ["/new", "/edit", "/move/{name}"].iter().any(|end| path.ends_with(end))
+}
+
+/// Takes out of a form what proves once more who somebody is.
+fn take_own(raw: &mut Raw) -> Typed {
+    let mut own = Typed::default();
+    for (name, value) in raw.extract_if(.., |(name, _)| [OWN_PASSWORD, OWN_CODE].contains(&name.as_str())) {
+        if name == OWN_PASSWORD {
+            own.password = value;
+        } else {
+            own.code = Some(value);
+        }
+    }
+    own
 }
 
 /// Forms with attachments; files sent to any other page are read past.

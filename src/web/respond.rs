@@ -112,7 +112,9 @@ pub(super) fn response(reply: Reply, packed: bool) -> Response<Body> {
 /// HTTP status of an error.
 pub(super) fn status(error: &Error) -> StatusCode {
     match error.kind() {
-        ErrorKind::Invalid | ErrorKind::Usage | ErrorKind::Refused => StatusCode::UNPROCESSABLE_ENTITY,
+        ErrorKind::Invalid | ErrorKind::Usage | ErrorKind::Refused | ErrorKind::Proof => {
+            StatusCode::UNPROCESSABLE_ENTITY
+        }
         ErrorKind::Denied | ErrorKind::Code => StatusCode::NOT_FOUND,
         ErrorKind::Stale => StatusCode::CONFLICT,
         ErrorKind::Busy => StatusCode::TOO_MANY_REQUESTS,

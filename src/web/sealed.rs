@@ -1,7 +1,6 @@
 //! The face of a server whose data is not unlocked yet: one page that takes the passphrase, for the addresses that may
 //! reach it, and nothing else. It knows no session and no record; the table of routes is not served.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Router;
@@ -15,7 +14,7 @@ use super::assets::{self, style_href};
 use super::icons::Icon;
 use super::layout::{self, NoticeKind};
 use super::respond::{self, Reply};
-use super::server::Face;
+use super::server::{Face, Peer};
 use super::guard;
 use crate::app::unlock::Sealed;
 use crate::base::config::Network;
@@ -28,9 +27,9 @@ const TITLE: &str = "尚未解锁";
 /// The face, for peers of these addresses.
 pub fn face(sealed: &Arc<Sealed>, addresses: Vec<Network>) -> Face {
     let sealed = Arc::clone(sealed);
-    Arc::new(move |peer: IpAddr| {
+    Face::new(move |peer: &Peer| {
         let sealed = Arc::clone(&sealed);
-        let allowed = addresses.iter().any(|network| network.holds(peer));
+        let allowed = addresses.iter().any(|network| network.holds(peer.address));
         Router::new()
             .fallback(move |request: Request| answer(sealed, allowed, request))
             .layer(DefaultBodyLimit::disable())

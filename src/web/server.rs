@@ -23,18 +23,68 @@ use tower::ServiceExt;
 use super::certificate::Certificate;
 use super::{ROUTES, Route, guard, pages, respond};
 use crate::app::App;
+use crate::app::ukey::{Brought, Trust};
 use crate::base::{Error, Result, limits};
 
 /// How long running requests may take after the end was asked for.
 const CALM_END: Duration = Duration::from_secs(5);
 
-/// What answers the requests of one address.
-pub type Face = Arc<dyn Fn(IpAddr) -> Router + Send + Sync>;
+/// Whoever is at the other end of a connection.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// Where it comes from.
+    pub address: IpAddr,
+    /// The certificate it brought; what it is worth is another question.
+    pub certificate: Option<Brought>,
+}
+
+/// What answers the requests of a connection, and whose certificates it is asked for.
+#[derive(Clone)]
+pub struct Face {
+    pages: Arc<dyn Fn(&Peer) -> Router + Send + Sync>,
+    trust: Arc<dyn Fn() -> Option<Arc<Trust>> + Send + Sync>,
+}
+
+impl Face {
+    /// A face that asks for no certificates.
+    pub fn new(pages: impl Fn(&Peer) -> Router + Send + Sync + 'static) -> Self {
+        Self { pages: Arc::new(pages), trust: Arc::new(|| None) }
+    }
+}
 
 /// The face of an application: the table of routes.
 pub fn face(app: &Arc<App>) -> Face {
-    let app = Arc::clone(app);
-    Arc::new(move |peer: IpAddr| router(&app, &peer.to_string()))
+    let (pages, own) = (Arc::clone(app), Arc::clone(app));
+    let trust = move || {
+        // Without an answer nobody is asked, and whoever needs a certificate does not come in.
+        own.trust().inspect_err(|e| tracing::error!(detail = e.detail(), "authorities of certificates: {e}")).ok()?
+    };
+    Face { trust: Arc::new(trust), ..Face::new(move |peer| router(&pages, peer)) }
+}
+
+/// How connections begin: as the authorities say that were trusted last.
+struct Hall<'a> {
+    certificate: &'a Certificate,
+    trust: Option<Arc<Trust>>,
+    acceptor: TlsAcceptor,
+}
+
+impl Hall<'_> {
+    fn acceptor(&mut self, trust: Option<Arc<Trust>>) -> TlsAcceptor {
+        let same = match (&self.trust, &trust) {
+            (Some(had), Some(now)) => Arc::ptr_eq(had, now),
+            (had, now) => had.is_none() && now.is_none(),
+        };
+        if !same {
+            let asking = trust.as_ref().and_then(|trust| {
+                let made = self.certificate.asking(trust);
+                made.inspect_err(|e| tracing::error!(detail = e.detail(), "asking for certificates: {e}")).ok()
+            });
+            self.acceptor = TlsAcceptor::from(asking.unwrap_or_else(|| Arc::clone(&self.certificate.config)));
+            self.trust = trust;
+        }
+        self.acceptor.clone()
+    }
 }
 
 /// Serves until `end` resolves.
@@ -45,6 +95,7 @@ pub async fn serve(
     end: impl Future<Output = ()>,
 ) -> Result<()> {
     let acceptor = TlsAcceptor::from(Arc::clone(&certificate.config));
+    let mut hall = Hall { certificate, trust: None, acceptor };
     let room = Arc::new(Semaphore::new(limits::CONNECTIONS));
     let doors = Arc::new(Doors::default());
     let calm = GracefulShutdown::new();
@@ -63,7 +114,7 @@ pub async fn serve(
         let Some(pass) = Doors::enter(&doors, peer.ip()) else { continue };
         let Ok(permit) = Arc::clone(&room).try_acquire_owned() else { continue };
         let watcher = calm.watcher();
-        let (acceptor, face) = (acceptor.clone(), Arc::clone(face));
+        let (acceptor, face) = (hall.acceptor((face.trust)()), face.clone());
         tokio::spawn(async move {
             connection(face, acceptor, stream, peer, watcher).await;
             drop((permit, pass));
@@ -117,7 +168,9 @@ async fn connection(
     // Small answers at once: without this they wait for acknowledgements.
     let _set = stream.set_nodelay(true);
     let Ok(Ok(tls)) = tokio::time::timeout(handshake, acceptor.accept(stream)).await else { return };
-    let router = face(peer.ip());
+    let certificate = tls.get_ref().1.peer_certificates().filter(|all| !all.is_empty());
+    let certificate = certificate.map(|all| all.iter().map(|one| one.clone().into_owned()).collect());
+    let router = (face.pages)(&Peer { address: peer.ip(), certificate });
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
         router.clone().oneshot(request.map(Body::new))
     });
@@ -130,10 +183,10 @@ async fn connection(
     let _ended = watcher.watch(http).await;
 }
 
-fn router(app: &Arc<App>, peer: &str) -> Router {
+fn router(app: &Arc<App>, peer: &Peer) -> Router {
     let mut router = Router::new();
     for route in ROUTES {
-        router = router.route(route.path, method_router(Arc::clone(app), route, peer.to_owned()));
+        router = router.route(route.path, method_router(Arc::clone(app), route, peer.clone()));
     }
     let (here, there) = (Arc::clone(app), Arc::clone(app));
     router
@@ -149,7 +202,7 @@ fn nothing_there(app: &App) -> Response<Body> {
     respond::response(respond::Reply::Html(respond::status(&error), page), false)
 }
 
-fn method_router(app: Arc<App>, route: &'static Route, peer: String) -> MethodRouter {
+fn method_router(app: Arc<App>, route: &'static Route, peer: Peer) -> MethodRouter {
     let handler = move |request: Request| guard::handle(app, route, peer, request);
     if route.method == Method::POST { post(handler) } else { get(handler) }
 }

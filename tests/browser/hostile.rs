@@ -127,6 +127,7 @@ fn nothing_hostile_that_is_registered_runs() {
 
         page.go(&path).await;
         page.type_in("#reason", HOSTILE[0]).await;
+        page.type_in("#own-password-identity", super::PASSWORD).await;
         page.click(".inline-form button").await;
         page.arrive(".props").await;
         harmless(&page, "petitioner", &[]).await;

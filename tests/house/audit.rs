@@ -9,7 +9,7 @@ use calamine::{Reader, Xlsx};
 use jiceng::base::{Clock, clock::SystemClock};
 use redb::ReadableTable;
 
-use super::county::{County, Person, path_of};
+use super::county::{County, OWN, Person, path_of};
 use super::factor::confirm;
 use super::form::{Form, attribute, escaped};
 
@@ -82,7 +82,7 @@ fn nothing_of_a_petition_is_shown_but_kind_and_number() {
     let path = petition(&clerk);
     clerk.get(&path).expect(200);
     clerk.submit(&clerk.form(&format!("{path}/edit")).set("title", "砚青祠堂翻修款去向")).expect(303);
-    county.person("xinfang").post_form(&format!("{path}/identity"), &[("reason", "核对来信地址")]).expect(200);
+    county.person("xinfang").post_form(&format!("{path}/identity"), &[("reason", "核对来信地址"), OWN]).expect(200);
     clerk.search(CANARIES[0]);
     let auditor = county.auditor();
     let id = path.rsplit('/').next().unwrap();
@@ -90,7 +90,7 @@ fn nothing_of_a_petition_is_shown_but_kind_and_number() {
         .map(|page| auditor.get(page).expect(200).text())
         .into();
     assert!(pages[0].contains(&format!("信访件 #{id}")) && pages[0].contains("核对来信地址"));
-    let book = auditor.post_form("/audit/export", &[]).expect(200);
+    let book = auditor.post_form("/audit/export", &[OWN]).expect(200);
     let cells = cells(&book.body);
     assert!(cells.contains(&format!("信访件 #{id}")) && cells.contains("核对来信地址"));
     pages.push(cells);
@@ -145,7 +145,7 @@ fn a_workbook_and_a_print_are_entered_and_say_who_made_them() {
     let county = County::bare();
     let auditor = county.auditor();
     auditor.get("/audit").expect(200);
-    let book = auditor.post_form("/audit/export", &[("group", "login")]).expect(200);
+    let book = auditor.post_form("/audit/export", &[("group", "login"), OWN]).expect(200);
     assert!(book.header("content-disposition").contains("attachment"));
     let cells = cells(&book.body);
     assert!(cells.contains("登录") && cells.contains("安全审计员丙（auditor）于 "), "{cells}");

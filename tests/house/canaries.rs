@@ -8,7 +8,7 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use super::county::{County, Person, beside, files_below, path_of};
+use super::county::{County, OWN, Person, beside, files_below, path_of};
 use super::form::forms;
 use super::register::noise;
 use super::wire::Answer;
@@ -167,7 +167,7 @@ fn type_in(clerk: &Person, words: &mut Words<'_>) {
     let path = path_of(&clerk.submit(&form).expect(303));
     let propose = clerk.form(&path).to(&format!("{path}/move/propose")).set("opinion", opinion);
     clerk.submit(&propose).expect(303);
-    clerk.post_form(&format!("{path}/identity"), &[("reason", words.one())]).expect(200);
+    clerk.post_form(&format!("{path}/identity"), &[("reason", words.one()), OWN]).expect(200);
     // A form that is refused, and one that breaks off.
     let wrong = clerk.form("/petition/new").set("title", "").set("text", words.one());
     clerk.submit(&wrong.attach(&format!("{}.txt", words.one()), words.one().as_bytes())).expect(422);

@@ -91,6 +91,11 @@ impl County {
         Person::new(self.wire.clone(), "")
     }
 
+    /// A browser of somebody with a certificate, in which nobody is logged in.
+    pub(crate) fn bearing(&self, login: &str, wire: Wire) -> Person {
+        Person::new(wire, login)
+    }
+
     /// The clerk of a unit, logged in.
     #[track_caller]
     pub(crate) fn clerk(&self, unit: &str) -> Person {
@@ -387,10 +392,15 @@ impl Person {
 
     /// The same where the server may be gone.
     pub(crate) fn try_submit(&self, form: &Form) -> io::Result<Answer> {
+        let mut pairs = form.pairs.clone();
+        // Whoever sits here types their own password where a form asks for it once more.
+        for (_, own) in pairs.iter_mut().filter(|(name, own)| name == OWN.0 && own.is_empty()) {
+            OWN.1.clone_into(own);
+        }
         let (kind, body) = if form.multipart {
-            wire::multipart(&form.pairs, &form.files)
+            wire::multipart(&pairs, &form.files)
         } else {
-            ("application/x-www-form-urlencoded".to_owned(), wire::urlencoded(&form.pairs))
+            ("application/x-www-form-urlencoded".to_owned(), wire::urlencoded(&pairs))
         };
         self.send(self.own("POST", &form.action).body(&kind, body))
     }
@@ -399,6 +409,14 @@ impl Person {
     #[track_caller]
     pub(crate) fn form(&self, path: &str) -> Form {
         Form::of(&self.get(path).expect(200))
+    }
+
+    /// The sheet of keys, after its question who is there.
+    #[track_caller]
+    pub(crate) fn key_sheet(&self) -> Answer {
+        self.get("/backup/keys").expect(200);
+        self.post_form("/backup/keys", &[OWN]).expect(303);
+        self.get("/backup/keys").expect(200)
     }
 
     /// Registers a petition; its path.
@@ -450,6 +468,9 @@ impl Person {
         Ok(answer)
     }
 }
+
+/// What proves once more who somebody is, in forms that ask for it.
+pub(crate) const OWN: (&str, &str) = ("own.password", PASSWORD);
 
 /// A petition that can be saved.
 pub(crate) const PETITION: &[(&str, &str)] = &[

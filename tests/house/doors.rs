@@ -1,6 +1,6 @@
 //! Doors and windows: forms come from our own pages or do nothing, and every answer carries its guards.
 
-use super::county::{County, Person, SESSION};
+use super::county::{County, OWN, Person, SESSION};
 use super::wire::{Request, Wire, urlencoded};
 
 const CLERK: &str = "澜东街道纪工委";
@@ -54,11 +54,11 @@ fn a_form_from_anywhere_else_changes_nothing() {
         (&clerk, "/petition/new".into(), &petition),
         (&clerk, at("/edit"), &edited),
         (&clerk, at("/move/propose"), &moved),
-        (&clerk, at("/identity"), &[("reason", "电话回访")]),
+        (&clerk, at("/identity"), &[("reason", "电话回访"), OWN]),
         (&clerk, "/password".into(), &new_password),
         (&clerk, "/search".into(), &[("text", "补贴")]),
         (&sysadmin, "/account/20/password".into(), &[]),
-        (&sysadmin, "/backup".into(), &[("recipients", "age1a age1b")]),
+        (&sysadmin, "/backup".into(), &[("recipients", "age1a age1b"), OWN]),
         (&clerk, "/login".into(), &login),
         (&clerk, "/logout".into(), &[]),
     ];

@@ -11,21 +11,21 @@ use super::passwords::PASSWORD;
 const UNIT: &str = "石鼓岭镇纪委";
 
 /// What a device knows and what is on paper.
-struct Device {
+pub(crate) struct Device {
     secret: Vec<u8>,
     recovery: Vec<String>,
 }
 
 impl Device {
     /// The code of a step, counted from the present one.
-    fn code(&self, away: i64) -> String {
+    pub(crate) fn code(&self, away: i64) -> String {
         totp::code(&self.secret, totp::step_at(SystemClock.now()) + away)
     }
 }
 
 /// Adds the picture of the page to a device and types its first code.
 #[track_caller]
-fn enrol(person: &Person) -> Device {
+pub(crate) fn enrol(person: &Person) -> Device {
     let page = person.get("/factor").expect(200).text();
     let shown = page.split("密钥：<b class=\"mono\">").nth(1).unwrap().split('<').next().unwrap();
     assert!(shown.split(' ').all(|group| group.len() == 4), "{shown}");

@@ -3,7 +3,7 @@
 
 use std::io::Write;
 
-use super::county::{County, PETITION, Person};
+use super::county::{County, OWN, PETITION, Person};
 use super::form::{Form, escaped};
 use super::register::noise;
 use super::wire::{Answer, Request, urlencoded};
@@ -182,7 +182,7 @@ fn an_opinion_and_a_reason_are_text_as_well() {
         let form = clerk.form(&path).to(&format!("{path}/move/propose")).set("opinion", text);
         clerk.submit(&form).expect(303);
         harmless(&clerk.get(&path), text);
-        let reason = clerk.post_form(&format!("{path}/identity"), &[("reason", text)]);
+        let reason = clerk.post_form(&format!("{path}/identity"), &[("reason", text), OWN]);
         harmless(&reason, text);
         harmless(&auditor.get("/audit"), text);
     }

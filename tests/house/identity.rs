@@ -1,6 +1,6 @@
 //! The petitioner: behind a lock of its own, opened for a reason that the auditor reads, and nowhere else.
 
-use super::county::{County, Person};
+use super::county::{County, OWN, Person};
 use super::form::Form;
 
 const CLERK: &str = "石鼓岭镇纪委";
@@ -35,12 +35,12 @@ fn the_petitioner_is_shown_only_for_a_reason_and_the_auditor_can_read_it() {
     hidden(&page);
     let identity = format!("{path}/identity");
     for reason in ["", "   ", "看"] {
-        let refused = clerk.post_form(&identity, &[("reason", reason)]).expect(422);
+        let refused = clerk.post_form(&identity, &[("reason", reason), OWN]).expect(422);
         assert!(refused.says("请写明查看检举控告人信息的理由"));
         hidden(&refused);
     }
     assert!(!auditor.get("/audit").says("查看检举控告人"));
-    let shown = clerk.post_form(&identity, &[("reason", "电话回访核实情况")]).expect(200);
+    let shown = clerk.post_form(&identity, &[("reason", "电话回访核实情况"), OWN]).expect(200);
     assert!(shown.says(NAME) && shown.says(PHONE) && shown.says("已记入日志"));
     hidden(&clerk.get(&path).expect(200));
     let journal = auditor.get("/audit").expect(200);
@@ -59,7 +59,7 @@ fn opened(clerk: &Person, form: Form, reason: &str) -> Form {
 
 #[track_caller]
 fn stays(clerk: &Person, path: &str) {
-    let shown = clerk.post_form(&format!("{path}/identity"), &[("reason", "核对信息")]).expect(200);
+    let shown = clerk.post_form(&format!("{path}/identity"), &[("reason", "核对信息"), OWN]).expect(200);
     for kept in [NAME, PHONE, "槲寄生巷九号"] {
         assert!(shown.says(kept), "{kept} is gone");
     }
@@ -98,13 +98,13 @@ fn the_form_of_a_change_hides_the_petitioner_until_a_reason_is_given() {
     let again = Form::of(&clerk.submit(&form).expect(422));
     assert_eq!((again.value("petitioner.phone"), again.value("petitioner.address")), ("13900005678", ""));
     clerk.submit(&again.set("title", "新标题")).expect(303);
-    let shown = clerk.post_form(&format!("{path}/identity"), &[("reason", "核对信息")]).expect(200);
+    let shown = clerk.post_form(&format!("{path}/identity"), &[("reason", "核对信息"), OWN]).expect(200);
     assert!(shown.says("13900005678") && shown.says(NAME) && !shown.says("槲寄生巷九号"));
     // A form that is opened anew hides it again, and empties nothing.
     let form = clerk.form(&edit);
     assert!(!form.has("petitioner.name"));
     clerk.submit(&form.set("title", "又改标题")).expect(303);
-    let shown = clerk.post_form(&format!("{path}/identity"), &[("reason", "核对信息")]).expect(200);
+    let shown = clerk.post_form(&format!("{path}/identity"), &[("reason", "核对信息"), OWN]).expect(200);
     assert!(shown.says("13900005678") && shown.says(NAME));
 }
 
@@ -137,7 +137,7 @@ fn no_request_changes_the_petitioner_around_the_reason() {
     let form = opened(&clerk, again, "来信人更名");
     assert_eq!(form.value("petitioner.name"), "换成别人");
     clerk.submit(&form).expect(303);
-    let shown = clerk.post_form(&format!("{path}/identity"), &[("reason", "核对信息")]).expect(200);
+    let shown = clerk.post_form(&format!("{path}/identity"), &[("reason", "核对信息"), OWN]).expect(200);
     assert!(shown.says("换成别人") && !shown.says(NAME));
 }
 
@@ -190,7 +190,7 @@ fn a_conflict_and_an_error_page_do_not_show_the_petitioner_to_who_may_not() {
     // What such an editor sends for the petitioner is not taken, and what was there stays.
     let sneaky = office.form(&format!("{path}/edit")).set("petitioner.name", "换成别人");
     office.submit(&sneaky).expect(303);
-    let opened = county.clerk("信访室").post_form(&format!("{path}/identity"), &[("reason", "核对")]);
+    let opened = county.clerk("信访室").post_form(&format!("{path}/identity"), &[("reason", "核对"), OWN]);
     assert!(opened.expect(200).says(NAME));
     clerk.get(&path).expect(404);
 }

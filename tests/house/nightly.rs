@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jiceng::base::{Clock, clock::SystemClock};
 
-use super::county::{County, Person};
+use super::county::{County, OWN, Person};
 use super::form::forms;
 use super::wire::Answer;
 
@@ -77,7 +77,7 @@ fn prepared() -> (County, String) {
     let sysadmin = county.sysadmin();
     let keys = keys(&county);
     sysadmin.get("/backup").expect(200);
-    sysadmin.post_form("/backup", &[("recipients", &keys.join("\n"))]).expect(303);
+    sysadmin.post_form("/backup", &[("recipients", &keys.join("\n")), OWN]).expect(303);
     let target = root.join("t").display().to_string();
     sysadmin.get("/backup").expect(200);
     sysadmin.post_form("/backup/schedule", &plan(&target, "3")).expect(303);
@@ -102,7 +102,7 @@ fn the_notice_comes_to_the_three_and_goes_when_all_is_set() {
     assert!(!clerk.get("/").expect(200).says("备份计划"));
     let sysadmin = county.sysadmin();
     let keys = keys(&county);
-    sysadmin.post_form("/backup", &[("recipients", &keys.join(" "))]).expect(303);
+    sysadmin.post_form("/backup", &[("recipients", &keys.join(" ")), OWN]).expect(303);
     assert!(sysadmin.get("/").says("没有设置备份计划") && !sysadmin.get("/").says("还没有设置备份密钥"));
     let target = root.join("t").display().to_string();
     sysadmin.post_form("/backup/schedule", &plan(&target, "3")).expect(303);
@@ -238,7 +238,7 @@ fn the_key_sheet_names_every_key_and_no_secret() {
     let (county, _) = prepared();
     let signed = county.cli(&["backup", "keygen", "--out", &format!("{}.c.key", county.dir().display())]);
     let print = String::from_utf8_lossy(&signed.stderr).trim().rsplit('：').next().unwrap().to_owned();
-    let sheet = county.sysadmin().get("/backup/keys").expect(200);
+    let sheet = county.sysadmin().key_sheet();
     assert!(print.len() == 19 && sheet.says(&print), "{print}: {}", sheet.text());
     for name in ["a", "b"] {
         let text = fs::read_to_string(format!("{}.{name}.key", county.dir().display())).unwrap();

@@ -17,7 +17,7 @@ use jiceng::base::clock::SystemClock;
 use jiceng::store::Store;
 use serde_json::Value;
 
-use super::county::{County, PETITION, Person, files_below};
+use super::county::{County, OWN, PETITION, Person, files_below};
 use super::crash::campaign;
 use super::register::noise;
 
@@ -49,7 +49,7 @@ impl Site {
         });
         let sysadmin = site.county.sysadmin();
         sysadmin.get("/backup").expect(200);
-        sysadmin.post_form("/backup", &[("recipients", &keys.join("\n"))]).expect(303);
+        sysadmin.post_form("/backup", &[("recipients", &keys.join("\n")), OWN]).expect(303);
         site
     }
 

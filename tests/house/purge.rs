@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::thread::sleep;
 use std::time::Duration;
 
-use super::county::{County, PETITION, Person, path_of};
+use super::county::{County, OWN, PETITION, Person, path_of};
 use super::form::{Form, forms};
 use super::passwords::PASSWORD;
 
@@ -136,7 +136,7 @@ fn what_two_people_purge_is_gone_at_once_and_its_number_stays() {
 
     is_gone(&clerk, &path);
     is_gone(&head, &path);
-    let reveal = clerk.post_form(&format!("{path}/identity"), &[("reason", "核实情况")]).expect(422);
+    let reveal = clerk.post_form(&format!("{path}/identity"), &[("reason", "核实情况"), OWN]).expect(422);
     assert_eq!(canary(&reveal.text()), None);
     assert_eq!(clerk.get(&format!("{path}/edit")).expect(303).location(), path);
     clerk.submit(&open_edit).expect(422);
@@ -241,7 +241,7 @@ fn a_regulation_goes_with_its_articles_and_the_keys_on_demand() {
     let words: String = words.trim().chars().take(20).collect();
     assert!(law.search(&format!("\"{words}\"")).says(&path));
     sysadmin.get("/backup").expect(200);
-    assert!(sysadmin.post_form("/backup/rotate", &[]).expect(422).says("不需要更换"));
+    assert!(sysadmin.post_form("/backup/rotate", &[OWN]).expect(422).says("不需要更换"));
     let request = ask(&law, &path);
     decide(&second, &request, "approve");
     let page = law.get(&path).expect(200);
@@ -250,8 +250,8 @@ fn a_regulation_goes_with_its_articles_and_the_keys_on_demand() {
     let page = sysadmin.get(&request).expect(200);
     assert!(page.says("前自动更换并销毁") && page.says("/backup/rotate"), "{}", page.text());
     assert!(!second.get(&request).says("/backup/rotate"), "that is the system administrator's");
-    second.post_form("/backup/rotate", &[]).expect(404);
-    assert!(sysadmin.post_form("/backup/rotate", &[]).expect(303).location().contains("done=rotate"));
+    second.post_form("/backup/rotate", &[OWN]).expect(404);
+    assert!(sysadmin.post_form("/backup/rotate", &[OWN]).expect(303).location().contains("done=rotate"));
     assert!(comes(|| second.get(&request).says("销毁，其残留不能再打开")));
     county.is_sound();
     assert!(String::from_utf8_lossy(&county.cli(&["doctor"]).stdout).contains("[正常] 检索索引"));

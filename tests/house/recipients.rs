@@ -1,10 +1,10 @@
 //! Backup keys are replaced by two administrators: one asks, another one sees what would change and agrees.
 
-use super::county::{County, Person};
+use super::county::{County, OWN, Person};
 
 fn ask(person: &Person, lines: &[String]) -> super::wire::Answer {
     person.get("/backup/recipients").expect(200);
-    person.post_form("/backup/recipients", &[("recipients", &lines.join("\r\n"))])
+    person.post_form("/backup/recipients", &[("recipients", &lines.join("\r\n")), OWN])
 }
 
 /// The number of the proposal that waits.
@@ -14,7 +14,7 @@ fn waiting(person: &Person) -> String {
 }
 
 fn answer(person: &Person, at: &str, word: &str) -> super::wire::Answer {
-    person.post_form("/backup/recipients/decide", &[("at", at), ("answer", word)])
+    person.post_form("/backup/recipients/decide", &[("at", at), ("answer", word), OWN])
 }
 
 fn keys(county: &County) -> Vec<String> {
@@ -34,7 +34,7 @@ fn backup_keys_are_replaced_by_two_administrators_and_never_by_one() {
     let (sysadmin, secadmin, auditor) = (county.sysadmin(), county.secadmin(), county.auditor());
     sysadmin.get("/backup").expect(200);
     let first = [format!("{} 甲保管人", keys[0]), keys[1].clone()];
-    sysadmin.post_form("/backup", &[("recipients", &first.join("\r\n"))]).expect(303);
+    sysadmin.post_form("/backup", &[("recipients", &first.join("\r\n")), OWN]).expect(303);
     assert!(auditor.get("/backup").says("甲保管人"));
 
     // What cannot be used is refused, with what was typed.
@@ -56,7 +56,7 @@ fn backup_keys_are_replaced_by_two_administrators_and_never_by_one() {
     assert!(secadmin.get("/backup/recipients").says("不再使用"));
     // Who asked does not agree, and nothing holds yet.
     answer(&sysadmin, &at, "agree").expect(404);
-    assert!(!secadmin.get("/backup/keys").says("备用机"));
+    assert!(!secadmin.key_sheet().says("备用机"));
     // An answer to another proposal than the one that waits is none.
     assert!(answer(&secadmin, "1", "agree").expect(422).says("已经处理过"));
     answer(&auditor, &at, "refuse").expect(303);

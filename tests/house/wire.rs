@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use tokio_rustls::rustls::crypto::aws_lc_rs;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
 use tokio_rustls::rustls::time_provider::TimeProvider;
-use tokio_rustls::rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use tokio_rustls::rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion};
 
 /// After this a server is taken for hung; no answer takes anywhere near as long.
 const HUNG: Duration = Duration::from_secs(90);
@@ -32,7 +32,11 @@ impl TimeProvider for Ahead {
 pub(crate) struct Wire {
     config: Arc<ClientConfig>,
     address: Arc<Mutex<SocketAddr>>,
+    roots: Arc<RootCertStore>,
 }
+
+/// Versions of TLS.
+pub(crate) type Versions = &'static [&'static SupportedProtocolVersion];
 
 /// An open connection.
 pub(crate) type Tls = StreamOwned<ClientConnection, TcpStream>;
@@ -54,9 +58,21 @@ impl Wire {
         let config = ClientConfig::builder_with_details(provider, Arc::new(Ahead(ahead)))
             .with_safe_default_protocol_versions()
             .unwrap()
-            .with_root_certificates(roots)
+            .with_root_certificates(roots.clone())
             .with_no_client_auth();
-        Self { config: Arc::new(config), address: Arc::new(Mutex::new(address)) }
+        Self { config: Arc::new(config), address: Arc::new(Mutex::new(address)), roots: Arc::new(roots) }
+    }
+
+    /// The same server from a browser that has a certificate of its person, and brings it where it is asked to.
+    pub(crate) fn bearing(&self, certificate: Vec<u8>, key: Vec<u8>, versions: Versions) -> Self {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let config = ClientConfig::builder_with_details(provider, Arc::new(Ahead(86_400)))
+            .with_protocol_versions(versions)
+            .unwrap()
+            .with_root_certificates(Arc::clone(&self.roots))
+            .with_client_auth_cert(vec![certificate.into()], PrivatePkcs8KeyDer::from(key).into())
+            .unwrap();
+        Self { config: Arc::new(config), ..self.clone() }
     }
 
     /// The server moved to another port.

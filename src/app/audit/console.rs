@@ -122,6 +122,7 @@ impl App {
     /// A workbook of entries; that it was made is entered before it leaves.
     pub fn audit_export(&self, actor: &Actor, filter: &Filter, words: &dyn Fn(&Line) -> String) -> Result<Vec<u8>> {
         self.audits(actor)?;
+        actor.proved()?;
         let page = self.audit_page(actor, filter, 0, limits::AUDIT_EXPORT_LINES)?;
         if page.next.is_some() {
             let most = limits::AUDIT_EXPORT_LINES;

@@ -84,7 +84,7 @@ impl House {
     }
 
     pub(in crate::app) fn log_in(&self, login: &str, password: &str, code: &str) -> Result<Entered> {
-        self.app().log_in(&Attempt { login, password, code, from: "10.0.0.1", device: None })
+        self.app().log_in(&Attempt { login, password, code, from: "10.0.0.1", ..Attempt::default() })
     }
 
     /// The session of somebody who comes in.
@@ -113,7 +113,8 @@ impl House {
     }
 
     pub(in crate::app) fn set_policy(&self, asked: &str, profile: &str, networks: &str) -> Result<()> {
-        let typed = policy::Typed { asked: asked.into(), profile: profile.into(), networks: networks.into() };
+        let (asked, profile, networks) = (asked.into(), profile.into(), networks.into());
+        let typed = policy::Typed { asked, profile, networks, ..policy::Typed::default() };
         self.app().set_policy(&self.actor("baomi"), &typed, "10.0.0.1")
     }
 
@@ -269,11 +270,11 @@ fn a_session_that_begins_right_after_a_reset_does_not_hold() {
     let house = House::new();
     house.log_in("jingban", GIVEN, "").unwrap();
     let checked = house.account("jingban");
-    assert!(house.app().begin_session(&checked, false).is_ok());
+    assert!(house.app().begin_session(&checked, false, None).is_ok());
     house.settled("jingban");
     let lines = || house.app().live_sessions(&house.live("xitong", GIVEN, "").actor).unwrap();
     let before = lines().len();
-    let late = house.app().begin_session(&checked, false).unwrap_err();
+    let late = house.app().begin_session(&checked, false, None).unwrap_err();
     assert_eq!(late.kind(), ErrorKind::Denied);
     assert!(lines().len() < before, "what was begun is gone, and so is the one before");
 }
@@ -287,7 +288,7 @@ fn a_device_that_is_known_is_let_in_while_strangers_storm_the_account() {
         throttle.begin("jingban", &Guest::Stranger(format!("192.168.1.{n}")), now).unwrap();
     }
     let attempt =
-        Attempt { login: "jingban", password: GIVEN, code: "", from: "192.168.2.1", device: Some(&mark) };
+        Attempt { login: "jingban", password: GIVEN, from: "192.168.2.1", device: Some(&mark), ..Attempt::default() };
     assert!(house.app().log_in(&attempt).is_ok());
     let stranger = house.app().log_in(&Attempt { device: None, ..attempt }).err().unwrap();
     assert!(stranger.kind() == ErrorKind::Busy && stranger.public().contains("以前登录过的电脑"));

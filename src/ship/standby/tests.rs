@@ -119,6 +119,7 @@ fn seer() -> Actor {
         extras: Vec::new(),
         charter: Arc::default(),
         via: "test".into(),
+        proven: true,
         only_looks: false,
     }
 }

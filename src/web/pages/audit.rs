@@ -61,7 +61,7 @@ pub fn export(call: &Call) -> Result<Reply> {
     let filter = Filter::read(|name| call.typed(name).to_owned());
     let directory = call.app.directory()?;
     let words = |line: &Line| words(&directory, line);
-    match call.app.audit_export(&call.live()?.actor, &filter, &words) {
+    match call.app.proving(call.live()?, &call.own, |actor| call.app.audit_export(actor, &filter, &words)) {
         Ok(book) => Ok(Reply::Bytes(format!("审计记录-{}.xlsx", call.app.now().day()), book)),
         Err(e) if e.kind() == ErrorKind::Invalid => page(call, Some(e.public())).map(Reply::again),
         Err(e) => Err(e),
@@ -248,9 +248,10 @@ fn onward(filter: &Filter, page: &Page) -> Markup {
 
 fn export_form(call: &Call, filter: &Filter) -> Result<Markup> {
     Ok(html! {
-        form.no-print method="post" action="/audit/export" {
+        form.form.form-narrow.no-print method="post" action="/audit/export" {
             (view::hidden(call.live()?))
             @for (name, value) in filter.pairs() { input type="hidden" name=(name) value=(value); }
+            (super::proof::fields(call, "export")?)
             p { button.btn type="submit" { "导出为工作簿（xlsx）" } span.muted { " 按上面的条件；导出会记入日志。" } }
         }
     })
@@ -351,6 +352,11 @@ fn note(text: &str) -> String {
         "stored" => "加密保存".to_owned(),
         "memory" => "仅在内存，未写入磁盘".to_owned(),
         "own" => "核对本人口令".to_owned(),
+        "certificate" => "凭证书".to_owned(),
+        _ if name == "authorities" => match count.split_once(" lists ") {
+            Some((authorities, lists)) => format!("CA {authorities} 张，吊销列表 {lists} 份"),
+            None => text.to_owned(),
+        },
         "new" => "首次启用".to_owned(),
         "begun" => "更换前已核对".to_owned(),
         "renewed" => "已更换".to_owned(),

@@ -32,7 +32,8 @@ pub fn show(call: &Call) -> Result<Reply> {
 
 /// Sets the recipients, where there are none.
 pub fn set_recipients(call: &Call) -> Result<Reply> {
-    answer(call, call.app.set_recipients(&call.live()?.actor, call.typed("recipients")), "keys")
+    let typed = call.typed("recipients");
+    answer(call, call.app.proving(call.live()?, &call.own, |actor| call.app.set_recipients(actor, typed)), "keys")
 }
 
 /// Sets the schedule and marks its target.
@@ -58,7 +59,7 @@ pub fn cancel(call: &Call) -> Result<Reply> {
 
 /// Replaces the generation of keys that purges left behind.
 pub fn rotate(call: &Call) -> Result<Reply> {
-    answer(call, call.app.rotate_for_purges(&call.live()?.actor), "rotate")
+    answer(call, call.app.proving(call.live()?, &call.own, |actor| call.app.rotate_for_purges(actor)), "rotate")
 }
 
 /// Confirms that a restored store is right.
@@ -398,6 +399,7 @@ fn recipients_form(call: &Call) -> Result<Markup> {
                      备份只有他们的密钥能打开。"
                 }
             }
+            (super::proof::fields(call, "recipients")?)
             div.form-bar { button.btn.btn-primary type="submit" { "设置备份密钥" } }
         }
     })

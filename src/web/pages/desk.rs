@@ -9,7 +9,7 @@ use crate::records::{self, Kind};
 use crate::web::guard::Call;
 use crate::web::icons::Icon;
 use crate::web::layout::{self, NoticeKind};
-use crate::web::pages::{draft, relief};
+use crate::web::pages::{draft, identities, relief};
 use crate::web::respond::Reply;
 use crate::web::view::{self, Outline};
 
@@ -35,6 +35,7 @@ pub fn show(call: &Call) -> Result<Reply> {
     };
     let (work, waits) = todo(call)?;
     let drafts = draft::own(call)?;
+    let identities = identities::card(call)?;
     let mut blocks = Vec::new();
     for kind in records::ALL.iter().copied().filter(|k| k.owned && sees(k) && k.group != Some("管理")) {
         blocks.push(block(call, kind)?);
@@ -49,6 +50,7 @@ pub fn show(call: &Call) -> Result<Reply> {
             // Administrators have no business work; a request to purge may wait for one of them.
             @if !administrator || waits { (work) }
             (drafts)
+            (identities)
             @for block in blocks { (block) }
             (alarms)
             @if administrator { (relief::card(call)?) }

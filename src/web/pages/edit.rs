@@ -15,7 +15,7 @@ use crate::web::form::{self, Form, Identity};
 use crate::web::guard::Call;
 use crate::web::icons::Icon;
 use crate::web::layout::{self, NoticeKind};
-use crate::web::pages::{draft, review};
+use crate::web::pages::{draft, proof, review};
 use crate::web::respond::Reply;
 use crate::web::view::{self, Outline};
 
@@ -141,7 +141,7 @@ fn reveal(call: &Call, kind: &'static Kind, id: RecordId) -> Result<Reply> {
     if call.typed("version").is_empty() {
         again.raw.extend(field::to_raw(kind.fields, &record.fields));
     }
-    match call.app.reveal_for_edit(live, kind, id, call.typed(IDENTITY_REASON)) {
+    match call.app.reveal_for_edit(live, &call.own, (kind, id), call.typed(IDENTITY_REASON)) {
         Ok(opened) => {
             let names: Vec<&str> = identity_fields(kind).map(|f| f.name).collect();
             again.raw.retain(|(n, v)| {
@@ -216,6 +216,7 @@ fn page(call: &Call, kind: &'static Kind, record: Option<&Record>, title: &str, 
     };
     let drafts = if record.is_none() { draft::others(call, kind, &again.raw)? } else { html! {} };
     let conflict = again.theirs.as_ref().map(|theirs| conflict(kind, theirs, &again.raw));
+    let proof = if identity == Identity::Hidden { proof::fields_if_needed(call, "identity")? } else { html! {} };
     let shown = form::form(live, &directory, &Form {
         kind,
         action,
@@ -224,6 +225,7 @@ fn page(call: &Call, kind: &'static Kind, record: Option<&Record>, title: &str, 
         problems: &again.problems,
         may_type: &may_type,
         identity,
+        proof: &proof,
         version: record.map(|r| r.version),
         submit: hex::encode(seal::random::<16>()?),
         look: (kind.tag == account::KIND.tag && live.actor.is("secadmin")).then_some("预览权限"),

@@ -8,6 +8,7 @@ use crate::app::session::Must;
 use crate::base::{Error, ErrorKind, Result};
 use crate::web::guard::Call;
 use crate::web::layout::{self, NoticeKind};
+use crate::web::pages::ukey;
 use crate::web::respond::Reply;
 use crate::web::view::{self, Outline};
 
@@ -51,7 +52,7 @@ fn text(call: &Call, name: &str) -> String {
     call.raw.iter().find(|(n, _)| n == name).map(|(_, v)| v.clone()).unwrap_or_default()
 }
 
-fn again(call: &Call, e: Error) -> Result<Reply> {
+pub(super) fn again(call: &Call, e: Error) -> Result<Reply> {
     match e.kind() {
         ErrorKind::Invalid | ErrorKind::Busy => page(call, Some(e.public())).map(Reply::again),
         _ => Err(e),
@@ -71,19 +72,26 @@ fn page(call: &Call, problem: Option<&str>) -> Result<Markup> {
     let live = call.live()?;
     let view = call.app.factor_page(live)?;
     let said = match call.asked("done").as_str() {
-        "off" => Some((NoticeKind::Ok, "动态码已停用，登录只需口令。".to_owned())),
+        "off" => Some((NoticeKind::Ok, "动态码已停用。".to_owned())),
+        "bound" => Some((NoticeKind::Ok, "证书已绑定，下次登录起须出示它。".to_owned())),
+        "unbound" => Some((NoticeKind::Ok, "证书已解除。".to_owned())),
         "recovered" => Some((NoticeKind::Warn, format!(
             "您用一个恢复码登录，这个码已作废，还剩 {} 个。手机丢失或更换时，请在下面更换动态码。", view.left
         ))),
         _ => None,
     };
     let notice = problem.map(|p| (NoticeKind::Bad, p.to_owned())).or(said);
+    let codes = view.enrolled || !view.must_have_certificate;
     let content = html! {
-        @if let Some(new) = &view.secret { (enrolment(call, &view, new)?) }
+        @if view.trusted || view.certificate.is_some() { (ukey::section(call, &view)?) }
+        @if let Some(new) = view.secret.as_ref().filter(|_| codes) { (enrolment(call, &view, new)?) }
         @if view.enrolled { (standing(call, &view)?) }
     };
     if live.must == Some(Must::Factor) {
-        let first = "按登录安全策略，您的账户必须启用动态码（第二种鉴别方式），启用后才能办理业务。";
+        let first = match view.must_have_certificate && view.certificate.is_none() {
+            true => "按登录安全策略，您的账户必须绑定证书（UKey），绑定后才能办理业务。",
+            false => "按登录安全策略，您的账户必须启用动态码（第二种鉴别方式），启用后才能办理业务。",
+        };
         return Ok(view::bare_wide(&call.app, "启用动态码", html! {
             (layout::notice(NoticeKind::Warn, first))
             @if let Some((kind, text)) = &notice { (layout::notice(*kind, text)) }

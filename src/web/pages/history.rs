@@ -42,6 +42,7 @@ pub fn show(call: &Call) -> Result<Reply> {
             }
             @if let Some(state) = state(step) { p { "状态：" (state) } }
             @if !step.opinion.is_empty() { p.opinion { (step.opinion) } }
+            @if let Some(reason) = &step.reason { p.opinion { "理由：" (reason) } }
             @for (field, old, new) in &step.changes { p.diff {
                 (field.label) "："
                 @if let Some(old) = old { del { (line(old, field)) } " " }

@@ -3,21 +3,37 @@
 
 use maud::{Markup, html};
 
+use crate::app::backup::BackupPage;
 use crate::app::recipients::Holder;
 use crate::backup;
-use crate::base::Result;
+use crate::base::{ErrorKind, Result};
 use crate::store::{SlotInfo, SlotKind};
 use crate::web::guard::Call;
-use crate::web::layout;
+use crate::web::layout::{self, NoticeKind};
+use crate::web::pages::proof;
 use crate::web::respond::Reply;
 use crate::web::view::{self, Outline};
 
-/// The page.
+/// The page, or first the question who is there.
 pub fn show(call: &Call) -> Result<Reply> {
-    let live = call.live()?;
-    let page = call.app.backup_page(&live.actor)?;
-    let county = &call.app.facts().county;
-    let outline = Outline {
+    match call.app.key_sheet(&call.live()?.actor) {
+        Ok(page) => sheet(call, &page).map(Reply::page),
+        Err(e) if e.kind() == ErrorKind::Proof => question(call, None).map(Reply::page),
+        Err(e) => Err(e),
+    }
+}
+
+/// Takes the answer.
+pub fn prove(call: &Call) -> Result<Reply> {
+    match call.app.proving(call.live()?, &call.own, |actor| call.app.before_key_sheet(actor).map(drop)) {
+        Ok(()) => Ok(Reply::Redirect("/backup/keys".into())),
+        Err(e) if e.kind() == ErrorKind::Invalid => question(call, Some(e.public())).map(Reply::again),
+        Err(e) => Err(e),
+    }
+}
+
+fn outline(problem: Option<&str>) -> Outline {
+    Outline {
         title: "密钥保管单".into(),
         current: "/backup".into(),
         crumbs: vec![
@@ -25,18 +41,36 @@ pub fn show(call: &Call) -> Result<Reply> {
             ("备份".into(), "/backup".into()),
             ("密钥保管单".into(), String::new()),
         ],
+        notice: problem.map(|p| (NoticeKind::Bad, p.to_owned())),
         ..Outline::default()
-    };
+    }
+}
+
+fn question(call: &Call, problem: Option<&str>) -> Result<Markup> {
+    view::framed(&call.app, call.live()?, outline(problem), html! {
+        section.section {
+            h2 { "打开前请核对身份" }
+            form.form.form-narrow method="post" action="/backup/keys" {
+                (view::hidden(call.live()?))
+                (proof::fields(call, "sheet")?)
+                div.form-bar { button.btn.btn-primary type="submit" { "打开密钥保管单" } }
+            }
+        }
+    })
+}
+
+fn sheet(call: &Call, page: &BackupPage) -> Result<Markup> {
+    let county = &call.app.facts().county;
     let signer = [
         ("单位", html! { (county) }),
         ("打印时间", html! { (call.app.now()) }),
         ("签名公钥指纹", html! { span.mono { (page.signer.fingerprint()) } }),
         ("签名公钥", html! { span.mono { (page.signer) } }),
     ];
-    view::reply(
+    view::framed(
         &call.app,
-        live,
-        outline,
+        call.live()?,
+        outline(None),
         html! {
             p.help.no-print { "请用浏览器的打印功能打印（A4），由保管人签字后与密钥分开存放。单上没有私钥。" }
             section.section.sheet {

@@ -6,11 +6,11 @@ use crate::app::import::What;
 use crate::app::record::{ListInput, ListPage};
 use crate::app::{Right, Scope};
 use crate::base::{RecordId, Result, limits};
-use crate::records::{Kind, Search, batch};
+use crate::records::{Kind, Search, batch, petition};
 use crate::web::guard::{Call, pairs};
 use crate::web::icons::Icon;
 use crate::web::layout::{self, NoticeKind, Tab};
-use crate::web::pages::{columns, recusal};
+use crate::web::pages::{columns, identities, recusal};
 use crate::web::respond::Reply;
 use crate::web::view::{self, Outline};
 
@@ -100,6 +100,9 @@ fn actions(call: &Call, kind: &Kind) -> Markup {
     let may = call.live.as_ref().is_some_and(|l| l.actor.scope(kind, Right::Create) > Scope::Nothing);
     let imported = [What::Petitions, What::Regulations].iter().any(|w| w.kind().tag == kind.tag);
     html! {
+        @if let Some(live) = call.live.as_ref().filter(|_| kind.tag == petition::KIND.tag) {
+            (identities::link(&live.actor, &filters(call)))
+        }
         @if may && imported {
             a.btn href=(format!("/import?what={}", kind.name)) { "导入" }
         }

@@ -24,7 +24,8 @@ pub fn log_in(call: &Call) -> Result<Reply> {
     let text = |name: &str| call.raw.iter().find(|(n, _)| n == name).map_or("", |(_, v)| v.as_str());
     let login = call.typed("login");
     let (password, code, device) = (text("password"), text("code"), call.device.as_deref());
-    match call.app.log_in(&Attempt { login, password, code, from: &call.peer, device }) {
+    let (from, certificate) = (call.peer.as_str(), call.certificate.as_ref());
+    match call.app.log_in(&Attempt { login, password, code, from, device, certificate }) {
         Ok(entered) => {
             let cookie = |name: &str, value: &str, age: i64| {
                 let age = if age == 0 { String::new() } else { format!("; Max-Age={age}") };
@@ -76,7 +77,10 @@ fn page(call: &Call, login: &str, problem: Option<&str>) -> Markup {
             div.field {
                 label for="code" { "动态码" }
                 input #code name="code" autocomplete="one-time-code" maxlength="40" aria-describedby="code-h";
-                p.help #code-h { "手机上的 6 位数字，或一个恢复码；没有启用的账户不填" }
+                p.help #code-h { "手机上的 6 位数字，或一个恢复码；没有启用的账户、用证书登录的账户不填" }
+            }
+            @if let Some(shown) = &call.certificate {
+                p.help { (Icon::Key.svg()) " 已出示证书：" (shown.name) "（" (shown.serial) "）" }
             }
             button.btn.btn-primary type="submit" { (Icon::Lock.svg()) "登录" }
         }

@@ -5,6 +5,7 @@ use maud::{Markup, html};
 use crate::app::policy::{Asked, Policy, Profile, Typed};
 use crate::base::{ErrorKind, Result, limits};
 use crate::web::guard::Call;
+use crate::web::icons::Icon;
 use crate::web::layout::{self, NoticeKind};
 use crate::web::respond::Reply;
 use crate::web::view::{self, Outline};
@@ -21,6 +22,7 @@ pub fn set(call: &Call) -> Result<Reply> {
         asked: call.typed("asked").to_owned(),
         profile: call.typed("profile").to_owned(),
         networks: call.typed("networks").to_owned(),
+        certificates: call.typed("certificates").to_owned(),
     };
     match call.app.set_policy(&call.live()?.actor, &typed, &call.peer) {
         Ok(()) => Ok(Reply::Redirect("/policy?done=saved".into())),
@@ -34,6 +36,7 @@ fn typed_of(policy: &Policy) -> Typed {
         asked: policy.asked.code().to_owned(),
         profile: policy.profile.code().to_owned(),
         networks: policy.networks.join("\n"),
+        certificates: policy.certificates.code().to_owned(),
     }
 }
 
@@ -46,6 +49,7 @@ fn page(call: &Call, typed: &Typed, problem: Option<&str>) -> Result<Markup> {
         current: "/policy".into(),
         crumbs: vec![("工作台".into(), "/".into()), ("登录安全策略".into(), String::new())],
         notice: problem.map(|p| (NoticeKind::Bad, p.to_owned())).or(said),
+        actions: Some(html! { a.btn href="/policy/certificates" { (Icon::Key.svg()) "证书（UKey）" } }),
         ..Outline::default()
     };
     view::framed(&call.app, live, outline, if may_set { form(call, typed)? } else { facts(&policy) })
@@ -60,6 +64,7 @@ fn facts(policy: &Policy) -> Markup {
                 ("必须启用动态码", html! { (policy.asked.label()) }),
                 ("口令要求", html! { (policy.profile.label()) }),
                 ("管理员登录地址", html! { span.mono { (networks) } }),
+                ("必须用证书登录", html! { (policy.certificates.label()) }),
             ]))
             p.help { "由安全保密管理员设定。" }
         }
@@ -84,6 +89,13 @@ fn form(call: &Call, typed: &Typed) -> Result<Markup> {
                 @for p in Profile::ALL { p { (choice("profile", p.code(), p.label(), &typed.profile)) } }
                 p.help { "无论选哪一项，管理办法第十五条始终有效：不少于 " (limits::PASSWORD_MIN_CHARS) " 位，\
                     同时包含字母、数字和特殊字符。首次登录必须更换发放的口令。" }
+            }
+            @if call.app.trust()?.is_some() {
+                fieldset {
+                    legend { "谁必须用证书（UKey）登录" }
+                    @for a in Asked::ALL { p { (choice("certificates", a.code(), a.label(), &typed.certificates)) } }
+                    p.help { "被要求的人登录时除口令外须出示绑定的证书，动态码不再可用；还没有绑定的先绑定。" }
+                }
             }
             fieldset {
                 legend { "三员从哪里登录" }

@@ -12,7 +12,7 @@ use crate::store::seal;
 use crate::web::guard::Call;
 use crate::web::icons::Icon;
 use crate::web::layout;
-use crate::web::pages::record;
+use crate::web::pages::{proof, record};
 use crate::web::respond::Reply;
 use crate::web::view;
 
@@ -146,8 +146,9 @@ fn backups(old: &OldBackups) -> Markup {
 /// The button that replaces the generation of keys now.
 pub(super) fn button(call: &Call) -> Result<Markup> {
     Ok(html! {
-        form.no-print method="post" action="/backup/rotate" {
+        form.form.form-narrow.no-print method="post" action="/backup/rotate" {
             (view::hidden(call.live()?))
+            (proof::fields(call, "rotate")?)
             div.form-bar { button.btn type="submit" { (Icon::Key.svg()) "立即更换密钥代" } }
         }
     })

@@ -9,6 +9,7 @@ use crate::base::{ErrorKind, Moment, RecordId, Result, limits};
 use crate::web::guard::Call;
 use crate::web::icons::Icon;
 use crate::web::layout::{self, ChipKind, NoticeKind};
+use crate::web::pages::proof;
 use crate::web::respond::Reply;
 use crate::web::view::{self, Outline};
 
@@ -19,14 +20,15 @@ pub fn show(call: &Call) -> Result<Reply> {
 
 /// Asks for other keys.
 pub fn propose(call: &Call) -> Result<Reply> {
-    reply(call, call.app.propose_recipients(&call.live()?.actor, call.typed("recipients")), "asked")
+    let typed = call.typed("recipients");
+    reply(call, call.app.proving(call.live()?, &call.own, |actor| call.app.propose_recipients(actor, typed)), "asked")
 }
 
 /// Agrees to what was asked for, or ends it.
 pub fn decide(call: &Call) -> Result<Reply> {
     let (at, agree) = (call.typed("at").parse().unwrap_or(0), call.typed("answer") == "agree");
     let done = if agree { "agreed" } else { "ended" };
-    reply(call, call.app.decide_recipients(&call.live()?.actor, at, agree), done)
+    reply(call, call.app.proving(call.live()?, &call.own, |actor| call.app.decide_recipients(actor, at, agree)), done)
 }
 
 fn reply(call: &Call, outcome: Result<()>, done: &str) -> Result<Reply> {
@@ -85,17 +87,6 @@ fn waiting(call: &Call, view: &RecipientsPage, wanted: &Proposal) -> Result<Mark
         _ => None,
     };
     let who = call.app.directory()?.account(RecordId(wanted.by)).to_owned();
-    let decision = |answer: &'static str, class: &'static str, label: &'static str| -> Result<Markup> {
-        Ok(html! { form method="post" action="/backup/recipients/decide" {
-            (view::hidden(call.live()?))
-            input type="hidden" name="at" value=(wanted.at);
-            input type="hidden" name="answer" value=(answer);
-            button class=(class) type="submit" { (label) }
-        } })
-    };
-    let agree = view.may_decide.then(|| decision("agree", "btn btn-primary", "确认更换")).transpose()?;
-    let refuse = view.may_decide.then(|| decision("refuse", "btn", "不同意")).transpose()?;
-    let back = view.may_propose.then(|| decision("refuse", "btn", "撤回申请")).transpose()?;
     Ok(html! {
         section.section {
             h2 { "等待确认的更换" }
@@ -104,7 +95,21 @@ fn waiting(call: &Call, view: &RecipientsPage, wanted: &Proposal) -> Result<Mark
                  以前的备份仍然只能用当时的密钥打开，直到按保留规则清理，旧密钥在那之前不要销毁。"
             }
             (table(&all, mark))
-            div.form-bar { @for button in [agree, refuse, back].into_iter().flatten() { (button) " " } }
+            @if view.may_decide || view.may_propose {
+                form.form.form-narrow method="post" action="/backup/recipients/decide" {
+                    (view::hidden(call.live()?))
+                    input type="hidden" name="at" value=(wanted.at);
+                    (proof::fields(call, "decide")?)
+                    div.form-bar {
+                        @if view.may_decide {
+                            button.btn.btn-primary type="submit" name="answer" value="agree" { "确认更换" }
+                            button.btn type="submit" name="answer" value="refuse" { "不同意" }
+                        } @else {
+                            button.btn type="submit" name="answer" value="refuse" { "撤回申请" }
+                        }
+                    }
+                }
+            }
         }
     })
 }
@@ -142,6 +147,7 @@ fn form(call: &Call, view: &RecipientsPage) -> Result<Markup> {
                         (limits::RECIPIENTS_MIN) " 个。由另一名管理员确认后生效。"
                     }
                 }
+                (proof::fields(call, "propose")?)
                 div.form-bar { button.btn.btn-primary type="submit" { "提出更换" } }
             }
         }

@@ -12,7 +12,7 @@ use crate::store::seal;
 use crate::web::guard::Call;
 use crate::web::icons::Icon;
 use crate::web::layout::{self, NoticeKind};
-use crate::web::pages::{label, purge, recusal, relief};
+use crate::web::pages::{label, proof, purge, recusal, relief};
 use crate::web::respond::Reply;
 use crate::web::view::{self, Outline};
 
@@ -28,8 +28,8 @@ pub fn show(call: &Call) -> Result<Reply> {
 /// Opens the identity of the petitioner, for a reason.
 pub fn reveal(call: &Call) -> Result<Reply> {
     let kind = call.kind()?;
-    let actor = &call.live()?.actor;
-    match call.app.reveal(actor, kind, call.id()?, call.typed("reason")) {
+    let (live, id, reason) = (call.live()?, call.id()?, call.typed("reason"));
+    match call.app.proving(live, &call.own, |actor| call.app.reveal(actor, kind, id, reason)) {
         Ok(record) => page(call, &open(call)?, Some(&record), None).map(Reply::page),
         Err(e) if e.kind() == crate::base::ErrorKind::Invalid => {
             page(call, &open(call)?, None, Some(e.public())).map(Reply::again)
@@ -230,8 +230,9 @@ fn identity(
                         (view::hidden(live))
                         div.field {
                             label for="reason" { "查看理由（记入日志，审计员可见）" }
-                            input #reason name="reason" required maxlength="200";
+                            input #reason name="reason" required maxlength="200" value=(call.typed("reason"));
                         }
+                        (proof::in_line(call, "identity")?)
                         button.btn type="submit" { (Icon::Lock.svg()) "查看" }
                     }
                 }

@@ -186,6 +186,8 @@ mod tests {
             assert!(passes.len() < limits::CONNECTIONS, "one address may take all there are");
         }
         assert!(Doors::enter(&doors, other).is_some());
+        // A thousand that do nothing are four addresses' worth: more than half of all places is left.
+        const { assert!(limits::CONNECTIONS >= 2 * 1_000 && limits::CONNECTIONS >= 10 * limits::CONNECTIONS_OF_ONE) };
         passes.pop();
         assert!(Doors::enter(&doors, office).is_some());
         drop(passes);

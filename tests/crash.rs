@@ -233,6 +233,7 @@ fn try_cuts(recording: &Recording, cuts: usize, double: bool) -> (usize, Vec<Str
     (wrong.len(), wrong.into_iter().take(3).collect())
 }
 
+/// ASVS 2.3.3
 #[test]
 fn whatever_the_power_leaves_opens_and_has_all_that_was_promised() {
     let recording = record(false);

@@ -88,6 +88,7 @@ fn busy_child() -> (Reader, std::sync::mpsc::Sender<Vec<u8>>) {
     (reader, send)
 }
 
+/// ASVS 13.2.2, 15.2.5
 #[test]
 fn the_child_limits_itself_before_it_reads() {
     let _alone = alone();
@@ -113,6 +114,7 @@ fn the_child_limits_itself_before_it_reads() {
     assert!(children().is_empty());
 }
 
+/// ASVS 5.2.5, 5.3.3
 #[test]
 fn the_child_is_given_no_environment_and_no_folder() {
     let _alone = alone();
@@ -208,6 +210,7 @@ fn a_file_that_breaks_off_is_no_whole_file() {
     assert!(said.last().unwrap().as_ref().is_err_and(|e| e.kind() == ErrorKind::Io), "{said:?}");
 }
 
+/// ASVS 5.2.1
 #[test]
 fn two_hundred_megabytes_stream_through_and_more_are_refused() {
     let _alone = alone();

@@ -32,6 +32,7 @@ const JOURNAL: u8 = 5;
 
 // ---- vectors of records
 
+/// ASVS 1.5.2
 #[test]
 fn every_record_vector_is_read_as_it_says() {
     let vectors = vectors("records");

@@ -57,7 +57,7 @@ const CRATES: &[(&str, &str)] = &[
 const EMPTY_NAMES: &[&str] = &["util", "utils", "helper", "helpers", "common", "misc"];
 
 /// Folders at the top, besides ignored ones.
-const TOP: &[&str] = &["src", "web", "data-format", "packaging", "systemd", "tests", ".ci", ".git", "target"];
+const TOP: &[&str] = &["src", "web", "data-format", "docs", "packaging", "systemd", "tests", ".ci", ".git", "target"];
 
 /// What the oldest supported browsers do not know; `&` is nesting.
 const CSS: &[&str] =

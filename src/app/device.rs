@@ -55,6 +55,7 @@ mod tests {
     use crate::app::demo;
     use crate::base::clock::SystemClock;
 
+    /// ASVS 3.3.5
     #[test]
     fn a_device_is_known_to_accounts_that_came_in_from_it_and_to_no_others() {
         let dir = tempfile::tempdir().unwrap();

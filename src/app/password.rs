@@ -15,6 +15,18 @@ use crate::records::{Fields, Record, Value, account, act};
 use crate::store::{Act, seal};
 
 const DAY_S: i64 = 24 * 3600;
+/// Below this power of ten a guesser who knows leaks, names and keyboards is at the password soon.
+const GUESSES_LOG10: f64 = 8.0;
+/// Words that this house and everybody's first try are made of: a password of nothing but them, digits and signs is
+/// none. Listed in `docs/security.md`.
+pub const WORDS: [&str; 44] = [
+    "jiceng", "jijian", "jiancha", "jianwei", "jiwei", "jubao", "xinfang", "xianwei", "xian", "zhen", "xiang", "jiedao",
+    "dengbao", "admin", "administrator", "sysadmin", "secadmin", "auditor", "system", "root", "user", "guest", "test",
+    "demo", "login", "welcome", "hello", "password", "passwd", "pass", "mima", "qwer", "qwerty", "asdf", "zxcv", "abc",
+    "abcd", "woaini", "iloveyou", "zhongguo", "china", "beijing", "huawei", "changeme",
+];
+/// The same in characters.
+pub const WORDS_ZH: [&str; 10] = ["基层", "纪委", "监委", "纪检", "监察", "信访", "举报", "县", "口令", "密码"];
 /// The first that are tried: none is taken, in any case of letters.
 const COMMON: [&str; 24] = [
     "password123!", "password@123", "password1234!", "passw0rd123!", "p@ssw0rd123", "p@ssword123", "admin@12345",
@@ -132,10 +144,46 @@ pub fn check_rules(login: &str, password: &str) -> Result<()> {
     if !login.is_empty() && password.to_lowercase().contains(&login.to_lowercase()) {
         return Err(Error::invalid("口令不能包含登录名。"));
     }
-    if COMMON.contains(&password.to_lowercase().as_str()) {
-        return Err(Error::invalid("这个口令太常见，最先被人猜到。请换一个。"));
+    if is_guessable(login, password) {
+        return Err(Error::invalid("这个口令太常见，最先被人猜到。请换一个，例如几个不相干的词。"));
     }
     Ok(())
+}
+
+/// Everybody's first tries, what breaches have shown, and words of this house.
+fn is_guessable(login: &str, password: &str) -> bool {
+    let lower = password.to_lowercase();
+    let words = ["", "@$"].iter().any(|kept| is_words(&plain_letters(&lower, kept)));
+    words || COMMON.contains(&lower.as_str()) || zxcvbn::zxcvbn(password, &[login]).guesses_log10() < GUESSES_LOG10
+}
+
+/// Letters alone, those that signs and digits stand for among them; at the beginning, only those in `kept`.
+fn plain_letters(lower: &str, kept: &str) -> String {
+    let inside = |c: char| match c {
+        '@' | '4' => 'a',
+        '0' => 'o',
+        '1' | '!' => 'i',
+        '3' => 'e',
+        '$' | '5' => 's',
+        c => c,
+    };
+    // At either end, digits and signs are mostly digits and signs.
+    let middle = lower.trim_end_matches(|c: char| !c.is_alphabetic());
+    let middle = middle.trim_start_matches(|c: char| !c.is_alphabetic() && !kept.contains(c));
+    middle.chars().map(inside).filter(|c| c.is_alphabetic()).collect()
+}
+
+/// Nothing but words of the list, one after the other.
+fn is_words(letters: &str) -> bool {
+    let all = || WORDS.iter().chain(&WORDS_ZH);
+    let mut reached = vec![false; letters.len() + 1];
+    reached[0] = true;
+    for at in 0..letters.len() {
+        if reached[at] {
+            all().filter(|w| letters[at..].starts_with(**w)).for_each(|w| reached[at + w.len()] = true);
+        }
+    }
+    reached[letters.len()]
 }
 
 /// Stored form of a password that was checked already; costly.
@@ -173,11 +221,11 @@ pub(super) fn one_time_password() -> Result<String> {
     Ok(format!("{}-{}-{}-{number}", &word[..4], &word[4..8], &word[8..]))
 }
 
-/// Twelve letters in three groups: a recovery code.
+/// Twenty-five letters in five groups: a recovery code. As many as make a keyed hash enough to store.
 pub(super) fn recovery_code() -> Result<String> {
-    let random = seal::random::<12>()?;
+    let random = seal::random::<25>()?;
     let word: String = random.iter().map(|n| pick(LETTERS, *n)).collect();
-    Ok(format!("{}-{}-{}", &word[..4], &word[4..8], &word[8..]))
+    Ok([&word[..5], &word[5..10], &word[10..15], &word[15..20], &word[20..]].join("-"))
 }
 
 fn pick(set: &[u8], n: u8) -> char {
@@ -189,9 +237,15 @@ mod tests {
     use super::*;
     use crate::base::RecordId;
 
+    /// More than sixty characters.
+    const SONG: &str = "白日依山尽黄河入海流欲穷千里目更上一层楼春眠不觉晓处处闻啼鸟夜来风雨声花落知多少\
+        床前明月光疑是地上霜举头望明月低头思故乡";
+
+    /// ASVS 6.2.9
     #[test]
     fn the_rules_of_article_15() {
-        for good in ["abcdef123!", "纪检监察工作2026#", "Aa1!Aa1!Aa1!"] {
+        assert!(SONG.chars().count() >= 60);
+        for good in ["tongzi-deng7", "纪检监察工作2026#", "Shan6yue!feng", &format!("{SONG}7#")] {
             assert!(check_rules("u", good).is_ok() || good.contains('u'), "{good}");
         }
         for bad in ["abc123!", "abcdefghij", "1234567890!", "abcdefgh12", "abcdef!!!!", "zhang12345!", "P@ssw0rd123"] {
@@ -203,19 +257,55 @@ mod tests {
         }
     }
 
+    /// ASVS 6.2.4, 6.2.11
+    #[test]
+    fn three_thousand_first_tries_are_refused_whatever_is_put_around_them() {
+        let ends = ["123!", "1234!", "@123", "!@#123", "#2026", "_2026!", "888!", "@2025", "1!", "00#"];
+        let mut tried = 0;
+        for word in WORDS.iter().chain(&WORDS_ZH).chain(&["p@ssw0rd", "@dm1nistrator", "adm1n", "t3st", "passw0rd"]) {
+            for (end, begin) in ends.iter().flat_map(|e| ["", "1", "2026", "*", "jiwei"].map(|b| (e, b))) {
+                for typed in [format!("{begin}{word}{end}"), format!("{begin}{}{end}", word.to_uppercase())] {
+                    if typed.chars().count() >= limits::PASSWORD_MIN_CHARS {
+                        tried += 1;
+                        assert!(check_rules("u", &typed).is_err(), "{typed}");
+                    }
+                }
+            }
+        }
+        assert!(tried >= 3_000, "{tried}");
+    }
+
+    /// ASVS 6.2.12
+    #[test]
+    fn what_breaches_keyboards_and_calendars_give_away_is_refused() {
+        let breached = [
+            "Trustno1!!", "Letmein123!", "Dragon123!!", "Sunshine1!", "Football#1", "Princess1!", "Superman1!",
+            "Jordan23!!", "Charlie123!", "Monkey!1234", "Qwerty12345#", "Michael123!", "5201314aa!", "Aa123456!!",
+            "Baseball1!",
+        ];
+        let drawn = [
+            "qazwsxedc1!", "zxcvbnm,./1a", "asdfghjkl;1", "abcdefgh1!", "aaaaaaaa1!", "abc123!abc123!", "a1!a1!a1!a1!",
+        ];
+        for typed in breached.iter().chain(&drawn) {
+            assert!(check_rules("u", typed).is_err(), "{typed}");
+        }
+        // The own log-in turned around is no secret either.
+        assert!(check_rules("wangxiaoming", "gnimoaixgnaw1!").is_err());
+    }
+
     #[test]
     fn passwords_that_stand_alone_are_longer_in_the_profile_of_nist() {
         let policy = |profile| Policy { profile, ..Policy::default() };
         let alone = Fields::default().with_text(account::tag::LOGIN, "zhang");
         let with = alone.clone().with_text(account::tag::FACTOR, "MZXW6");
-        let (short, long) = ("abcdef123!", "abcdefghijk123!");
+        let (short, long) = ("hutong-27!", "hutong-27!yueyq");
         for (profile, account, password, taken) in [
             (Profile::Dengbao, &alone, short, true),
             (Profile::Nist, &alone, short, false),
             (Profile::Nist, &alone, &long[..14], false),
             (Profile::Nist, &alone, long, true),
             (Profile::Nist, &with, short, true),
-            (Profile::Nist, &with, "abcde123!", false),
+            (Profile::Nist, &with, "hutong27!", false),
             (Profile::Nist, &alone, "abcdefghijklmnopq", false),
         ] {
             assert_eq!(check(&policy(profile), account, password).is_ok(), taken, "{profile:?} {password}");
@@ -254,19 +344,30 @@ mod tests {
         assert_eq!(record.fields.int(account::tag::PASSWORD_SINCE), 7);
     }
 
+    /// ASVS 6.4.6, 6.5.2, 6.5.4
     #[test]
     fn one_time_passwords_keep_the_rules_and_differ() {
         let (a, b) = (one_time_password().unwrap(), one_time_password().unwrap());
         assert!(check_rules("", &a).is_ok() && a.chars().count() >= limits::PASSWORD_ALONE_CHARS);
         assert_ne!(a, b);
         let (a, b) = (recovery_code().unwrap(), recovery_code().unwrap());
-        assert!(a != b && a.len() == 14 && a.bytes().all(|c| c == b'-' || LETTERS.contains(&c)));
+        assert!(a != b && a.len() == 29 && a.bytes().all(|c| c == b'-' || LETTERS.contains(&c)));
+        // As many bits as make guessing at a keyed hash hopeless.
+        assert!((LETTERS.len() as f64).log2() * 25.0 > 112.0);
     }
 
+    /// ASVS 6.2.8, 11.4.2
     #[test]
     fn a_hash_fits_its_password_only() {
         let stored = hash("Right-pass-1").unwrap();
         assert!(stored.starts_with("$argon2id$v=19$m=65536,t=3,p=1$"));
         assert!(verify(&stored, "Right-pass-1") && !verify(&stored, "Wrong-pass-1") && !verify("", "x"));
+        // To the letter: no case, no blank and no length is made equal.
+        for other in ["right-pass-1", "Right-pass-1 ", " Right-pass-1", "Right-pass-", "Right-pass-11"] {
+            assert!(!verify(&stored, other), "{other}");
+        }
+        let long = format!("{}Right-pass-1", "长".repeat(80));
+        let (stored, cut) = (hash(&long).unwrap(), &long[..long.len() - 1]);
+        assert!(verify(&stored, &long) && !verify(&stored, cut));
     }
 }

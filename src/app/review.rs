@@ -294,6 +294,7 @@ mod tests {
         }
     }
 
+    /// ASVS 15.4.2
     #[test]
     fn a_role_for_a_time_ends_by_itself_at_midnight_also_for_a_form_on_its_way() {
         let house = House::new();

@@ -328,3 +328,6 @@ fn ended(session: &Session, now: Moment) -> bool {
     now.seconds_since(session.seen) > limits::SESSION_IDLE_S
         || now.seconds_since(session.began) > limits::SESSION_MAX_S
 }
+
+#[cfg(test)]
+mod tests;

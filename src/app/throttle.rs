@@ -236,6 +236,24 @@ mod tests {
     }
 
     #[test]
+    fn one_address_or_two_hundred_guess_a_hundred_times_a_day_at_most() {
+        for addresses in [1, 200] {
+            let throttle = Throttle::default();
+            let all: Vec<Guest> = (0..addresses).map(|n| stranger(&format!("10.0.2.{n}"))).collect();
+            // A guess of each of them a minute, for three days; whichever day is looked at.
+            let mut at = Vec::new();
+            for minute in 0..3 * 24 * 60 {
+                at.extend(all.iter().filter(|a| guess(&throttle, "a", a, after(minute * 60))).map(|_| minute));
+            }
+            let day = |from: i64| at.iter().filter(|m| (from..from + 24 * 60).contains(*m)).count();
+            let most = (0..2 * 24 * 60).step_by(7).map(day).max();
+            assert_eq!(most, Some(limits::LOGIN_STRANGERS), "{addresses} addresses");
+            // The owner at a desk of old is looked at all the while.
+            assert!(guess(&throttle, "a", &Guest::Known("0f".into()), after(3 * 24 * 3600)));
+        }
+    }
+
+    #[test]
     fn thirty_people_behind_one_address_are_never_refused() {
         let throttle = Throttle::default();
         let office = stranger("10.0.0.1");

@@ -109,6 +109,7 @@ mod tests {
         }
     }
 
+    /// ASVS 6.5.5, 6.5.8
     #[test]
     fn a_code_is_taken_one_step_early_and_late_and_no_more() {
         let now = Moment(1_234_567_890_000);

@@ -67,6 +67,34 @@ impl Look {
     }
 }
 
+/// Ends of names that claim one of these formats.
+const CLAIMS: [(&str, Look); 9] = [
+    ("png", Look::Png),
+    ("jpg", Look::Jpeg),
+    ("jpeg", Look::Jpeg),
+    ("gif", Look::Gif),
+    ("webp", Look::Webp),
+    ("bmp", Look::Bmp),
+    ("tif", Look::Tiff),
+    ("tiff", Look::Tiff),
+    ("pdf", Look::Pdf),
+];
+/// Ends of names that desktops run when somebody opens them.
+const RUN: [&str; 16] = [
+    "bat", "cmd", "com", "cpl", "exe", "hta", "jar", "js", "jse", "lnk", "msi", "ps1", "scr", "sh", "vbs", "wsf",
+];
+
+/// What is to be said beside an attachment before somebody opens it elsewhere: its name runs, or belies its bytes.
+pub fn warning(name: &str, look: Option<Look>) -> Option<&'static str> {
+    let end = name.rsplit_once('.').map_or("", |(_, end)| end).to_ascii_lowercase();
+    let claimed = CLAIMS.iter().find(|(claim, _)| *claim == end).map(|(_, look)| *look);
+    match () {
+        () if RUN.contains(&end.as_str()) => Some("程序或脚本，不要直接打开"),
+        () if claimed != look => Some("内容与扩展名不符，打开前请核实"),
+        () => None,
+    }
+}
+
 fn is_bitmap_header(length: &[u8]) -> bool {
     matches!(length, [12 | 40 | 52 | 56 | 64 | 108 | 124, 0, 0, 0])
 }
@@ -145,6 +173,25 @@ fn prepared(file: FileRef, look: Look, reader: BlobReader) -> Result<Shown> {
 mod tests {
     use super::Look;
 
+    #[test]
+    fn a_name_that_runs_or_belies_its_bytes_is_warned_of() {
+        let odd = Some("内容与扩展名不符，打开前请核实");
+        for (name, look, said) in [
+            ("信.png", Some(Look::Png), None),
+            ("信.JPG", Some(Look::Jpeg), None),
+            ("信.jpg", Some(Look::Png), odd),
+            ("信.pdf", None, odd),
+            ("信.txt", Some(Look::Pdf), odd),
+            ("信", Some(Look::Pdf), odd),
+            ("信.docx", None, None),
+            ("信.pdf.exe", None, Some("程序或脚本，不要直接打开")),
+            ("信.png.LNK", Some(Look::Png), Some("程序或脚本，不要直接打开")),
+        ] {
+            assert_eq!(super::warning(name, look), said, "{name}");
+        }
+    }
+
+    /// ASVS 1.3.4
     #[test]
     fn the_first_bytes_say_what_a_file_is_and_markup_is_never_a_picture() {
         let bitmap = [&b"BM\x46\0\0\0\0\0\0\0\x36\0\0\0"[..], &[40, 0, 0, 0, 1, 0, 0, 0]].concat();

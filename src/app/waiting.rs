@@ -120,6 +120,7 @@ mod tests {
         assert_eq!((places.working, places.waiting, places.by.len()), (0, 0, 0));
     }
 
+    /// ASVS 15.4.3
     #[test]
     fn a_check_that_panics_leaves_its_place() {
         let room = Room::default();

@@ -127,6 +127,7 @@ mod tests {
         Store::create(&home.join(name), &key, "测试县", true, Arc::new(ManualClock::default())).unwrap()
     }
 
+    /// ASVS 13.2.5
     #[test]
     fn only_folders_below_the_roots_are_taken() {
         let home = tempfile::tempdir().unwrap();

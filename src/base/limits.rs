@@ -206,8 +206,10 @@ pub const QUERY_CHARS: usize = 2_000;
 /// Characters of a snippet.
 pub const SNIPPET_CHARS: usize = 120;
 
-/// Connections at once.
-pub const CONNECTIONS: usize = 1_000;
+/// Connections at once: a thousand that do nothing leave room for everybody.
+pub const CONNECTIONS: usize = 4_000;
+/// Open files that go with them; what the system allows is asked for.
+pub const OPEN_FILES: u64 = 8_192;
 /// Connections of one address at once: thirty people behind one address, with six each and some to spare.
 pub const CONNECTIONS_OF_ONE: usize = 300;
 /// Seconds for a TLS handshake.

@@ -123,9 +123,18 @@ fn run(door: &Door, listen: SocketAddr, config: &Config, out: &mut dyn Out) -> R
 
 /// What a server runs on.
 pub(super) fn runtime() -> Result<tokio::runtime::Runtime> {
+    make_room();
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     let threads = limits::WORKERS + limits::ARGON_AT_ONCE + limits::ARGON_WAITING;
     Ok(builder.enable_all().max_blocking_threads(threads).build()?)
+}
+
+/// Open files for as many connections as are let in, as far as the system allows.
+fn make_room() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        let _refused = setrlimit(Resource::RLIMIT_NOFILE, soft.max(hard.min(limits::OPEN_FILES)), hard);
+    }
 }
 
 /// Listens on an address.

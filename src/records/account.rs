@@ -371,6 +371,7 @@ mod tests {
         assert_eq!(hands(&Fields::default()), ("sysadmin", "secadmin"));
     }
 
+    /// ASVS 2.2.3
     #[test]
     fn the_three_administrators_exclude_everything_else() {
         for admin in ADMINISTRATORS {

@@ -395,6 +395,7 @@ mod tests {
         assert_eq!(names, ["title", "day", "who.0.name", "n"]);
     }
 
+    /// ASVS 1.3.3
     #[test]
     fn bounds_are_in_characters_and_control_characters_are_refused() {
         assert!(parse(FIELDS, &raw(&[("title", "一二三四五")])).1.is_empty());
@@ -427,6 +428,7 @@ mod tests {
         assert_eq!(parse(FIELDS, &last).0.rows(18).len(), 2);
     }
 
+    /// ASVS 15.3.3
     #[test]
     fn what_is_read_is_all_that_is_kept_of_what_was_sent() {
         let typed = raw(&[

@@ -58,6 +58,13 @@ struct Upload {
 
 type Uploads = BTreeMap<String, Upload>;
 
+/// Nobody listens on the way: TLS, or no way at all.
+fn is_protected(endpoint: &str) -> bool {
+    let Some(rest) = endpoint.strip_prefix("http://") else { return endpoint.starts_with("https://") };
+    let end = rest.find(['/', ':']).unwrap_or(rest.len());
+    ["127.0.0.1", "localhost"].contains(&&rest[..end]) || rest.starts_with("[::1]")
+}
+
 impl Bucket {
     /// Opens `bucket/prefix`. Nothing is asked of the store yet.
     pub(super) fn open(place: &str, endpoint: Option<&str>, notes: Option<PathBuf>) -> Result<Self> {
@@ -68,6 +75,9 @@ impl Bucket {
         let backoff = BackoffConfig { init_backoff: Duration::from_millis(200), ..BackoffConfig::default() };
         let retry = RetryConfig { backoff, max_retries: TRIES, retry_timeout: Duration::from_secs(60) };
         let plain = endpoint.is_some_and(|e| e.starts_with("http://"));
+        if endpoint.is_some_and(|e| !is_protected(e)) {
+            return Err(Error::usage("异地目标的 --endpoint 必须以 https:// 开头；只有本机地址可以用 http://。"));
+        }
         let client = ClientOptions::new()
             .with_allow_http(plain)
             .with_connect_timeout(Duration::from_secs(CONNECT_S))
@@ -314,5 +324,24 @@ impl Remote for Bucket {
 
     fn label(&self) -> String {
         self.label.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_protected;
+
+    /// ASVS 12.3.1
+    #[test]
+    fn a_store_is_reached_over_tls_or_on_this_machine() {
+        let local = ["http://127.0.0.1:9000", "http://localhost/", "http://[::1]:1"];
+        for taken in ["https://store.example", "https://10.0.0.1:9000/x"].iter().chain(&local) {
+            assert!(is_protected(taken), "{taken}");
+        }
+        let tricky = ["http://127.0.0.1.evil.example", "http://localhost@evil.example"];
+        let refused = ["http://store.example", "http://10.0.0.1", "ftp://x", "store.example", "", tricky[0], tricky[1]];
+        for endpoint in refused {
+            assert!(!is_protected(endpoint), "{endpoint}");
+        }
     }
 }

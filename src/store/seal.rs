@@ -136,6 +136,7 @@ pub fn sha256(parts: &[&[u8]]) -> [u8; 32] {
 mod tests {
     use super::*;
 
+    /// ASVS 11.3.3, 11.3.5
     #[test]
     fn a_sealed_value_opens_only_in_its_place_and_whole() {
         let key = Secret::random().unwrap();
@@ -151,6 +152,24 @@ mod tests {
         assert!((0..sealed.len()).all(|cut| key.open(b"here", &sealed[..cut]).is_none()));
     }
 
+    /// ASVS 6.5.3, 11.5.1, 11.5.2
+    #[test]
+    fn random_bytes_do_not_repeat_however_many_ask_at_once() {
+        let draw = || (0..5_000).map(|_| random::<16>().unwrap()).collect::<Vec<_>>();
+        let all: Vec<[u8; 16]> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(draw)).collect();
+            threads.into_iter().flat_map(|t| t.join().unwrap()).collect()
+        });
+        let count = all.len();
+        assert_eq!(all.iter().collect::<std::collections::HashSet<_>>().len(), count);
+        // Every bit is set about as often as not.
+        for bit in 0..128 {
+            let set = all.iter().filter(|bytes| bytes[bit / 8] >> (bit % 8) & 1 == 1).count();
+            assert!((count * 45 / 100..count * 55 / 100).contains(&set), "bit {bit}: {set} of {count}");
+        }
+    }
+
+    /// ASVS 11.3.4
     #[test]
     fn equal_values_seal_to_different_bytes() {
         let key = Secret::random().unwrap();

@@ -471,6 +471,7 @@ mod tests {
     }
 
     /// Somebody's save waited for every chunk of an import that was asked for before it.
+    /// ASVS 15.4.4
     #[test]
     fn whoever_waits_goes_before_patient_commands() {
         let home = tempfile::tempdir().unwrap();

@@ -1,6 +1,9 @@
 //! The server's certificate: the county's own by two paths, or a self-signed one made at first start. Its key lies in
 //! the data folder but outside the store, so that even a store that cannot be opened can say so over HTTPS. People may
 //! bring certificates of their own, once an authority is trusted.
+//!
+//! TLS 1.3 alone: every browser that the pages are made for speaks it, and nothing of it is weak. Only where people bring
+//! certificates 1.2 is taken as well: software of older UKeys cannot sign otherwise.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,7 +14,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use tokio_rustls::rustls::server::NoServerSessionStorage;
 use tokio_rustls::rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use tokio_rustls::rustls::{
-    DigitallySignedStruct, DistinguishedName, Error as TlsError, ServerConfig, SignatureScheme,
+    DigitallySignedStruct, DistinguishedName, Error as TlsError, ServerConfig, SignatureScheme, version,
 };
 
 use crate::app::ukey::Trust;
@@ -75,7 +78,7 @@ fn read(certificate: &Path, key: &Path) -> Result<Certificate> {
     let private = PrivateKeyDer::from_pem_file(key).map_err(|e| unreadable(key).with_detail(e))?;
     let first = chain.first().ok_or_else(|| unreadable(certificate))?;
     let fingerprint = sha256(&[first]).map(|b| format!("{b:02X}")).join(":");
-    let mut config = ServerConfig::builder()
+    let mut config = ServerConfig::builder_with_protocol_versions(&[&version::TLS13])
         .with_no_client_auth()
         .with_single_cert(chain.clone(), private.clone_key())
         .map_err(|e| Error::usage("证书与私钥不配套，请检查配置。").with_detail(e))?;
@@ -141,5 +144,42 @@ impl ClientCertVerifier for Asks {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.0.supported_verify_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio_rustls::rustls::{CipherSuite, NamedGroup};
+
+    use super::*;
+
+    /// ASVS 11.2.3, 11.6.1, 11.6.2, 12.1.2
+    #[test]
+    fn only_what_is_strong_is_offered_and_every_key_is_of_the_moment() {
+        let dir = tempfile::tempdir().unwrap();
+        let made = load(dir.path(), None, Moment(1_790_000_000_000)).unwrap();
+        let provider = made.config.crypto_provider();
+        // The key of a connection comes of a fresh exchange over curves, or over curves and lattices.
+        for group in &provider.kx_groups {
+            use NamedGroup::{X25519, X25519MLKEM768, secp256r1, secp384r1};
+            assert!([X25519, X25519MLKEM768, secp256r1, secp384r1].contains(&group.name()), "{:?}", group.name());
+        }
+        let newest = provider.cipher_suites.iter().filter(|s| s.tls13().is_some()).map(|s| s.suite());
+        let newest: Vec<CipherSuite> = newest.collect();
+        for suite in &newest {
+            use CipherSuite::{
+                TLS13_AES_128_GCM_SHA256, TLS13_AES_256_GCM_SHA384, TLS13_CHACHA20_POLY1305_SHA256,
+            };
+            let strong = [TLS13_AES_256_GCM_SHA384, TLS13_AES_128_GCM_SHA256, TLS13_CHACHA20_POLY1305_SHA256];
+            assert!(strong.contains(suite), "{suite:?}");
+        }
+        assert!(!newest.is_empty());
+        assert_eq!(made.config.alpn_protocols, [b"http/1.1".to_vec()]);
+        assert!(made.config.max_early_data_size == 0, "what comes early can come twice");
+        // Another folder, another key.
+        let other = tempfile::tempdir().unwrap();
+        assert_ne!(load(other.path(), None, Moment(1_790_000_000_000)).unwrap().fingerprint, made.fingerprint);
+        let key = std::fs::read_to_string(dir.path().join("tls/key.pem")).unwrap();
+        assert!(key.contains("PRIVATE KEY") && key.len() < 400, "a key over the curve P-256");
     }
 }

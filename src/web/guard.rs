@@ -380,3 +380,6 @@ pub(super) fn takes_gzip(headers: &HeaderMap) -> bool {
 fn header_has(headers: &HeaderMap, name: &str, word: &str) -> bool {
     headers.get(name).and_then(|v| v.to_str().ok()).is_some_and(|v| v.contains(word))
 }
+
+#[cfg(test)]
+mod tests;

@@ -572,6 +572,7 @@ mod tests {
         assert_eq!(percent(u64::MAX, 2), 100);
     }
 
+    /// ASVS 1.1.2
     #[test]
     fn words_of_users_are_escaped() {
         let text = pieces(&[(false, "<b>".to_owned()), (true, "赵&钱".to_owned())]).into_string();

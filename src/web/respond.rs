@@ -22,6 +22,8 @@ pub enum Reply {
     Redirect(String),
     /// See other, with cookies to set.
     Cookies(String, Vec<String>),
+    /// To the log-in page after a log-out, with cookies to drop: the browser forgets whatever it kept of pages.
+    Left(Vec<String>),
     /// Plain text.
     Text(String),
     /// A static asset.
@@ -82,6 +84,7 @@ pub(super) fn response(reply: Reply, packed: bool) -> Response<Body> {
         Reply::Html(status, markup) => html(status, markup),
         Reply::Redirect(to) => redirect(&to, &[]),
         Reply::Cookies(to, cookies) => redirect(&to, &cookies),
+        Reply::Left(cookies) => left(&cookies),
         Reply::Text(text) => with_type(Body::from(text), "text/plain; charset=utf-8"),
         Reply::Asset(asset) => static_asset(asset, packed),
         Reply::Bytes(name, bytes) => {
@@ -94,7 +97,7 @@ pub(super) fn response(reply: Reply, packed: bool) -> Response<Body> {
     let headers = response.headers_mut();
     let fixed = [
         ("content-security-policy", policy),
-        ("strict-transport-security", "max-age=63072000"),
+        ("strict-transport-security", "max-age=63072000; includeSubDomains"),
         ("x-content-type-options", "nosniff"),
         ("x-frame-options", framed),
         ("referrer-policy", "same-origin"),
@@ -136,6 +139,13 @@ fn redirect(to: &str, cookies: &[String]) -> Response<Body> {
     for cookie in cookies.iter().filter_map(|c| HeaderValue::from_str(c).ok()) {
         response.headers_mut().append(header::SET_COOKIE, cookie);
     }
+    response
+}
+
+/// Not the cookies: the browser stays known to its accounts.
+fn left(cookies: &[String]) -> Response<Body> {
+    let mut response = redirect("/login", cookies);
+    response.headers_mut().insert("clear-site-data", HeaderValue::from_static("\"cache\", \"storage\""));
     response
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Request};
-use axum::http::{Method, Response};
+use axum::http::{HeaderValue, Method, Response, StatusCode, header};
 use axum::routing::{MethodRouter, get, post};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -172,7 +172,10 @@ async fn connection(
     let certificate = certificate.map(|all| all.iter().map(|one| one.clone().into_owned()).collect());
     let router = (face.pages)(&Peer { address: peer.ip(), certificate });
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
-        router.clone().oneshot(request.map(Body::new))
+        let router = router.clone();
+        async move {
+            if is_doubtful(&request) { Ok(refusal()) } else { router.oneshot(request.map(Body::new)).await }
+        }
     });
     let http = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
@@ -181,6 +184,20 @@ async fn connection(
         .serve_connection(TokioIo::new(tls), service);
     // A client that goes away is no error of ours.
     let _ended = watcher.watch(http).await;
+}
+
+/// Whoever stands between could read another request in it, or send it elsewhere: no browser sends such a one.
+fn is_doubtful(request: &Request<Incoming>) -> bool {
+    let count = |name| request.headers().get_all(name).iter().count();
+    count(header::HOST) != 1 || count(header::CONTENT_LENGTH) > 1 || count(header::TRANSFER_ENCODING) > 0
+}
+
+/// The last word on a connection: what follows there is not read.
+fn refusal() -> Response<Body> {
+    let mut response = respond::response(respond::Reply::Text("请求的格式不对，已拒绝。\n".to_owned()), false);
+    *response.status_mut() = StatusCode::BAD_REQUEST;
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
 }
 
 fn router(app: &Arc<App>, peer: &Peer) -> Router {
@@ -222,6 +239,8 @@ mod tests {
             assert!(passes.len() < limits::CONNECTIONS, "one address may take all there are");
         }
         assert!(Doors::enter(&doors, other).is_some());
+        // A thousand that do nothing are four addresses' worth: more than half of all places is left.
+        const { assert!(limits::CONNECTIONS >= 2 * 1_000 && limits::CONNECTIONS >= 10 * limits::CONNECTIONS_OF_ONE) };
         passes.pop();
         assert!(Doors::enter(&doors, office).is_some());
         drop(passes);

@@ -17,6 +17,7 @@ mod backup;
 mod commits;
 #[path = "../house/county.rs"]
 mod county;
+mod doors;
 #[path = "../house/form.rs"]
 mod form;
 mod import;
@@ -40,7 +41,7 @@ pub(crate) struct Line {
 type Part = fn(&[(String, String)]) -> Vec<Line>;
 
 /// Parts of the bench, by name.
-const PARTS: [(&str, Part); 7] = [
+const PARTS: [(&str, Part); 8] = [
     ("import", import::run),
     ("commits", commits::run),
     ("queries", queries::run),
@@ -48,6 +49,7 @@ const PARTS: [(&str, Part); 7] = [
     ("backup", backup::run),
     ("service", service::run),
     ("restore", service::restore),
+    ("doors", doors::run),
 ];
 
 fn main() {

@@ -383,6 +383,7 @@ fn loose_permissions_are_told() {
     }
 }
 
+/// ASVS 13.3.2
 #[test]
 fn a_key_file_that_others_can_read_is_told() {
     let (room, _) = county();

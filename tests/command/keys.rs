@@ -226,6 +226,7 @@ fn a_large_county_is_rotated_in_one_go() {
     assert_eq!(generations(&room), [2]);
 }
 
+/// ASVS 11.2.2
 #[test]
 fn rotating_beside_a_server_keeps_sets_and_slots_usable() {
     let room = guarded();
@@ -253,6 +254,7 @@ fn rotating_beside_a_server_keeps_sets_and_slots_usable() {
     assert!(room.records("d") >= records as u64);
 }
 
+/// ASVS 13.3.1
 #[test]
 fn no_secret_lies_in_the_folder_or_is_said() {
     let room = guarded();

@@ -193,6 +193,7 @@ fn a_file_of_questions_equals_the_questions_one_by_one() {
     assert_eq!(json.out.lines().count(), TEXTS.len());
 }
 
+/// ASVS 1.2.3, 1.2.4
 #[test]
 fn hostile_texts_are_only_texts() {
     let room = Room::demo();
@@ -267,6 +268,7 @@ fn hostile_texts_are_only_texts() {
 
 /// A title is content from outside: it must not drive the terminal of whoever lists it, nor make lines of its
 /// own.
+/// ASVS 16.4.1
 #[test]
 fn titles_cannot_drive_a_terminal() {
     let room = Room::bare();

@@ -78,6 +78,7 @@ fn a_bare_demo_has_units_and_accounts_only() {
     assert!(room.records("d") > 50);
 }
 
+/// ASVS 15.2.3
 #[test]
 fn a_demo_refuses_every_folder_that_is_none() {
     let room = Room::new();
@@ -96,6 +97,7 @@ fn a_demo_refuses_every_folder_that_is_none() {
     assert_eq!(room.bytes("file"), b"somebody's");
 }
 
+/// ASVS 6.3.2
 #[test]
 fn init_prints_a_link_once_and_refuses_a_second_time() {
     let room = Room::new();

@@ -222,6 +222,7 @@ fn laid_out(room: &Room, rows: &Rows) {
     rows.write(&room.at("x"));
 }
 
+/// ASVS 16.4.2
 #[test]
 fn what_is_not_chained_again_is_found_and_named() {
     let (room, whole, older) = county();

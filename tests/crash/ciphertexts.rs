@@ -242,6 +242,7 @@ fn accepts_attachment(county: &County, chance: &mut Chance) -> (bool, String) {
     (accepted, what.to_owned())
 }
 
+/// ASVS 11.2.5
 #[test]
 fn what_is_moved_replayed_or_altered_is_never_accepted() {
     let county = county();

@@ -239,6 +239,7 @@ fn try_one(county: &County, home: &Path, n: usize, refusal: Refusal) -> Result<(
     Ok(())
 }
 
+/// ASVS 16.5.3
 #[test]
 fn whatever_the_disk_refuses_people_are_told_the_truth() {
     let county = County::new();

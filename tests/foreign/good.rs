@@ -16,6 +16,7 @@ fn notes(items: &[Item]) -> String {
     items.iter().filter_map(|i| if let Item::Note(n) = i { Some(n.as_str()) } else { None }).collect()
 }
 
+/// ASVS 1.2.10
 #[test]
 fn a_workbook_of_ours_comes_back_and_is_text_alone() {
     let _alone = alone();

@@ -43,6 +43,7 @@ fn xlsx(name: &str, bytes: impl Into<Vec<u8>>, outcome: Outcome) -> Case {
 /// Cases are made one by one, so that the memory seen is that of reading.
 type Maker = fn() -> Vec<Case>;
 
+/// ASVS 5.2.3
 #[test]
 fn a_hostile_file_is_refused_in_words_and_leaves_nothing_behind() {
     let _alone = alone();

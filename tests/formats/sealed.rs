@@ -166,6 +166,7 @@ fn first_format(slots: &Json) -> Json {
     first
 }
 
+/// ASVS 11.4.4
 #[test]
 fn a_slot_file_is_read_as_the_description_says() {
     let home = tempfile::tempdir().unwrap();
@@ -220,6 +221,7 @@ fn a_slot_file_is_read_as_the_description_says() {
     assert!(!opens(&good, &line.replace('=', "")) && !opens(&good, "") && opens(&good, line.trim()));
 }
 
+/// ASVS 11.3.1, 11.3.2
 #[test]
 fn records_and_attachments_open_where_the_description_says() {
     let home = tempfile::tempdir().unwrap();
@@ -273,6 +275,7 @@ fn a_record_without_its_identity_part_does_not_open() {
     }
 }
 
+/// ASVS 11.4.3
 #[test]
 fn entries_chain_and_open_as_the_description_says() {
     let home = tempfile::tempdir().unwrap();

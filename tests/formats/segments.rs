@@ -296,6 +296,7 @@ fn shown(bytes: &[u8]) -> Result<Vec<String>, String> {
     Ok(lines)
 }
 
+/// ASVS 4.1.5
 #[test]
 fn every_segment_vector_is_read_as_it_says() {
     let (vectors, made) = (vectors("segments"), all());

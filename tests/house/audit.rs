@@ -57,6 +57,7 @@ fn petition(clerk: &Person) -> String {
     clerk.register(&[("title", CANARIES[0]), ("petitioner.name", CANARIES[2])])
 }
 
+/// ASVS 16.2.1
 #[test]
 fn what_administrators_changed_is_shown_field_by_field_and_no_secret() {
     let county = County::bare();
@@ -299,6 +300,7 @@ fn a_journal_that_was_changed_is_told_when_the_auditor_comes() {
     assert_eq!(county.cli(&["audit", "verify"]).status.code(), Some(3));
 }
 
+/// ASVS 16.4.3
 #[test]
 fn heads_go_to_the_systems_log_when_it_is_configured() {
     let county = County::bare();

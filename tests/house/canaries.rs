@@ -260,6 +260,7 @@ fn back_up(county: &County, media: &Path) {
     ran(county.cli(&["backup", "run", "--to", to, "--recipient", &keys[0], "--recipient", &keys[1]]));
 }
 
+/// ASVS 14.2.2, 14.2.4, 16.2.3
 #[test]
 fn nothing_that_was_typed_lies_readable_on_a_disk() {
     let county = County::bare();

@@ -56,6 +56,7 @@ fn columns_are_chosen_for_one_person_and_kind_and_outlive_a_restart() {
     assert_eq!(heads(&clerk, list), usual);
 }
 
+/// ASVS 15.3.1
 #[test]
 fn no_list_shows_or_offers_who_wrote() {
     let county = County::bare();

@@ -52,6 +52,7 @@ fn register_until_refused(clerk: &Person) -> (Vec<String>, u16) {
     panic!("the disk refuses nothing")
 }
 
+/// ASVS 16.3.4
 #[test]
 fn a_server_whose_disk_fails_ends_and_comes_back_for_reading() {
     if !can_meddle() {

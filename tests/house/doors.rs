@@ -1,5 +1,7 @@
 //! Doors and windows: forms come from our own pages or do nothing, and every answer carries its guards.
 
+use tokio_rustls::rustls::{SupportedProtocolVersion, version};
+
 use super::county::{County, OWN, Person, SESSION};
 use super::wire::{Request, Wire, urlencoded};
 
@@ -38,6 +40,7 @@ fn foreign(person: &Person, way: &str, path: &str, pairs: &[(&str, &str)]) -> Re
     request.body(if way == "text/plain" { "text/plain" } else { FORM }, urlencoded(&all))
 }
 
+/// ASVS 7.6.2
 #[test]
 fn a_form_from_anywhere_else_changes_nothing() {
     let county = County::bare();
@@ -104,18 +107,28 @@ fn guarded(answer: &super::wire::Answer, what: &str) {
     for (name, value) in [
         ("x-content-type-options", "nosniff"),
         ("x-frame-options", "DENY"),
-        ("strict-transport-security", "max-age=63072000"),
+        ("strict-transport-security", "max-age=63072000; includeSubDomains"),
         ("referrer-policy", "same-origin"),
         ("cross-origin-opener-policy", "same-origin"),
         ("cross-origin-resource-policy", "same-origin"),
     ] {
         assert_eq!(answer.header(name), value, "{what}: {name}");
     }
-    let cached = what.starts_with("/assets/style");
+    let cached = what.starts_with("/assets/style-");
     assert_eq!(answer.header("cache-control").contains("no-store"), !cached, "{what}: cache-control");
-    assert_eq!(answer.header("server"), "", "{what}");
+    for absent in ["server", "x-powered-by", "access-control-allow-origin"] {
+        assert_eq!(answer.header(absent), "", "{what}: {absent}");
+    }
+    let texts = ["html", "plain", "css"].map(|kind| format!("text/{kind}; charset=utf-8"));
+    let kind = answer.header("content-type");
+    let known = kind == "application/octet-stream" || texts.iter().any(|text| text == kind);
+    assert!(answer.body.is_empty() || known, "{what}: content-type {kind}");
+    // Nobody is led away from this server.
+    let to = answer.location();
+    assert!(to.is_empty() || (to.starts_with('/') && !to.starts_with("//")), "{what} leads to {to}");
 }
 
+/// ASVS 3.4.1, 3.4.2, 3.4.3, 3.4.4, 3.4.5, 3.4.6, 3.4.8, 3.5.8, 3.7.2, 4.1.1, 14.3.2
 #[test]
 fn every_kind_of_answer_carries_its_guards() {
     let county = County::bare();
@@ -163,6 +176,7 @@ fn a_method_that_a_route_does_not_know_is_guarded_too() {
     }
 }
 
+/// ASVS 3.3.1, 3.3.2, 3.3.3, 3.3.4, 7.4.1, 14.3.1
 #[test]
 fn cookies_are_bound_to_this_host_and_out_of_reach_of_scripts() {
     let county = County::bare();
@@ -176,17 +190,20 @@ fn cookies_are_bound_to_this_host_and_out_of_reach_of_scripts() {
         for part in ["; Secure", "; HttpOnly", "; Path=/", "; SameSite="] {
             assert!(cookie.contains(part), "{part} in {cookie}");
         }
-        assert!(!cookie.contains("Domain"), "{cookie}");
+        assert!(!cookie.contains("Domain") && cookie.len() < 1_000, "{cookie}");
     }
     let token = person.cookie(SESSION).unwrap();
     assert!(token.len() == 64 && token.bytes().all(|b| b.is_ascii_hexdigit()));
     person.get("/").expect(200);
-    person.post_form("/logout", &[]).expect(303);
+    let left = person.post_form("/logout", &[]).expect(303);
+    assert_eq!(left.header("clear-site-data"), "\"cache\", \"storage\"");
+    assert!(left.headers.iter().any(|(n, v)| n == "set-cookie" && v.starts_with(&format!("{SESSION}=;"))));
     // The old cookie is worth nothing, not even to who kept it.
     let kept = Request::new("GET", "/").header("cookie", &format!("{SESSION}={token}"));
     assert_eq!(county.wire().send(&kept).unwrap().location(), "/login");
 }
 
+/// ASVS 7.2.4
 #[test]
 fn a_session_begins_anew_at_every_log_in() {
     let county = County::bare();
@@ -212,6 +229,7 @@ fn the_certificate_is_valid_from_the_moment_it_is_made() {
     }
 }
 
+/// ASVS 4.1.2, 12.2.1
 #[test]
 fn plain_http_gets_nothing() {
     use std::io::{Read, Write};
@@ -222,4 +240,68 @@ fn plain_http_gets_nothing() {
     let _closed = plain.read_to_end(&mut answer);
     assert!(!String::from_utf8_lossy(&answer).contains("HTTP/1"), "a page went out unencrypted");
     county.nobody().get("/healthz").expect(200);
+}
+
+/// Neither folders nor files of the machine, nor what programs like this one often have beside their pages.
+/// ASVS 13.4.1, 13.4.2, 13.4.3, 13.4.5, 13.4.6, 13.4.7, 14.2.5
+#[test]
+fn nothing_is_served_but_what_stands_in_the_table() {
+    let county = County::bare();
+    let people = [county.nobody(), county.sysadmin()];
+    for path in [
+        "/.git/config", "/.git/HEAD", "/.env", "/assets", "/assets/", "/assets/style.css", "/assets/../Cargo.toml",
+        "/store.redb", "/keys.json", "/tls/key.pem", "/index/meta.json", "/blobs/", "/tmp/", "/backup.zip", "/docs",
+        "/robots.txt", "/favicon.ico", "/index.html", "/login.php", "/login.html", "/style-0000000000000000.css",
+        "/metrics", "/debug", "/debug/pprof/", "/status", "/server-status", "/actuator", "/swagger.json", "/api",
+        "/openapi.json", "/graphql", "/ws", "/admin", "/console", "/version", "/unlock", "/petition/1.css",
+    ] {
+        for person in &people {
+            let answer = person.get(path);
+            let guard = answer.status == 303 && answer.location() == "/login";
+            assert!(guard || answer.status == 404, "{path}: {} {}", answer.status, answer.location());
+            guarded(&answer, path);
+        }
+    }
+    let said = county.nobody().get("/healthz").expect(200).text();
+    assert_eq!(said, "ok\n", "strangers are told more than that it lives");
+    let login = county.nobody().get("/login").expect(200).text();
+    assert!(!login.contains(env!("CARGO_PKG_VERSION")) && !login.contains("rustls"));
+}
+
+/// From the log-in page on, every page has its way out, and no page leads anywhere else.
+/// ASVS 3.6.1, 7.4.4
+#[test]
+fn every_page_behind_the_door_has_the_way_out_and_nothing_from_elsewhere() {
+    let county = County::bare();
+    let pages = ["/", "/password", "/factor", "/sessions", "/search", "/petition?all=1", "/account?all=1", "/backup"];
+    for person in [county.clerk(CLERK), county.sysadmin(), county.secadmin(), county.auditor()] {
+        let shown: Vec<_> = pages.iter().map(|p| (p, person.get(p))).filter(|(_, page)| page.status == 200).collect();
+        assert!(shown.len() >= 6, "{}", person.login);
+        for (path, page) in shown {
+            let text = page.text();
+            assert!(text.contains("action=\"/logout\""), "{path}");
+            for to in ["href=\"", "src=\"", "action=\"", "data=\""].iter().flat_map(|a| text.split(a).skip(1)) {
+                let here = to.starts_with(['/', '#', '?']) && !to.starts_with("//");
+                assert!(here, "{path} leads to {}", to.split('"').next().unwrap_or_default());
+            }
+        }
+    }
+}
+
+/// Whoever cannot speak the newest version of TLS, or wants another protocol than HTTP/1.1, gets nothing.
+/// ASVS 4.2.3, 4.2.4, 12.1.1
+#[test]
+fn tls_is_of_the_newest_version_and_carries_one_protocol() {
+    let county = County::bare();
+    let file = county.dir().join("tls/certificate.pem");
+    let address = county.wire().host().parse().unwrap();
+    let ask = |versions: &[&'static SupportedProtocolVersion], protocols: &[&str]| {
+        let wire = Wire::speaking(address, &file, versions, protocols);
+        let answer = wire.send(&Request::new("GET", "/healthz"));
+        answer.map(|a| a.status)
+    };
+    assert_eq!(ask(&[&version::TLS13], &[]).unwrap(), 200);
+    assert_eq!(ask(&[&version::TLS13], &["h2", "http/1.1"]).unwrap(), 200);
+    assert!(ask(&[&version::TLS12], &[]).is_err(), "an old version is taken");
+    assert!(ask(&[&version::TLS13], &["h2"]).is_err(), "another protocol is spoken");
 }

@@ -181,6 +181,7 @@ fn keeping_and_throwing_away_are_entered_without_a_word_of_the_draft() {
     assert_eq!(county.files("blobs").len(), before - 1, "{address}");
 }
 
+/// ASVS 2.3.2
 #[test]
 fn a_double_click_keeps_one_draft_and_too_many_are_refused_with_everything_kept() {
     let county = County::bare();

@@ -131,6 +131,7 @@ fn a_code_opens_once_and_every_wrong_try_gets_the_same_answer() {
     county.is_sound();
 }
 
+/// ASVS 16.2.5
 #[test]
 fn the_secret_is_on_no_page_but_its_owners_and_in_no_log() {
     let county = County::bare();
@@ -156,6 +157,7 @@ fn the_secret_is_on_no_page_but_its_owners_and_in_no_log() {
     }
 }
 
+/// ASVS 6.3.4, 8.3.3
 #[test]
 fn the_command_line_asks_for_the_code_as_well() {
     let county = County::bare();
@@ -173,6 +175,7 @@ fn the_command_line_asks_for_the_code_as_well() {
     assert_eq!(search(&lines(&device.recovery[1])), Some(1));
 }
 
+/// ASVS 6.5.6
 #[test]
 fn a_lost_device_is_void_by_two_desks() {
     let county = County::bare();

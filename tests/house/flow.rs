@@ -73,6 +73,7 @@ fn who_proposed_does_not_approve_whatever_else_this_person_may_do() {
     step(&all, &path, "accept", "同意").expect(303);
 }
 
+/// ASVS 2.3.1
 #[test]
 fn a_step_out_of_turn_is_refused() {
     let county = County::bare();

@@ -65,6 +65,7 @@ fn nothing_stays(county: &County, clerk: &Person) {
     assert_eq!(county.files("tmp"), Vec::<std::path::PathBuf>::new());
 }
 
+/// ASVS 16.3.3
 #[test]
 fn a_person_of_section_rank_is_refused_and_leaves_no_trace_but_one_entry() {
     let county = County::bare();

@@ -98,6 +98,7 @@ fn survives(county: &County) {
     county.is_sound();
 }
 
+/// ASVS 1.1.1, 1.2.1, 1.2.2, 1.3.7
 #[test]
 fn three_hundred_hostile_texts_are_text_wherever_they_are_shown() {
     let county = County::bare();
@@ -143,6 +144,7 @@ fn three_hundred_hostile_texts_are_text_wherever_they_are_shown() {
     survives(&county);
 }
 
+/// ASVS 2.2.1, 2.2.2, 15.3.5
 #[test]
 fn control_characters_and_wrong_kinds_of_value_are_refused_with_a_word() {
     let county = County::bare();
@@ -221,6 +223,7 @@ const FILE_NAMES: [&str; 16] = [
     "名\u{2028}字.pdf",
 ];
 
+/// ASVS 5.3.1, 5.3.2, 5.4.1, 5.4.2
 #[test]
 fn a_file_name_is_a_name_and_never_a_path() {
     let county = County::bare();
@@ -250,6 +253,7 @@ fn post(clerk: &Person, path: &str, kind: &str, body: &[u8]) -> std::io::Result<
     clerk.send(clerk.own("POST", path).body(kind, body.to_vec()))
 }
 
+/// ASVS 1.5.3
 #[test]
 fn broken_bodies_are_refused_and_nothing_is_stored() {
     let county = County::bare();
@@ -377,6 +381,7 @@ fn unfinished_requests_do_not_keep_others_waiting() {
     survives(&county);
 }
 
+/// ASVS 1.4.2
 #[test]
 fn hostile_addresses_and_queries_are_answered_calmly() {
     let county = County::bare();

@@ -25,6 +25,7 @@ fn hidden(page: &super::wire::Answer) {
     }
 }
 
+/// ASVS 14.2.6
 #[test]
 fn the_petitioner_is_shown_only_for_a_reason_and_the_auditor_can_read_it() {
     let county = County::bare();
@@ -108,6 +109,7 @@ fn the_form_of_a_change_hides_the_petitioner_until_a_reason_is_given() {
     assert!(shown.says("13900005678") && shown.says(NAME));
 }
 
+/// ASVS 8.2.3
 #[test]
 fn no_request_changes_the_petitioner_around_the_reason() {
     let county = County::bare();
@@ -141,6 +143,7 @@ fn no_request_changes_the_petitioner_around_the_reason() {
     assert!(shown.says("换成别人") && !shown.says(NAME));
 }
 
+/// ASVS 14.2.1
 #[test]
 fn the_petitioner_is_in_no_list_no_history_no_search_and_no_address() {
     let county = County::bare();

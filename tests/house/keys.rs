@@ -74,6 +74,7 @@ fn keys_are_told_apart_and_nothing_jumps_the_order_of_tabs() {
     }
 }
 
+/// ASVS 3.5.7, 3.7.1
 #[test]
 fn the_one_script_comes_from_here_under_its_hash_and_no_page_carries_another() {
     let county = County::bare();

@@ -183,6 +183,7 @@ fn the_table_names_every_route() {
     assert_eq!(table, routes);
 }
 
+/// ASVS 8.2.1, 8.3.1
 #[test]
 fn every_route_answers_everybody_as_the_table_says() {
     let county = County::bare();

@@ -272,6 +272,7 @@ fn what_was_acknowledged_comes_back_from_a_mount_whatever_was_killed_on_the_way(
     holds(&site.comes_back(&to, "back"), &words);
 }
 
+/// ASVS 1.3.6, 6.3.6, 13.2.4, 14.2.3
 #[test]
 fn nothing_readable_leaves_the_site_and_the_server_calls_nobody() {
     let site = Site::new();
@@ -371,6 +372,7 @@ fn a_host_that_was_replaced_takes_no_changes_from_then_on() {
     clerk.get("/petition").expect(200);
 }
 
+/// ASVS 13.2.6
 #[test]
 fn everything_arrives_once_and_whole_in_an_object_store_that_dies_on_the_way() {
     let site = Site::new();
@@ -431,6 +433,7 @@ fn everything_arrives_once_and_whole_in_an_object_store_that_dies_on_the_way() {
     holds(&site.comes_back(&to, "back"), &words);
 }
 
+/// ASVS 16.5.2
 #[test]
 fn an_object_store_that_refuses_is_told_clearly_and_nothing_is_lost() {
     let site = Site::new();

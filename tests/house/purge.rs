@@ -114,6 +114,7 @@ fn is_gone(person: &Person, path: &str) {
     assert_eq!(count(person), 2);
 }
 
+/// ASVS 14.2.7
 #[test]
 fn what_two_people_purge_is_gone_at_once_and_its_number_stays() {
     let county = County::bare();
@@ -163,6 +164,7 @@ fn what_two_people_purge_is_gone_at_once_and_its_number_stays() {
     assert!(String::from_utf8_lossy(&verified.stderr).contains("1 条记录的内容已按申请清除"));
 }
 
+/// ASVS 2.3.5
 #[test]
 fn nobody_purges_alone_and_nobody_else_may_ask_or_decide() {
     let county = County::bare();

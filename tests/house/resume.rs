@@ -59,6 +59,7 @@ fn somebody_else_at_the_same_browser_sees_nothing_of_it() {
     waits(&clerk.get("/resume").expect(200));
 }
 
+/// ASVS 7.5.2
 #[test]
 fn logging_in_elsewhere_ends_the_older_session_and_keeps_its_form() {
     let county = County::bare();

@@ -33,6 +33,7 @@ fn a_petition_of_another_unit_does_not_exist() {
     assert!(county.auditor().get("/audit").says("越权拒绝"));
 }
 
+/// ASVS 8.2.2
 #[test]
 fn what_is_absent_and_what_is_forbidden_cannot_be_told_apart() {
     let county = County::bare();
@@ -93,6 +94,7 @@ fn one_time(sysadmin: &Person, path: &str) -> String {
     page.split("<b class=\"mono\">").nth(1).unwrap().split('<').next().unwrap().to_owned()
 }
 
+/// ASVS 6.4.1
 #[test]
 fn a_new_account_needs_both_administrators_and_a_password_of_its_own() {
     let county = County::bare();
@@ -212,6 +214,7 @@ fn the_system_administrator_cannot_become_another_administrator() {
     }
 }
 
+/// ASVS 8.3.2
 #[test]
 fn a_right_that_was_taken_away_is_gone_at_once() {
     let county = County::bare();

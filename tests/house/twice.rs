@@ -148,6 +148,7 @@ fn a_double_click_on_a_move_moves_once() {
     assert!(page.says("待批办"));
 }
 
+/// ASVS 2.3.4
 #[test]
 fn two_people_edit_and_move_at_once_and_neither_overwrites_the_other() {
     let county = County::bare();

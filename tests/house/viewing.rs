@@ -45,6 +45,7 @@ fn guarded(answer: &Answer, kind: &str) {
     assert!(!["script-src", "unsafe", "http", "*", "data:"].iter().any(|w| policy.contains(w)), "{policy}");
 }
 
+/// ASVS 3.2.1
 #[test]
 fn a_picture_and_a_document_are_shown_in_the_page_by_what_their_bytes_say() {
     let county = County::bare();
@@ -95,6 +96,7 @@ fn a_picture_and_a_document_are_shown_in_the_page_by_what_their_bytes_say() {
     assert!(!clerk.get(&path).header("content-security-policy").contains("object-src"), "for that page only");
 }
 
+/// ASVS 5.2.2
 #[test]
 fn what_is_not_recognised_stays_a_download() {
     let county = County::bare();
@@ -109,6 +111,8 @@ fn what_is_not_recognised_stays_a_download() {
     let path = with_files(&clerk, &files);
     let page = clerk.get(&path).expect(200);
     assert!(!page.says("/view\""), "{}", page.text());
+    // Whoever is about to download one that is not what its name says is told so.
+    assert_eq!(page.text().matches("内容与扩展名不符").count(), 4, "{}", page.text());
     for place in 0..files.len() {
         for end in ["view", "inline"] {
             let answer = clerk.get(&format!("{path}/files/{place}/{end}")).expect(404);

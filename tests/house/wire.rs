@@ -2,7 +2,7 @@
 //! what came back and judges nothing.
 
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -11,7 +11,9 @@ use tokio_rustls::rustls::crypto::aws_lc_rs;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
 use tokio_rustls::rustls::time_provider::TimeProvider;
-use tokio_rustls::rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion};
+use tokio_rustls::rustls::{
+    ALL_VERSIONS, ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion,
+};
 
 /// After this a server is taken for hung; no answer takes anywhere near as long.
 const HUNG: Duration = Duration::from_secs(90);
@@ -50,16 +52,7 @@ impl Wire {
 
     /// The same at a computer whose clock is ahead by so many seconds.
     pub(crate) fn with_clock(address: SocketAddr, certificate: &Path, ahead: i64) -> Self {
-        let mut roots = RootCertStore::empty();
-        for one in CertificateDer::pem_file_iter(certificate).unwrap() {
-            roots.add(one.unwrap()).unwrap();
-        }
-        let provider = Arc::new(aws_lc_rs::default_provider());
-        let config = ClientConfig::builder_with_details(provider, Arc::new(Ahead(ahead)))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots.clone())
-            .with_no_client_auth();
+        let (config, roots) = config(certificate, ahead, ALL_VERSIONS);
         Self { config: Arc::new(config), address: Arc::new(Mutex::new(address)), roots: Arc::new(roots) }
     }
 
@@ -75,6 +68,18 @@ impl Wire {
         Self { config: Arc::new(config), ..self.clone() }
     }
 
+    /// A client that speaks these versions of TLS, and these protocols within it.
+    pub(crate) fn speaking(
+        address: SocketAddr,
+        certificate: &Path,
+        versions: &[&'static SupportedProtocolVersion],
+        protocols: &[&str],
+    ) -> Self {
+        let (mut config, roots) = config(certificate, 86_400, versions);
+        config.alpn_protocols = protocols.iter().map(|p| p.as_bytes().to_vec()).collect();
+        Self { config: Arc::new(config), address: Arc::new(Mutex::new(address)), roots: Arc::new(roots) }
+    }
+
     /// The server moved to another port.
     pub(crate) fn moved(&self, address: SocketAddr) {
         *self.address.lock().unwrap() = address;
@@ -88,7 +93,28 @@ impl Wire {
     /// A fresh connection.
     pub(crate) fn connect(&self) -> io::Result<Tls> {
         let address = *self.address.lock().unwrap();
-        let tcp = TcpStream::connect(address)?;
+        self.over(TcpStream::connect(address)?)
+    }
+
+    /// The same from another computer: an address of the loopback network.
+    pub(crate) fn connect_from(&self, from: Ipv4Addr) -> io::Result<Tls> {
+        self.over(self.tcp_from(from)?)
+    }
+
+    /// A connection from there that says nothing yet.
+    pub(crate) fn tcp_from(&self, from: Ipv4Addr) -> io::Result<TcpStream> {
+        let to = *self.address.lock().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+        let tcp = runtime.block_on(async {
+            let socket = tokio::net::TcpSocket::new_v4()?;
+            socket.bind(SocketAddr::from((from, 0)))?;
+            socket.connect(to).await?.into_std()
+        })?;
+        tcp.set_nonblocking(false)?;
+        Ok(tcp)
+    }
+
+    fn over(&self, tcp: TcpStream) -> io::Result<Tls> {
         tcp.set_read_timeout(Some(HUNG))?;
         tcp.set_nodelay(true)?;
         let name = ServerName::try_from("127.0.0.1").unwrap();
@@ -98,16 +124,13 @@ impl Wire {
 
     /// Sends bytes as they are and reads whatever comes until the end.
     pub(crate) fn raw(&self, bytes: &[u8]) -> io::Result<Vec<u8>> {
-        let mut tls = self.connect()?;
-        // A server may answer and close before it has read everything: what it said counts.
-        let sent = tls.write_all(bytes).and_then(|()| tls.flush());
-        let mut all = Vec::new();
-        match tls.read_to_end(&mut all) {
-            Ok(_) => {}
-            Err(e) if all.is_empty() && e.kind() != io::ErrorKind::UnexpectedEof => return Err(e),
-            Err(_) => {}
-        }
-        if all.is_empty() { sent.map(|()| all) } else { Ok(all) }
+        exchange(self.connect()?, bytes)
+    }
+
+    /// Sends a request from another address, as [`Wire::send`] does.
+    pub(crate) fn send_from(&self, from: Ipv4Addr, request: &Request) -> io::Result<Answer> {
+        let all = exchange(self.connect_from(from)?, &request.bytes(&self.host()))?;
+        Answer::parse(&all).ok_or_else(|| io::Error::other("the answer broke off"))
     }
 
     /// Sends a request and takes the answer apart; `Host`, `Connection` and `Content-Length` are added.
@@ -115,6 +138,36 @@ impl Wire {
         let all = self.raw(&request.bytes(&self.host()))?;
         Answer::parse(&all).ok_or_else(|| io::Error::other("the answer broke off"))
     }
+}
+
+fn config(
+    certificate: &Path,
+    ahead: i64,
+    versions: &[&'static SupportedProtocolVersion],
+) -> (ClientConfig, RootCertStore) {
+    let mut roots = RootCertStore::empty();
+    for one in CertificateDer::pem_file_iter(certificate).unwrap() {
+        roots.add(one.unwrap()).unwrap();
+    }
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_details(provider, Arc::new(Ahead(ahead)))
+        .with_protocol_versions(versions)
+        .unwrap()
+        .with_root_certificates(roots.clone())
+        .with_no_client_auth();
+    (config, roots)
+}
+
+fn exchange(mut tls: Tls, bytes: &[u8]) -> io::Result<Vec<u8>> {
+    // A server may answer and close before it has read everything: what it said counts.
+    let sent = tls.write_all(bytes).and_then(|()| tls.flush());
+    let mut all = Vec::new();
+    match tls.read_to_end(&mut all) {
+        Ok(_) => {}
+        Err(e) if all.is_empty() && e.kind() != io::ErrorKind::UnexpectedEof => return Err(e),
+        Err(_) => {}
+    }
+    if all.is_empty() { sent.map(|()| all) } else { Ok(all) }
 }
 
 /// What is asked.

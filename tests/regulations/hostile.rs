@@ -73,6 +73,7 @@ fn archive(entries: impl IntoIterator<Item = (String, Vec<u8>)>) -> Vec<u8> {
     zip.finish().unwrap().into_inner()
 }
 
+/// ASVS 1.5.1
 #[test]
 fn word_documents() {
     let bomb = archive([("word/document.xml".to_owned(), vec![b' '; 80 << 20])]);
@@ -132,6 +133,7 @@ fn numbers_and_styles_that_lead_nowhere() {
     assert!(survives("numbers that lead nowhere", Format::Docx, bytes));
 }
 
+/// ASVS 1.3.1, 1.3.5
 #[test]
 fn pages_and_markdown() {
     let html = |text: String| text.into_bytes();
@@ -282,6 +284,7 @@ const KINDS: [ImageFormat; 6] = [
     ImageFormat::Tiff,
 ];
 
+/// ASVS 5.2.6
 #[test]
 fn pictures() {
     for format in KINDS {

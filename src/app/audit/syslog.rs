@@ -170,6 +170,7 @@ mod tests {
     use crate::records::act;
     use crate::store::Act;
 
+    /// ASVS 16.2.2, 16.2.4
     #[test]
     fn a_line_is_one_of_rfc_5424() {
         let at = Moment::of_beijing("2026-11-30 09:00:01").unwrap();

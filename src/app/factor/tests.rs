@@ -38,6 +38,7 @@ fn kind<T>(outcome: Result<T>) -> Option<ErrorKind> {
     outcome.err().map(|e: Error| e.kind())
 }
 
+/// ASVS 6.5.1
 #[test]
 fn a_code_opens_once_also_after_a_restart() {
     let mut house = House::new();
@@ -83,6 +84,7 @@ fn a_recovery_code_opens_once_and_its_owner_knows_how_many_are_left() {
     house.is_sound();
 }
 
+/// ASVS 7.5.1
 #[test]
 fn only_its_owner_with_password_and_code_renews_it_or_takes_it_off() {
     let house = House::new();
@@ -176,6 +178,7 @@ fn two(house: &House, (asks, answers): (&str, &str), login: &str, what: What) ->
     app.decide_relief(&house.actor(answers), id, (what, own.at.0), true).map(|()| password)
 }
 
+/// ASVS 6.4.4
 #[test]
 fn a_lost_factor_is_void_once_a_second_administrator_says_so() {
     let house = House::new();
@@ -201,6 +204,7 @@ fn a_lost_factor_is_void_once_a_second_administrator_says_so() {
     house.is_sound();
 }
 
+/// ASVS 6.4.3
 #[test]
 fn a_one_time_password_opens_once_two_administrators_stand_behind_it() {
     let house = House::new();

@@ -131,6 +131,7 @@ impl House {
     }
 }
 
+/// ASVS 6.3.3
 #[test]
 fn a_county_that_is_set_up_anew_asks_administrators_and_approvers_for_a_second_factor() {
     let house = House::new();
@@ -155,6 +156,7 @@ fn a_county_that_is_set_up_anew_asks_administrators_and_approvers_for_a_second_f
     house.is_sound();
 }
 
+/// ASVS 6.3.8
 #[test]
 fn everybody_who_does_not_come_in_hears_the_same() {
     let house = House::new();
@@ -176,6 +178,7 @@ fn everybody_who_does_not_come_in_hears_the_same() {
     assert!(house.app().log_in(&right).is_ok());
 }
 
+/// ASVS 8.2.4
 #[test]
 fn the_list_of_addresses_holds_for_sessions_and_never_shuts_out_who_saves_it() {
     let house = House::new();
@@ -221,6 +224,7 @@ fn a_password_is_changed_after_ninety_days_and_its_forerunners_do_not_come_back(
     house.is_sound();
 }
 
+/// ASVS 6.3.5
 #[test]
 fn people_are_told_of_the_log_in_before_and_of_failures_since() {
     let house = House::new();
@@ -245,6 +249,7 @@ fn people_are_told_of_the_log_in_before_and_of_failures_since() {
     house.is_sound();
 }
 
+/// ASVS 7.4.5
 #[test]
 fn the_system_administrator_sees_who_is_there_and_ends_a_session() {
     let house = House::new();
@@ -265,6 +270,7 @@ fn the_system_administrator_sees_who_is_there_and_ends_a_session() {
 }
 
 /// A session that began between the commit of a reset and the end of the sessions there were lived on.
+/// ASVS 7.4.3
 #[test]
 fn a_session_that_begins_right_after_a_reset_does_not_hold() {
     let house = House::new();

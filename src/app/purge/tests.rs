@@ -126,6 +126,7 @@ impl County {
     }
 }
 
+/// ASVS 13.3.4
 #[test]
 fn keys_are_replaced_within_thirty_days_of_the_first_purge_and_the_page_says_when() {
     let mut county = County::new();

@@ -248,6 +248,7 @@ fn a_log_with_a_gap_or_a_changed_slot_is_followed_no_further() {
     }
 }
 
+/// ASVS 12.3.5
 #[test]
 fn a_segment_is_read_whole_by_who_may_or_not_at_all() {
     let county = County::new();

@@ -54,7 +54,7 @@ pub fn log_in(call: &Call) -> Result<Reply> {
 pub fn log_out(call: &Call) -> Result<Reply> {
     call.app.log_out(call.live()?)?;
     let gone = format!("{SESSION_COOKIE}=; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=0");
-    Ok(Reply::Cookies("/login".into(), vec![gone]))
+    Ok(Reply::Left(vec![gone]))
 }
 
 fn page(call: &Call, login: &str, problem: Option<&str>) -> Markup {

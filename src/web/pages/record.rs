@@ -5,6 +5,7 @@ use maud::{Markup, html};
 use crate::app::names::Directory;
 use crate::app::change::SaveError;
 use crate::app::record::{Opened, identity_fields};
+use crate::app::viewing::warning;
 use crate::base::{Error, Result, limits};
 use crate::records::decide::trail;
 use crate::records::{self, Kind, Record, Widget, article, batch};
@@ -256,6 +257,9 @@ fn files(kind: &Kind, opened: &Opened) -> Markup {
                     @if looked { a href=(format!("{address}/view")) { (file.name) } }
                     @else { a href=(address) download { (file.name) } }
                     span.size { (view::size(file.size)) }
+                    @if let Some(said) = warning(&file.name, opened.looks.get(place).copied().flatten()) {
+                        span.help { (said) }
+                    }
                     @if looked { span.end.no-print { a href=(address) download { "下载" } } }
                 } } }
             }

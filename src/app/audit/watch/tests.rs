@@ -84,6 +84,7 @@ fn what_leaves_after_work_is_told_and_during_work_it_is_not() {
     assert_eq!(told.open(), [("off-hours-export", 7, 2)]);
 }
 
+/// ASVS 16.3.2
 #[test]
 fn mass_reads_refusals_and_prints_of_one_account() {
     for (action, name, usual) in [

@@ -4,7 +4,7 @@
 use super::stage::Owner;
 use super::record::{authorise, before_files, files_tag, live};
 use super::sight::Sight;
-use super::{Actor, App, Right, Scope, articles, purge};
+use super::{Actor, App, Right, Scope, articles, handover, purge};
 use crate::base::{Error, ErrorKind, RecordId, Result};
 use crate::records::decide::{self, Refusal};
 use crate::records::field::{self, Problem, Raw};
@@ -190,6 +190,12 @@ impl App {
                     Ok(Err(Changed::Refused(not_alone("roles"))))
                 }
                 Ok(mut after) => {
+                    if kind.tag == account::KIND.tag
+                        && let Err(e) = handover::may_change_unit(txn, &before, &after)
+                    {
+                        let problem = ("unit".to_owned(), e.public().to_owned());
+                        return Ok(Err(Changed::Refused(Refusal::Problems(vec![problem]))));
+                    }
                     if moves_person(kind, &before.fields, &after.fields) {
                         account::withdraw(&mut after.fields);
                     }
@@ -249,6 +255,9 @@ impl App {
             }
             if kind.tag == account::KIND.tag && account::is_administrator(&before.fields) {
                 return Ok(Err(Changed::Refused(not_alone("opinion"))));
+            }
+            if kind.tag == account::KIND.tag && mv.to != before.state {
+                handover::may_move(txn, &before, mv)?;
             }
             let by = (live(txn, &actor)?.author(), txn.now());
             match decide::advance(kind, &before, mv, &opinion, by) {

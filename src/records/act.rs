@@ -148,6 +148,20 @@ actions! {
     LABELLED = 132, "调整安全标记";
     /// What an account may do was looked at and found right.
     REVIEWED = 133, "权限复核";
+    /// Somebody leaves or changes: the system administrator opened the handover.
+    HANDOVER = 140, "发起人员交接";
+    /// Open work and drafts went to others; the note says how many, the sealed parts which.
+    HANDED = 141, "交接工作";
+    /// Everything was handed over: rights withdrawn, second factor void, account closed.
+    LEFT = 142, "完成人员交接";
+    /// A handover that does not take place, or a request to replace an administrator that was ended.
+    HANDOVER_ENDED = 143, "结束人员变更";
+    /// One administrator asked that another one be replaced.
+    REPLACEMENT = 144, "申请更换三员";
+    /// The third one confirmed it.
+    REPLACED = 145, "确认更换三员";
+    /// It was done at the host's console, without any of the three.
+    REPLACED_BY_HOST = 146, "服务器上更换三员";
 }
 
 /// Somebody came in, by whatever proof.

@@ -3,6 +3,7 @@
 
 use super::field::{self, Problem};
 use super::flow::{Duty, Move, Tone};
+use super::record::HANDLER;
 use super::{Author, Field, Fields, Kind, Record, Value, rank};
 use crate::base::{Moment, RecordId, limits};
 
@@ -96,6 +97,10 @@ pub fn advance(
         trail.push(trail_row(mv, &opinion, author, now));
         fields.insert(tag, Value::Rows(trail));
     }
+    if mv.duty == Duty::Handle {
+        // Whoever prepares it is in charge of it from now on.
+        fields.remove(HANDLER);
+    }
     Ok(Record { version: record.version + 1, state: mv.to, updated: now, fields, ..record.clone() })
 }
 
@@ -129,12 +134,32 @@ pub fn is_others_entry(record: &Record, mv: &Move, account: RecordId) -> bool {
     mv.duty == Duty::Enter && record.creator != account
 }
 
+/// Records of this kind are work: they belong to a unit, somebody of it prepares each step, and they come to an end.
+pub fn is_work(kind: &Kind) -> bool {
+    let prepared = |m: &Move| m.duty == Duty::Handle && m.from.iter().any(|s| !kind.flow.is_settled(*s));
+    kind.owned && kind.flow.trail.is_some() && kind.flow.moves.iter().any(prepared)
+}
+
+/// The record is open work of this account (承办人), which belongs to this unit now: it was handed to it, or else the
+/// account prepared the last step, or entered the record for its own unit where nobody has prepared anything yet.
+pub fn is_in_charge(kind: &Kind, record: &Record, (account, unit): (RecordId, RecordId)) -> bool {
+    if !is_work(kind) || kind.flow.is_settled(record.state) || record.is_purged() {
+        return false;
+    }
+    let known = record.fields.link(HANDLER).or_else(|| prepared_by(kind, record));
+    known.map_or(record.creator == account && record.unit == unit, |id| id == account)
+}
+
 /// Who prepared what is now to be approved: the last to make a move that prepares, or whoever entered the record.
 fn last_hand(kind: &Kind, record: &Record) -> Option<RecordId> {
+    prepared_by(kind, record).or(Some(record.creator))
+}
+
+fn prepared_by(kind: &Kind, record: &Record) -> Option<RecordId> {
     let prepares = |label: &str| kind.flow.moves.iter().any(|m| m.duty == Duty::Handle && m.label == label);
     let rows = kind.flow.trail.map_or(&[][..], |tag| record.fields.rows(tag));
     let last = rows.iter().rev().find(|row| prepares(row.text(trail::MOVE)));
-    last.and_then(|row| row.link(trail::BY)).or(Some(record.creator))
+    last.and_then(|row| row.link(trail::BY))
 }
 
 fn check(kind: &Kind, fields: &Fields) -> Result<(), Refusal> {

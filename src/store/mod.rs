@@ -103,6 +103,8 @@ pub mod fact {
     pub const LOGIN: &str = "login.";
     /// Policies that the security administrator sets, sealed.
     pub const POLICY: &str = "policy.";
+    /// That an administrator was replaced at the host's console, one line each.
+    pub const REPLACED: &str = "replaced";
     /// When backups are due, where they go, and what is kept.
     pub const BACKUP_SCHEDULE: &str = "backup_schedule";
     /// What the runner of backups remembers.

@@ -9,7 +9,7 @@ use crate::records::{self, Kind};
 use crate::web::guard::Call;
 use crate::web::icons::Icon;
 use crate::web::layout::{self, NoticeKind};
-use crate::web::pages::{draft, relief};
+use crate::web::pages::{draft, handover, relief};
 use crate::web::respond::Reply;
 use crate::web::view::{self, Outline};
 
@@ -39,7 +39,7 @@ pub fn show(call: &Call) -> Result<Reply> {
     for kind in records::ALL.iter().copied().filter(|k| k.owned && sees(k) && k.group != Some("管理")) {
         blocks.push(block(call, kind)?);
     }
-    let alarms = alarms(call)?;
+    let (alarms, handover) = (alarms(call)?, handover::card(call)?);
     let administrator = records::account::ADMINISTRATORS.iter().any(|r| live.actor.is(r));
     let duties = administrator.then(|| duties(call)).transpose()?;
     view::reply(&call.app, live, outline, html! {
@@ -49,6 +49,7 @@ pub fn show(call: &Call) -> Result<Reply> {
             // Administrators have no business work; a request to purge may wait for one of them.
             @if !administrator || waits { (work) }
             (drafts)
+            (handover)
             @for block in blocks { (block) }
             (alarms)
             @if administrator { (relief::card(call)?) }

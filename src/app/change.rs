@@ -184,18 +184,11 @@ impl App {
             if !taken.is_empty() {
                 return Ok(Err(Changed::Refused(Refusal::Problems(taken))));
             }
-            match decide::amend(kind, &before, &fields, &editable, txn.now()) {
+            let amended = decide::amend(kind, &before, &fields, &editable, txn.now());
+            match amended.and_then(|after| leaves_nothing(txn, kind, &before, after)) {
                 Err(refusal) => Ok(Err(Changed::Refused(refusal))),
-                Ok(after) if alone(kind, &before.fields, &after.fields) => {
-                    Ok(Err(Changed::Refused(not_alone("roles"))))
-                }
+                Ok(a) if alone(kind, &before.fields, &a.fields) => Ok(Err(Changed::Refused(not_alone("roles")))),
                 Ok(mut after) => {
-                    if kind.tag == account::KIND.tag
-                        && let Err(e) = handover::may_change_unit(txn, &before, &after)
-                    {
-                        let problem = ("unit".to_owned(), e.public().to_owned());
-                        return Ok(Err(Changed::Refused(Refusal::Problems(vec![problem]))));
-                    }
                     if moves_person(kind, &before.fields, &after.fields) {
                         account::withdraw(&mut after.fields);
                     }
@@ -407,6 +400,17 @@ fn alone(kind: &Kind, before: &Fields, after: &Fields) -> bool {
 fn moves_person(kind: &Kind, before: &Fields, after: &Fields) -> bool {
     let moved = [account::tag::UNIT, account::tag::NAME].iter().any(|tag| before.get(*tag) != after.get(*tag));
     kind.tag == account::KIND.tag && moved
+}
+
+/// Who goes to another unit leaves no work behind in the old one.
+fn leaves_nothing(txn: &Txn<'_>, kind: &Kind, before: &Record, after: Record) -> Result<Record, Refusal> {
+    let unit = account::tag::UNIT;
+    if kind.tag != account::KIND.tag || before.fields.get(unit) == after.fields.get(unit) {
+        return Ok(after);
+    }
+    let free = handover::must_be_free(txn, before);
+    let refused = |e: Error| Refusal::Problems(vec![("unit".to_owned(), e.public().to_owned())]);
+    free.map(|()| after).map_err(refused)
 }
 
 fn not_alone(input: &str) -> Refusal {

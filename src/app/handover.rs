@@ -209,9 +209,10 @@ impl App {
         let work = open_work(&snapshot, &leaver)?;
         let drafts = snapshot.kept_below(&draft::prefix(leaver.id))?.len();
         let assigns = heads(actor, record.unit) && actor.account != leaver.id;
-        let heirs = Heirs::of(&snapshot, &leaver, self.now())?;
         let reached = |r: &Record| assigns && may_assign(actor, r) && !sight.bars(r);
         let mine: Vec<&Record> = work.iter().filter(|r| reached(r)).collect();
+        let ids: Vec<RecordId> = mine.iter().map(|r| r.id).collect();
+        let heirs = Heirs::of(&snapshot, &leaver, &ids, self.now())?;
         let shown = mine.iter().take(limits::HANDED_AT_ONCE).map(|r| heirs.item(r));
         Ok(View {
             handed: handed(&snapshot, (actor, &sight), record)?,
@@ -321,9 +322,11 @@ impl Desk {
     fn hand_records(&mut self, txn: &mut Txn<'_>, wanted: &Wanted) -> Result<usize> {
         let mut done = 0;
         let sight = Sight::of(txn, &self.live)?;
-        let heirs = Heirs::of(txn, &self.leaver, txn.now())?;
         let rest = wanted.rest.iter().flat_map(|(to, free)| free.iter().map(|r| (*r, *to)));
-        for (place, (id, to)) in wanted.single.iter().copied().chain(rest).enumerate() {
+        let all: Vec<(RecordId, RecordId)> = wanted.single.iter().copied().chain(rest).collect();
+        let ids: Vec<RecordId> = all.iter().map(|(id, _)| *id).collect();
+        let heirs = Heirs::of(txn, &self.leaver, &ids, txn.now())?;
+        for (place, (id, to)) in all.into_iter().enumerate() {
             let record = txn.get(id)?.filter(|r| may_assign(&self.live, r) && !sight.bars(r));
             let record = record.ok_or_else(Error::denied)?;
             // A form that comes twice finds its work done.
@@ -349,8 +352,8 @@ impl Desk {
 
     fn hand_drafts(&mut self, txn: &mut Txn<'_>, to: Option<RecordId>) -> Result<usize> {
         let Some(to) = to else { return Ok(0) };
-        let heirs = Heirs::of(txn, &self.leaver, txn.now())?;
-        let heir = heirs.person(to).ok_or_else(|| Error::invalid("草稿的接手人须是同一单位在用的账户。"))?;
+        let heirs = Heirs::of(txn, &self.leaver, &[], txn.now())?;
+        let heir = heirs.person(to).ok_or_else(|| Error::invalid("草稿的接手人须是同一单位在用的经办人，没有交接。"))?;
         let record = txn.get(to)?.ok_or_else(Error::denied)?;
         let done = draft::hand_over(txn, self.leaver.id, (&heir.actor, &person(txn, &record)?))?;
         if done > 0 {
@@ -464,12 +467,6 @@ pub(super) fn may_move(txn: &Txn<'_>, account: &Record, mv: &Move) -> Result<()>
         let text = e.public().to_owned();
         Error::invalid(format!("{text}须先在账户页发起“人员变更交接”。"))
     })
-}
-
-/// Somebody goes to another unit: the work stays where it is, and must not stay with them.
-pub(super) fn may_change_unit(txn: &Txn<'_>, before: &Record, after: &Record) -> Result<()> {
-    let unit = account::tag::UNIT;
-    if before.fields.get(unit) == after.fields.get(unit) { Ok(()) } else { must_be_free(txn, before) }
 }
 
 fn handed(snapshot: &Snapshot, (actor, sight): (&Actor, &Sight), record: &Record) -> Result<Vec<Handed>> {

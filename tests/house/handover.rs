@@ -81,6 +81,11 @@ fn an_account_with_open_work_is_not_closed_before_others_have_it() {
     assert!(head.get("/").expect(200).says(&change));
     let heir_id = id_of(&account(&sysadmin, "xinlai")).to_owned();
     let form = to_assign(&head, &change).unwrap();
+    assert!(!head.get(&change).says("（zhen05）"), "somebody of another unit is offered");
+    for other in ["zhen05", "zhen04-fz", "sysadmin"] {
+        let other = id_of(&account(&sysadmin, other)).to_owned();
+        assert!(head.submit(&form.clone().set("drafts", &other)).expect(422).says("同一单位在用的经办人"));
+    }
     let form = form.set(&format!("to.{}", id_of(&one)), &heir_id).set("rest", &heir_id).set("drafts", &heir_id);
     assert!(head.submit(&form).expect(303).location().contains("done=assigned&n=3&left=0"));
     assert!(to_assign(&head, &change).is_none());

@@ -24,15 +24,20 @@ impl Heir {
     }
 }
 
-/// Everybody in use who could take work of somebody who leaves.
+/// Everybody in use who could take work of somebody who leaves, in the units this work lies in.
 pub(super) struct Heirs(Vec<Heir>);
 
 impl Heirs {
-    pub(super) fn of(books: &dyn Books, leaver: &Record, now: Moment) -> Result<Self> {
+    pub(super) fn of(books: &dyn Books, leaver: &Record, work: &[RecordId], now: Moment) -> Result<Self> {
+        let mut units: Vec<RecordId> = leaver.fields.link(account::tag::UNIT).into_iter().collect();
+        for id in work {
+            units.extend(books.open(*id)?.map(|r| r.unit));
+        }
         let mut heirs = Vec::new();
-        for actor in people(books, now)?.into_iter().filter(|p| p.account != leaver.id && !p.roles.is_empty()) {
-            let works = |k: &&&'static Kind| is_work(k) && actor.may(k, Right::Move(Duty::Handle), actor.unit);
-            if records::ALL.iter().any(|k| works(&k)) {
+        let near = |p: &Actor| p.account != leaver.id && units.contains(&p.unit);
+        for actor in people(books, now)?.into_iter().filter(near) {
+            let works = |k: &Kind| is_work(k) && actor.may(k, Right::Move(Duty::Handle), actor.unit);
+            if records::ALL.iter().any(|k| works(k)) {
                 let sight = Sight::of(books, &actor)?;
                 heirs.push(Heir { actor, sight });
             }

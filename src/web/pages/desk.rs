@@ -142,6 +142,7 @@ fn duties(call: &Call) -> Result<Markup> {
                 @if is("sysadmin") {
                     (line(Icon::Org, "/org", "机构", "增加、变更、停用机构"))
                     (line(Icon::Account, "/account", "账户", "增加人员账户、发一次性口令、停用账户"))
+                    (line(Icon::User, "/handover", "人员变更", "交接、停用账户，打印报上级的报告"))
                 }
                 @if is("secadmin") {
                     (line(Icon::Key, "/account", "授权", "给账户授予或收回角色，确认一次性口令"))

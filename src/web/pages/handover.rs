@@ -209,7 +209,7 @@ pub(super) fn facts(call: &Call, record: &Record) -> Result<Markup> {
     let (view, directory) = (call.app.handover_view(actor, record)?, call.app.directory()?);
     Ok(html! {
         @if record.state == state::ASKED { (replacement(call, record, &view, &directory)?) }
-        @if view.left.is_some() || view.assigns { (standing(&view)) }
+        @if view.left.is_some() || !view.alone.is_empty() { (standing(&view)) }
         @if view.assigns { (to_assign(call, record, &view)?) }
         @if !handover::replaces(&record.fields) { (list(&view.handed, &directory)) }
         @if view.finishes { (finishing(call, record, &view)?) }

@@ -402,14 +402,18 @@ fn moves_person(kind: &Kind, before: &Fields, after: &Fields) -> bool {
     kind.tag == account::KIND.tag && moved
 }
 
-/// Who goes to another unit leaves no work behind in the old one.
+/// Who goes to another unit leaves no work behind in the old one, and a last day that has passed is no way to close an
+/// account with its work.
 fn leaves_nothing(txn: &Txn<'_>, kind: &Kind, before: &Record, after: Record) -> Result<Record, Refusal> {
-    let unit = account::tag::UNIT;
-    if kind.tag != account::KIND.tag || before.fields.get(unit) == after.fields.get(unit) {
-        return Ok(after);
-    }
+    let (unit, today) = (account::tag::UNIT, txn.now().day());
+    let input = match () {
+        () if kind.tag != account::KIND.tag => return Ok(after),
+        () if before.fields.get(unit) != after.fields.get(unit) => "unit",
+        () if account::admits(before, today) && !account::admits(&after, today) => "expires",
+        () => return Ok(after),
+    };
     let free = handover::must_be_free(txn, before);
-    let refused = |e: Error| Refusal::Problems(vec![("unit".to_owned(), e.public().to_owned())]);
+    let refused = |e: Error| Refusal::Problems(vec![(input.to_owned(), e.public().to_owned())]);
     free.map(|()| after).map_err(refused)
 }
 

@@ -200,3 +200,39 @@ pub fn gate_refuses(kind: &Kind, fields: &Fields) -> bool {
         _ => false,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::petition;
+    use super::*;
+
+    #[test]
+    fn an_open_record_lies_with_whoever_has_it_last() {
+        let (kind, unit) = (&petition::KIND, RecordId(2));
+        let by = |account| Author { account: RecordId(account), unit };
+        let step = |record: &Record, name: &str, account| {
+            let mv = kind.flow.moves.iter().find(|m| m.name == name).unwrap();
+            advance(kind, record, mv, "同意", (by(account), Moment(1))).unwrap()
+        };
+        let has = |record: &Record, account| is_in_charge(kind, record, (RecordId(account), unit));
+        let made = create(kind, (kind.sample)(1), by(5), Moment(0)).unwrap();
+        assert!(has(&made, 5) && !has(&made, 6));
+        // Whoever brought it in for another unit, or has left the unit since, does not work on it.
+        assert!(!is_in_charge(kind, &made, (RecordId(5), RecordId(3))));
+        let proposed = step(&made, "propose", 6);
+        assert!(has(&proposed, 6) && !has(&proposed, 5));
+        let accepted = step(&proposed, "accept", 9);
+        assert!(has(&accepted, 6) && !has(&accepted, 9), "who decides has not got it");
+        let mut handed = accepted.clone();
+        handed.fields.insert(HANDLER, Value::Link(RecordId(7)));
+        assert!(has(&handed, 7) && !has(&handed, 6));
+        // The next step shows who has it; who prepared before is still known.
+        let concluded = step(&handed, "conclude", 8);
+        assert!(has(&concluded, 8) && concluded.fields.get(HANDLER).is_none());
+        let done = step(&concluded, "confirm", 9);
+        assert!(![5, 6, 7, 8, 9].iter().any(|account| has(&done, *account)), "nothing is left to do");
+        for other in super::super::ALL.iter().filter(|k| k.tag != kind.tag) {
+            assert!(!is_work(other), "{}: who hands it over?", other.name);
+        }
+    }
+}

@@ -177,6 +177,8 @@ fn the_only_one_who_can_decide_does_not_leave_and_a_change_of_unit_leaves_nothin
     let elsewhere = sysadmin.form(&format!("{}/edit", account(&sysadmin, "zhen05"))).value("unit").to_owned();
     let refused = sysadmin.submit(&form.set("unit", &elsewhere)).expect(422);
     assert!(refused.says("没有交接，没有执行"), "{}", refused.text());
+    let form = sysadmin.form(&format!("{own}/edit")).set("expires", "2020-01-01");
+    assert!(sysadmin.submit(&form).expect(422).says("没有交接，没有执行"));
     // Somebody without any work is closed as ever.
     let idle = account(&sysadmin, "zhen06");
     let form = sysadmin.form(&idle).to(&format!("{idle}/move/close")).set("opinion", "退休");

@@ -1,6 +1,8 @@
 //! A request to replace an administrator lapses, and what the host's console did is told for a week, by a clock that
 //! can be set.
 
+#![cfg(test)]
+
 use std::path::PathBuf;
 use std::sync::Arc;
 

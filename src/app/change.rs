@@ -4,7 +4,7 @@
 use super::stage::Owner;
 use super::record::{authorise, before_files, files_tag, live};
 use super::sight::Sight;
-use super::{Actor, App, Right, Scope, articles, purge};
+use super::{Actor, App, Right, Scope, articles, handover, purge};
 use crate::base::{Error, ErrorKind, RecordId, Result};
 use crate::records::decide::{self, Refusal};
 use crate::records::field::{self, Problem, Raw};
@@ -184,11 +184,10 @@ impl App {
             if !taken.is_empty() {
                 return Ok(Err(Changed::Refused(Refusal::Problems(taken))));
             }
-            match decide::amend(kind, &before, &fields, &editable, txn.now()) {
+            let amended = decide::amend(kind, &before, &fields, &editable, txn.now());
+            match amended.and_then(|after| leaves_nothing(txn, kind, &before, after)) {
                 Err(refusal) => Ok(Err(Changed::Refused(refusal))),
-                Ok(after) if alone(kind, &before.fields, &after.fields) => {
-                    Ok(Err(Changed::Refused(not_alone("roles"))))
-                }
+                Ok(a) if alone(kind, &before.fields, &a.fields) => Ok(Err(Changed::Refused(not_alone("roles")))),
                 Ok(mut after) => {
                     if moves_person(kind, &before.fields, &after.fields) {
                         account::withdraw(&mut after.fields);
@@ -249,6 +248,9 @@ impl App {
             }
             if kind.tag == account::KIND.tag && account::is_administrator(&before.fields) {
                 return Ok(Err(Changed::Refused(not_alone("opinion"))));
+            }
+            if kind.tag == account::KIND.tag && mv.to != before.state {
+                handover::may_move(txn, &before, mv)?;
             }
             let by = (live(txn, &actor)?.author(), txn.now());
             match decide::advance(kind, &before, mv, &opinion, by) {
@@ -398,6 +400,21 @@ fn alone(kind: &Kind, before: &Fields, after: &Fields) -> bool {
 fn moves_person(kind: &Kind, before: &Fields, after: &Fields) -> bool {
     let moved = [account::tag::UNIT, account::tag::NAME].iter().any(|tag| before.get(*tag) != after.get(*tag));
     kind.tag == account::KIND.tag && moved
+}
+
+/// Who goes to another unit leaves no work behind in the old one, and a last day that has passed is no way to close an
+/// account with its work.
+fn leaves_nothing(txn: &Txn<'_>, kind: &Kind, before: &Record, after: Record) -> Result<Record, Refusal> {
+    let (unit, today) = (account::tag::UNIT, txn.now().day());
+    let input = match () {
+        () if kind.tag != account::KIND.tag => return Ok(after),
+        () if before.fields.get(unit) != after.fields.get(unit) => "unit",
+        () if account::admits(before, today) && !account::admits(&after, today) => "expires",
+        () => return Ok(after),
+    };
+    let free = handover::must_be_free(txn, before);
+    let refused = |e: Error| Refusal::Problems(vec![(input.to_owned(), e.public().to_owned())]);
+    free.map(|()| after).map_err(refused)
 }
 
 fn not_alone(input: &str) -> Refusal {

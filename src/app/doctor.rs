@@ -45,6 +45,7 @@ impl App {
         findings.push(permissions(self.dir())?);
         findings.push(self.space()?);
         findings.push(self.ready()?);
+        findings.extend(self.replaced()?);
         findings.push(self.reviewed()?);
         findings.extend(self.factors()?);
         Ok(findings)
@@ -205,6 +206,12 @@ impl App {
         }
         let text = format!("{} 个账户的权限超过 {days} 天未复核。请安全保密管理员打开“权限复核”页逐个核对。", due.late);
         Ok(Finding { name, verdict: Verdict::Warn, text })
+    }
+
+    /// An administrator was replaced at the host's console within the week.
+    fn replaced(&self) -> Result<Vec<Finding>> {
+        let notices = self.host_notices()?.into_iter();
+        Ok(notices.map(|n| Finding { name: "三员", verdict: Verdict::Warn, text: n.text }).collect())
     }
 
     fn ready(&self) -> Result<Finding> {

@@ -9,9 +9,10 @@ use super::change::{SaveError, Typed};
 use super::stage::{Owner, Waiting};
 use super::{Actor, App, Right, Scope, lock};
 use crate::base::{Error, Moment, RecordId, Result, limits};
+use crate::records::conflict::{self, Meeting, Person};
 use crate::records::field::{self, Raw};
-use crate::records::{self, Fields, FileRef, Kind, Value, act, decide};
-use crate::store::{Act, fact};
+use crate::records::{self, Fields, FileRef, Kind, Record, Value, act, decide};
+use crate::store::{Act, Txn, fact};
 
 /// Tags of a stored draft (`data-format/store.md`).
 mod tag {
@@ -117,7 +118,7 @@ impl App {
     /// Drafts of the actor, newest first, of kinds that the actor may enter.
     pub fn drafts(&self, actor: &Actor) -> Result<Vec<Line>> {
         let mut lines = Vec::new();
-        for (name, fields) in self.store.read()?.kept_below(&format!("{}{}.", fact::DRAFT, actor.account))? {
+        for (name, fields) in self.store.read()?.kept_below(&prefix(actor.account))? {
             let Some(kind) = records::by_name(fields.text(tag::KIND)) else { continue };
             let id = name.rsplit('.').next().unwrap_or_default().to_owned();
             let at = Moment(fields.int(tag::AT));
@@ -195,6 +196,16 @@ impl App {
         })
     }
 
+    /// Drafts of somebody that memory holds and the store may not.
+    pub(super) fn drafts_in_memory(&self, account: RecordId) -> usize {
+        lock(&self.drafts.0).iter().filter(|d| d.account == account).count()
+    }
+
+    /// What memory holds of somebody who left goes.
+    pub(super) fn forget_drafts_of(&self, account: RecordId) {
+        lock(&self.drafts.0).retain(|d| d.account != account);
+    }
+
     /// Forgets drafts in memory that nobody came back to: what may not be stored is not kept for long either.
     pub(super) fn tidy_drafts(&self) {
         let now = self.now();
@@ -216,9 +227,51 @@ impl App {
     }
 }
 
+/// What names of drafts of an account begin with.
+pub(super) fn prefix(account: RecordId) -> String {
+    format!("{}{account}.", fact::DRAFT)
+}
+
+/// Names of the drafts that an account has stored.
+pub(super) fn names_of(txn: &Txn<'_>, account: RecordId) -> Result<Vec<String>> {
+    txn.kept_names(&prefix(account))
+}
+
+/// Gives every stored draft of an account to somebody else; how many. Whoever may not enter it, or is named in it as
+/// accused, gets none of them: the answer does not say which of both it was.
+pub(super) fn hand_over(txn: &mut Txn<'_>, from: RecordId, to: (&Actor, &Person)) -> Result<usize> {
+    let (heir, person) = to;
+    let names = names_of(txn, from)?;
+    if names_of(txn, heir.account)?.len() + names.len() > limits::DRAFTS_PER_ACCOUNT {
+        let most = limits::DRAFTS_PER_ACCOUNT;
+        return Err(Error::invalid(format!("接手人的草稿会超过 {most} 份，没有交接。请换一人，或请其先登记、删除。")));
+    }
+    for old in &names {
+        let Some(draft) = txn.kept(old)? else { continue };
+        let kind = records::by_name(draft.text(tag::KIND));
+        let fits = kind.is_some_and(|k| heir.scope(k, Right::Create) > Scope::Nothing && !meets(k, &draft, person));
+        if !fits {
+            return Err(Error::invalid("这名接手人不能接收这些草稿，没有交接。请另选一人。"));
+        }
+        txn.forget(old);
+        txn.keep(&name(heir.account, old.rsplit('.').next().unwrap_or_default()), &draft)?;
+    }
+    Ok(names.len())
+}
+
+/// The draft is about this person.
+fn meets(kind: &'static Kind, draft: &Fields, person: &Person) -> bool {
+    let fields = field::parse(kind.fields, &raw_of(draft)).0;
+    let none = RecordId(0);
+    let (created, updated) = (Moment(0), Moment(0));
+    let record =
+        Record { id: none, kind: kind.tag, version: 0, state: 0, unit: none, created, creator: none, updated, fields };
+    conflict::meeting(kind, &record, person) == Meeting::Person
+}
+
 /// The fact a draft lies under.
 pub(super) fn name(account: RecordId, id: &str) -> String {
-    format!("{}{account}.{id}", fact::DRAFT)
+    format!("{}{id}", prefix(account))
 }
 
 /// An id of ours; nothing else becomes part of a name.

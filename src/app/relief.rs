@@ -145,6 +145,9 @@ impl App {
             if own && agree {
                 return Err(Error::invalid("申请人不能确认自己的申请，须由另一名管理员确认。"));
             }
+            if agree && !own && !still_asks(txn, &row, hands(&account.fields).0)? {
+                return Err(Error::invalid("申请人已不再任这个岗位，这项申请不能确认。请重新申请，或结束这项申请。"));
+            }
             put_waiting(&mut account, rows);
             let act = Act::new(deciding.doer(), what.decided());
             txn.act(if agree { act } else { act.refused() });
@@ -230,6 +233,13 @@ fn waiting_of(account: &Record, actor: &Actor) -> Vec<Waiting> {
 fn may_decide(actor: &Actor, account: &Record, agree: bool) -> bool {
     let (asks, confirms) = hands(&account.fields);
     actor.account != account.id && (actor.is(confirms) || actor.is(asks) && !agree)
+}
+
+/// Whoever asked still has the office to ask: what somebody who was replaced asked for is nobody's request any more.
+fn still_asks(txn: &Txn<'_>, row: &Fields, role: &str) -> Result<bool> {
+    let by = row.link(waiting::BY).map_or(Ok(None), |id| txn.get(id))?;
+    let by = by.filter(|a| account::admits(a, txn.now().day()));
+    Ok(by.is_some_and(|a| account::roles_on(&a.fields, txn.now().day()).iter().any(|r| r == role)))
 }
 
 fn open_account(txn: &Txn<'_>, id: RecordId) -> Result<Record> {

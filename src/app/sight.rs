@@ -7,19 +7,25 @@
 
 use std::sync::Arc;
 
-use super::Actor;
+use super::{Actor, charter};
 use crate::base::{RecordId, Result};
+use crate::records::charter::Charter;
 use crate::records::conflict::{self, Meeting, PERSONS, Person};
 use crate::records::label::{self, LABEL, Label};
 use crate::records::{self, Fields, Kind, Record, Value, account, purge, recusal};
-use crate::store::{Left, Snapshot, Txn};
+use crate::store::{Left, ListQuery, Snapshot, Txn};
 
 /// What a decision reads: a snapshot, or the transaction that acts.
 pub(super) trait Books {
     /// A record, its identity aside.
     fn open(&self, id: RecordId) -> Result<Option<Record>>;
+    /// What roles may do.
+    fn charter(&self) -> Result<Arc<Charter>>;
     /// Records of a kind by an exact value.
     fn named(&self, kind: &Kind, tag: u16, value: &str) -> Result<Vec<RecordId>>;
+
+    /// Records of a kind that a unit has in a state; those of a hidden batch may be among them, and do not open.
+    fn standing(&self, kind: &'static Kind, unit: RecordId, state: u8) -> Result<Vec<RecordId>>;
 
     /// Records of a kind that link to another one by this field.
     fn linked(&self, kind: &Kind, tag: u16, to: RecordId) -> Result<Vec<Record>> {
@@ -29,6 +35,10 @@ pub(super) trait Books {
 }
 
 impl Books for Snapshot {
+    fn charter(&self) -> Result<Arc<Charter>> {
+        charter::of(self)
+    }
+
     fn open(&self, id: RecordId) -> Result<Option<Record>> {
         self.get(id, false)
     }
@@ -36,15 +46,29 @@ impl Books for Snapshot {
     fn named(&self, kind: &Kind, tag: u16, value: &str) -> Result<Vec<RecordId>> {
         self.find(kind, tag, value)
     }
+
+    fn standing(&self, kind: &'static Kind, unit: RecordId, state: u8) -> Result<Vec<RecordId>> {
+        let (units, states, without, ceiling) = (vec![unit], vec![state], Vec::new().into(), Label::Core);
+        let query = ListQuery { kind, units, states, from: 0, to: 0, oldest_first: true, without, ceiling };
+        self.list(&query, 0, u64::MAX)
+    }
 }
 
 impl Books for Txn<'_> {
+    fn charter(&self) -> Result<Arc<Charter>> {
+        charter::of_txn(self)
+    }
+
     fn open(&self, id: RecordId) -> Result<Option<Record>> {
         self.get(id)
     }
 
     fn named(&self, kind: &Kind, tag: u16, value: &str) -> Result<Vec<RecordId>> {
         self.find(kind, tag, value)
+    }
+
+    fn standing(&self, kind: &'static Kind, unit: RecordId, state: u8) -> Result<Vec<RecordId>> {
+        Txn::standing(self, kind, unit, state)
     }
 }
 

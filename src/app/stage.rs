@@ -137,6 +137,12 @@ impl App {
         Ok(())
     }
 
+    /// Drafts of somebody went to somebody else, with their files: no form of the one who had them brings those again.
+    pub(super) fn unstage_drafts(&self, account: RecordId) {
+        let theirs = |u: &Upload| u.account == account && matches!(u.owner, Owner::Draft(_));
+        lock(&self.staged.0).retain(|_, upload| !theirs(upload));
+    }
+
     /// Forgets tokens of files that only purged records had named: no form may bring those again.
     pub(super) fn drop_purged_staged(&self) -> Result<()> {
         let doomed = self.store.read()?.fact_text(fact::PURGED_FILES)?;

@@ -132,6 +132,10 @@ pub const SEARCHES_PER_SESSION: usize = 50;
 pub const REVEALED_PER_SESSION: usize = 100;
 /// Seconds for which what was asked for somebody who cannot log in can be confirmed: a week.
 pub const RELIEF_S: i64 = 7 * 86_400;
+/// Records of a person who leaves that one page shows and one form assigns.
+pub const HANDED_AT_ONCE: usize = 100;
+/// Seconds for which every page says that an administrator was replaced at the host's console: a week.
+pub const HOST_NOTICE_S: i64 = 7 * 86_400;
 /// Days after which what an account may do is to be looked at again.
 pub const REVIEW_DAYS: i64 = 90;
 /// Days before the end of a temporary role in which it is listed.

@@ -15,6 +15,7 @@ mod search;
 mod serve;
 mod setup;
 mod ship;
+mod succession;
 mod standby;
 
 use std::ffi::OsString;
@@ -47,6 +48,8 @@ enum Command {
     Init(setup::InitArgs),
     /// 重新生成一次性初始化链接
     SetupLink(Folder),
+    /// 另外两名管理员都不能办理时，在服务器上更换三员之一；所有页面公告 7 天，不能关闭
+    ReplaceAdministrator(succession::ReplaceArgs),
     /// 启动 HTTPS 服务
     Serve(serve::ServeArgs),
     /// 导入信访件或法律法规（JSONL）
@@ -232,6 +235,7 @@ fn with_store(command: Command, app: &Arc<App>, secret: &Secrets, out: &mut dyn 
         Command::Reindex(_) => check::reindex(app, out),
         Command::Doctor(args) => check::doctor(&args, app, out),
         Command::SetupLink(_) => setup::link(app, out),
+        Command::ReplaceAdministrator(args) => succession::replace(args, app, out),
         Command::Key(command) => key::run(&command, app, secret, out),
         Command::Unlock(_) => {
             out.out("数据已经解锁。");
@@ -253,6 +257,7 @@ fn folder(command: &Command) -> Option<&Path> {
         Command::Unlock(args) => Some(&args.dir),
         Command::Audit(check::AuditCommand::Verify(args)) => Some(&args.dir),
         Command::Doctor(args) => Some(&args.dir),
+        Command::ReplaceAdministrator(args) => Some(&args.dir),
         Command::Reindex(f) | Command::SetupLink(f) => Some(&f.dir),
         Command::Standby(args) => args.command.as_ref().map(standby::StandbyCommand::dir),
         Command::Demo(_) | Command::Init(_) | Command::Serve(_) | Command::Ship(_) | Command::ReadForeign(_) => None,

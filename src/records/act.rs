@@ -150,6 +150,20 @@ actions! {
     REVIEWED = 133, "权限复核";
     /// What roles may do, or which office looks after which unit, was set.
     CHARTER = 134, "设置角色权限";
+    /// Somebody leaves or changes: the system administrator opened the handover.
+    HANDOVER = 140, "发起人员交接";
+    /// Open work and drafts went to others; the note says how many, the sealed parts which.
+    HANDED = 141, "交接工作";
+    /// Everything was handed over: rights withdrawn, second factor void, account closed.
+    LEFT = 142, "完成人员交接";
+    /// A handover that does not take place, or a request to replace an administrator that was ended.
+    HANDOVER_ENDED = 143, "结束人员变更";
+    /// One administrator asked that another one be replaced.
+    REPLACEMENT = 144, "申请更换三员";
+    /// The third one confirmed it.
+    REPLACED = 145, "确认更换三员";
+    /// It was done at the host's console, without any of the three.
+    REPLACED_BY_HOST = 146, "服务器上更换三员";
     /// Somebody proved once more who they are, before keys, exports or identities.
     PROVED = 150, "再次核对身份";
     /// Somebody asked for identities of petitioners as a file; the reason is sealed.

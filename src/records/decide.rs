@@ -3,6 +3,7 @@
 
 use super::field::{self, Problem};
 use super::flow::{Duty, Move, Tone};
+use super::record::HANDLER;
 use super::{Author, Field, Fields, Kind, Record, Value, rank};
 use crate::base::{Moment, RecordId, limits};
 
@@ -96,6 +97,10 @@ pub fn advance(
         trail.push(trail_row(mv, &opinion, author, now));
         fields.insert(tag, Value::Rows(trail));
     }
+    if mv.duty == Duty::Handle {
+        // Whoever prepares it is in charge of it from now on.
+        fields.remove(HANDLER);
+    }
     Ok(Record { version: record.version + 1, state: mv.to, updated: now, fields, ..record.clone() })
 }
 
@@ -129,12 +134,32 @@ pub fn is_others_entry(record: &Record, mv: &Move, account: RecordId) -> bool {
     mv.duty == Duty::Enter && record.creator != account
 }
 
+/// Records of this kind are work: they belong to a unit, somebody of it prepares each step, and they come to an end.
+pub fn is_work(kind: &Kind) -> bool {
+    let prepared = |m: &Move| m.duty == Duty::Handle && m.from.iter().any(|s| !kind.flow.is_settled(*s));
+    kind.owned && kind.flow.trail.is_some() && kind.flow.moves.iter().any(prepared)
+}
+
+/// The record is open work of this account (承办人), which belongs to this unit now: it was handed to it, or else the
+/// account prepared the last step, or entered the record for its own unit where nobody has prepared anything yet.
+pub fn is_in_charge(kind: &Kind, record: &Record, (account, unit): (RecordId, RecordId)) -> bool {
+    if !is_work(kind) || kind.flow.is_settled(record.state) || record.is_purged() {
+        return false;
+    }
+    let known = record.fields.link(HANDLER).or_else(|| prepared_by(kind, record));
+    known.map_or(record.creator == account && record.unit == unit, |id| id == account)
+}
+
 /// Who prepared what is now to be approved: the last to make a move that prepares, or whoever entered the record.
 fn last_hand(kind: &Kind, record: &Record) -> Option<RecordId> {
+    prepared_by(kind, record).or(Some(record.creator))
+}
+
+fn prepared_by(kind: &Kind, record: &Record) -> Option<RecordId> {
     let prepares = |label: &str| kind.flow.moves.iter().any(|m| m.duty == Duty::Handle && m.label == label);
     let rows = kind.flow.trail.map_or(&[][..], |tag| record.fields.rows(tag));
     let last = rows.iter().rev().find(|row| prepares(row.text(trail::MOVE)));
-    last.and_then(|row| row.link(trail::BY)).or(Some(record.creator))
+    last.and_then(|row| row.link(trail::BY))
 }
 
 fn check(kind: &Kind, fields: &Fields) -> Result<(), Refusal> {
@@ -174,4 +199,40 @@ pub fn gate_refuses(kind: &Kind, fields: &Fields) -> bool {
             .any(|c| fields.rows(field.tag).iter().any(|row| rank::is_blocked(row.text(c.tag)))),
         _ => false,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::petition;
+    use super::*;
+
+    #[test]
+    fn an_open_record_lies_with_whoever_has_it_last() {
+        let (kind, unit) = (&petition::KIND, RecordId(2));
+        let by = |account| Author { account: RecordId(account), unit };
+        let step = |record: &Record, name: &str, account| {
+            let mv = kind.flow.moves.iter().find(|m| m.name == name).unwrap();
+            advance(kind, record, mv, "同意", (by(account), Moment(1))).unwrap()
+        };
+        let has = |record: &Record, account| is_in_charge(kind, record, (RecordId(account), unit));
+        let made = create(kind, (kind.sample)(1), by(5), Moment(0)).unwrap();
+        assert!(has(&made, 5) && !has(&made, 6));
+        // Whoever brought it in for another unit, or has left the unit since, does not work on it.
+        assert!(!is_in_charge(kind, &made, (RecordId(5), RecordId(3))));
+        let proposed = step(&made, "propose", 6);
+        assert!(has(&proposed, 6) && !has(&proposed, 5));
+        let accepted = step(&proposed, "accept", 9);
+        assert!(has(&accepted, 6) && !has(&accepted, 9), "who decides has not got it");
+        let mut handed = accepted.clone();
+        handed.fields.insert(HANDLER, Value::Link(RecordId(7)));
+        assert!(has(&handed, 7) && !has(&handed, 6));
+        // The next step shows who has it; who prepared before is still known.
+        let concluded = step(&handed, "conclude", 8);
+        assert!(has(&concluded, 8) && concluded.fields.get(HANDLER).is_none());
+        let done = step(&concluded, "confirm", 9);
+        assert!(![5, 6, 7, 8, 9].iter().any(|account| has(&done, *account)), "nothing is left to do");
+        for other in super::super::ALL.iter().filter(|k| k.tag != kind.tag) {
+            assert!(!is_work(other), "{}: who hands it over?", other.name);
+        }
+    }
 }

@@ -17,6 +17,7 @@ pub mod dict;
 pub mod field;
 pub mod flow;
 pub mod grant;
+pub mod handover;
 pub mod label;
 pub mod org;
 pub mod petition;
@@ -94,6 +95,7 @@ pub static ALL: &[&Kind] = &[
     &account::KIND,
     &purge::KIND,
     &recusal::KIND,
+    &handover::KIND,
 ];
 
 /// The kind with a stored number.
@@ -189,8 +191,8 @@ mod tests {
         for kind in ALL {
             for Grant(role, ..) in kind.grants {
                 assert!(account::ROLES.entries.iter().any(|e| e.code == *role), "{}: {role}", kind.name);
-                // A request to purge and a recusal hold no content, and concern the security administrator.
-                let administers = matches!(kind.name, "org" | "account" | "purge" | "recusal");
+                // A request to purge, a recusal and a handover hold no content, and concern administrators.
+                let administers = matches!(kind.name, "org" | "account" | "purge" | "recusal" | "handover");
                 assert!(administers || !account::ADMINISTRATORS.contains(role), "{}: {role}", kind.name);
             }
         }

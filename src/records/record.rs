@@ -37,6 +37,9 @@ pub const CHANGED_BY: u16 = 14;
 /// The one-time id of the form that made the record; found by exact value, so that it makes no second one.
 pub const MADE_BY: u16 = 15;
 
+/// Who a record was handed to (承办人): a field every kind may have. It goes when somebody prepares the next step.
+pub const HANDLER: u16 = 1001;
+
 /// Bytes that are set aside for an encoded record: most fit, and one that does not grows.
 const ENCODED: usize = 1024;
 

@@ -105,6 +105,8 @@ pub mod fact {
     pub const POLICY: &str = "policy.";
     /// Requests for identities of petitioners as a file: `identities.<id>`, sealed.
     pub const IDENTITIES: &str = "identities.";
+    /// That an administrator was replaced at the host's console, one line each.
+    pub const REPLACED: &str = "replaced";
     /// When backups are due, where they go, and what is kept.
     pub const BACKUP_SCHEDULE: &str = "backup_schedule";
     /// What the runner of backups remembers.

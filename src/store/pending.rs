@@ -135,6 +135,32 @@ impl<'t> WriteTables<'t> {
         String::from_utf8_lossy(&text).parse().map_err(|_| Error::damaged("下一个记录号"))
     }
 
+    /// Ids in the list of a kind, a unit and a state.
+    pub(super) fn listed(&self, prefix: &[u8]) -> Result<Vec<u64>> {
+        let mut ids = Vec::new();
+        for row in self.derived.lists.range::<&[u8]>(prefix..).map_err(damage)? {
+            let (key, _) = row.map_err(damage)?;
+            if !key.value().starts_with(prefix) {
+                break;
+            }
+            ids.push(tables::list_parts(key.value()).ok_or_else(|| Error::damaged("派生表的键"))?.1);
+        }
+        Ok(ids)
+    }
+
+    /// Names of facts below a prefix.
+    pub(super) fn fact_names(&self, prefix: &str) -> Result<Vec<String>> {
+        let mut names = Vec::new();
+        for row in self.meta.range::<&[u8]>(prefix.as_bytes()..).map_err(damage)? {
+            let (name, _) = row.map_err(damage)?;
+            if !name.value().starts_with(prefix.as_bytes()) {
+                break;
+            }
+            names.push(String::from_utf8_lossy(name.value()).into_owned());
+        }
+        Ok(names)
+    }
+
     pub(super) fn lookup(&self, prefix: &[u8]) -> Result<Vec<u64>> {
         view::ids_below(&self.derived.lookups, prefix)
     }

@@ -167,6 +167,16 @@ impl<'a> Txn<'a> {
         Ok(changed)
     }
 
+    /// Records of a kind that a unit has in a state, in no particular order; hidden ones too.
+    pub fn standing(&self, kind: &Kind, unit: RecordId, state: u8) -> Result<Vec<RecordId>> {
+        let prefix = tables::tally_key(kind.tag, unit.0, state);
+        let mut ids = self.base.listed(&prefix)?;
+        ids.retain(|id| !self.puts.contains_key(id));
+        let joined = self.puts.iter().filter(|(_, put)| put.rows.list.starts_with(&prefix));
+        ids.extend(joined.map(|(id, _)| *id));
+        Ok(ids.into_iter().map(RecordId).collect())
+    }
+
     fn lookup_prefix(&self, kind: &Kind, tag: u16, value: &str) -> Vec<u8> {
         tables::lookup_prefix(kind, tag, value, &|b| self.shared.secrets.lookup.short_hash(b))
     }
@@ -182,8 +192,13 @@ impl<'a> Txn<'a> {
     }
 
     /// Stores a decided new record: gives it an id and, where its kind has one, a register number.
-    pub fn create(&mut self, mut record: Record) -> Result<RecordId> {
+    pub fn create(&mut self, record: Record) -> Result<RecordId> {
         self.must_not_rest()?;
+        self.create_at_rest(record)
+    }
+
+    /// The same for what the host's console does in a restored store that rests: an administrator is replaced.
+    pub fn create_at_rest(&mut self, mut record: Record) -> Result<RecordId> {
         let kind = kind_of(&record)?;
         record.id = RecordId(self.next_id);
         if let Some((tag, prefix)) = kind.number {
@@ -283,6 +298,16 @@ impl<'a> Txn<'a> {
     /// What an account keeps under a name.
     pub fn kept(&self, name: &str) -> Result<Option<Fields>> {
         self.fact(name)?.map(|sealed| kept::open(self.shared, name, &sealed)).transpose()
+    }
+
+    /// Names below a prefix under which something is kept.
+    pub fn kept_names(&self, prefix: &str) -> Result<Vec<String>> {
+        let mut names = self.base.fact_names(prefix)?;
+        names.extend(self.facts.iter().map(|(name, _)| name.clone()).filter(|name| name.starts_with(prefix)));
+        names.sort_unstable();
+        names.dedup();
+        let there = names.into_iter().map(|name| Ok(self.fact(&name)?.map(|_| name)));
+        there.filter_map(Result::transpose).collect()
     }
 
     /// Keeps something for an account, sealed.

@@ -1,6 +1,6 @@
 //! The frame around a page — menu by right, status line, watermark — and small shared views of records.
 
-use maud::{Markup, html};
+use maud::{Markup, PreEscaped, html};
 
 use super::assets::style_href;
 use super::icons::Icon;
@@ -56,7 +56,7 @@ pub fn framed(app: &App, live: &Live, outline: Outline, content: Markup) -> Resu
             crumbs: &outline.crumbs,
             actions: outline.actions.unwrap_or_default(),
             notice: outline.notice.or_else(|| demo_notice(app, &outline.current)),
-            strip: strip(app, live)?,
+            strip: html! { (host_notices(app)?) (strip(app, live)?) },
             refresh: outline.refresh,
             status: &status(app)?,
             search_token: Some(&live.csrf),
@@ -74,12 +74,24 @@ pub fn reply(app: &App, live: &Live, outline: Outline, content: Markup) -> Resul
 
 /// A page without menu.
 pub fn bare(app: &App, title: &str, content: Markup) -> Markup {
-    layout::bare(title, &app.facts().county, style_href(), content)
+    layout::bare(title, &app.facts().county, style_href(), noticed(app, content))
 }
 
 /// The same with room for long explanations.
 pub fn bare_wide(app: &App, title: &str, content: Markup) -> Markup {
-    layout::bare_wide(title, &app.facts().county, style_href(), content)
+    layout::bare_wide(title, &app.facts().county, style_href(), noticed(app, content))
+}
+
+/// That an administrator was replaced at the host's console, for everybody, on every page of the week after it.
+fn host_notices(app: &App) -> Result<Markup> {
+    let notices: Vec<String> = app.host_notices()?.into_iter().map(|n| n.text).collect();
+    Ok(notice::strip(&notices, None))
+}
+
+/// The same before somebody is logged in; a page that tells of a failure is shown without it rather than not at all.
+fn noticed(app: &App, content: Markup) -> Markup {
+    let (notices, content) = (host_notices(app).unwrap_or_default(), content.into_string());
+    html! { (notices) (PreEscaped(content)) }
 }
 
 /// What is wrong with the disk, the data and the backups, for the three administrators; that nobody can work yet, or

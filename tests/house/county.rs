@@ -485,7 +485,7 @@ pub(crate) const PETITION: &[(&str, &str)] = &[
 pub(crate) fn path_of(answer: &Answer) -> String {
     let path = answer.location().split('?').next().unwrap_or_default().to_owned();
     assert!(
-        path.starts_with("/petition/") || path.starts_with("/account/") || path.starts_with("/regulation/"),
+        ["petition", "account", "regulation", "handover"].iter().any(|kind| path.starts_with(&format!("/{kind}/"))),
         "{path}"
     );
     path

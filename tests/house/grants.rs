@@ -31,12 +31,14 @@ fn a_role_for_a_time_is_given_shown_and_listed_and_one_of_the_past_gives_nothing
     law.get("/petition/new").expect(404);
     let form = secadmin.form(&format!("{path}/edit"));
     secadmin.submit(&lend(form, "handler", "2199-12-31")).expect(303);
-    law.register(&[]);
+    let own = law.register(&[]);
     let page = secadmin.get(&path).expect(200);
     assert!(page.says("临时授权") && page.says("2199-12-31") && page.says("代理负责人"));
     let review = secadmin.get("/review").expect(200);
     assert!(review.says("（至 2199-12-31）") && review.says("没有即将到期的临时授权"));
-    // A new unit takes every role.
+    // A new unit takes every role; work of the old one is not taken along.
+    let form = law.form(&own).to(&format!("{own}/move/void")).set("opinion", "登记有误");
+    law.submit(&form).expect(303);
     let form = sysadmin.form(&format!("{path}/edit"));
     let page = sysadmin.get(&format!("{path}/edit")).text();
     let unit = page.split("<option").find(|o| o.contains("枫桥坞镇纪委")).and_then(|o| attribute(o, "value")).unwrap();

@@ -12,7 +12,8 @@ const WHO: [&str; 8] =
     ["nobody", "clerk", "other clerk", "approver", "auditor", "sysadmin", "secadmin", "law office"];
 
 /// Method, route, address, and the status for each column. `P` a petition of the clerk's unit, `R` a
-/// regulation, `O` an organisation, `A` an account. Where somebody may, the form sent is wrong on purpose:
+/// regulation, `O` an organisation, `A` an account, `D` that of the security administrator, `H` a handover of the
+/// clerk of that unit. Where somebody may, the form sent is wrong on purpose:
 /// 422 says that the right is there.
 const TABLE: &[(&str, &str, &str, [u16; 8])] = &[
     ("GET", "/", "/", [303, 200, 200, 200, 200, 200, 200, 200]),
@@ -95,6 +96,7 @@ const TABLE: &[(&str, &str, &str, [u16; 8])] = &[
     ("GET", "/{kind}", "/recusal?all=1", [303, 404, 404, 200, 200, 404, 200, 404]),
     ("GET", "/{kind}", "/account?all=1", [303, 404, 404, 404, 200, 200, 200, 404]),
     ("GET", "/{kind}", "/purge?all=1", [303, 404, 404, 200, 200, 200, 200, 200]),
+    ("GET", "/{kind}", "/handover?all=1", [303, 404, 404, 200, 200, 200, 200, 404]),
     ("GET", "/{kind}", "/other?all=1", [303, 404, 404, 404, 404, 404, 404, 404]),
     ("POST", "/{kind}/columns", "/petition/columns", [303, 303, 303, 303, 404, 404, 404, 404]),
     ("POST", "/{kind}/columns", "/regulation/columns", [303, 303, 303, 303, 404, 404, 404, 303]),
@@ -104,6 +106,7 @@ const TABLE: &[(&str, &str, &str, [u16; 8])] = &[
     ("GET", "/{kind}/new", "/article/new", [303, 404, 404, 404, 404, 404, 404, 404]),
     ("GET", "/{kind}/new", "/org/new", [303, 404, 404, 404, 404, 200, 404, 404]),
     ("GET", "/{kind}/new", "/purge/new", [303, 404, 404, 404, 404, 404, 404, 404]),
+    ("GET", "/{kind}/new", "/handover/new", [303, 404, 404, 404, 404, 404, 404, 404]),
     ("GET", "/{kind}/new", "/account/new", [303, 404, 404, 404, 404, 200, 404, 404]),
     ("POST", "/{kind}/new", "/petition/new", [303, 422, 422, 404, 404, 404, 404, 404]),
     ("POST", "/{kind}/new", "/regulation/new", [303, 404, 404, 404, 404, 404, 404, 422]),
@@ -114,6 +117,8 @@ const TABLE: &[(&str, &str, &str, [u16; 8])] = &[
     ("GET", "/{kind}/{id}", "R", [303, 200, 200, 200, 404, 404, 404, 200]),
     ("GET", "/{kind}/{id}", "O", [303, 404, 404, 404, 200, 200, 200, 404]),
     ("GET", "/{kind}/{id}", "A", [303, 404, 404, 404, 200, 200, 200, 404]),
+    ("GET", "/{kind}/{id}", "H", [303, 404, 404, 200, 200, 200, 200, 404]),
+    ("GET", "/{kind}/{id}/edit", "H/edit", [303, 404, 404, 404, 404, 404, 404, 404]),
     ("GET", "/{kind}/{id}/edit", "P/edit", [303, 200, 404, 404, 404, 404, 404, 404]),
     ("GET", "/{kind}/{id}/edit", "R/edit", [303, 404, 404, 404, 404, 404, 404, 200]),
     ("GET", "/{kind}/{id}/edit", "O/edit", [303, 404, 404, 404, 404, 200, 404, 404]),
@@ -149,6 +154,21 @@ const TABLE: &[(&str, &str, &str, [u16; 8])] = &[
     ("POST", "/{kind}/{id}/factor", "P/factor", [303, 404, 404, 404, 404, 404, 404, 404]),
     ("POST", "/{kind}/{id}/relief", "A/relief", [303, 404, 404, 404, 404, 422, 422, 404]),
     ("POST", "/{kind}/{id}/relief", "P/relief", [303, 404, 404, 404, 404, 404, 404, 404]),
+    ("POST", "/{kind}/{id}/handover", "A/handover", [303, 404, 404, 404, 404, 422, 404, 404]),
+    ("POST", "/{kind}/{id}/handover", "D/handover", [303, 404, 404, 404, 404, 404, 404, 404]),
+    ("POST", "/{kind}/{id}/handover", "P/handover", [303, 404, 404, 404, 404, 404, 404, 404]),
+    ("POST", "/{kind}/{id}/replace", "D/replace", [303, 404, 404, 404, 422, 422, 404, 404]),
+    ("POST", "/{kind}/{id}/replace", "A/replace", [303, 404, 404, 404, 404, 404, 404, 404]),
+    ("POST", "/{kind}/{id}/replace", "P/replace", [303, 404, 404, 404, 404, 404, 404, 404]),
+    ("POST", "/{kind}/{id}/assign", "H/assign", [303, 404, 404, 422, 404, 404, 404, 404]),
+    ("POST", "/{kind}/{id}/assign", "P/assign", [303, 404, 404, 404, 404, 404, 404, 404]),
+    ("POST", "/{kind}/{id}/finish", "H/finish", [303, 404, 404, 404, 404, 422, 404, 404]),
+    ("POST", "/{kind}/{id}/finish", "P/finish", [303, 404, 404, 404, 404, 404, 404, 404]),
+    ("GET", "/{kind}/{id}/report", "H/report", [303, 404, 404, 200, 200, 200, 200, 404]),
+    ("GET", "/{kind}/{id}/report", "P/report", [303, 404, 404, 404, 404, 404, 404, 404]),
+    ("POST", "/{kind}/{id}/move/{name}", "H/move/finish", [303, 404, 404, 404, 404, 404, 404, 404]),
+    ("POST", "/{kind}/{id}/end", "H/end", [303, 404, 404, 404, 404, 303, 404, 404]),
+    ("POST", "/{kind}/{id}/end", "P/end", [303, 404, 404, 404, 404, 404, 404, 404]),
     ("GET", "/{kind}/{id}/files/{place}", "P/files/0", [303, 200, 404, 200, 404, 404, 404, 404]),
     ("GET", "/{kind}/{id}/files/{place}", "P/files/9", [303, 404, 404, 404, 404, 404, 404, 404]),
     ("GET", "/{kind}/{id}/files/{place}/view", "P/files/0/view", [303, 200, 404, 200, 404, 404, 404, 404]),
@@ -196,6 +216,8 @@ fn every_route_answers_everybody_as_the_table_says() {
     let sysadmin = county.sysadmin();
     let organisation = find(&sysadmin, "org", "杏林坪镇纪委");
     let account = find(&sysadmin, "account", "bangong");
+    let of_three = find(&sysadmin, "account", ">secadmin<");
+    let handover = super::handover::begin(&sysadmin, &super::handover::account(&sysadmin, "zhen04"));
     let people = [
         county.nobody(),
         clerk,
@@ -209,6 +231,7 @@ fn every_route_answers_everybody_as_the_table_says() {
     let mut wrong = Vec::new();
     for (method, route, address, expected) in TABLE {
         let places = [('P', &petition), ('R', &regulation), ('O', &organisation), ('A', &account)];
+        let places = [&places[..], &[('D', &of_three), ('H', &handover)]].concat();
         let place = places.iter().find(|(c, _)| address.starts_with(*c));
         let path = place.map_or((*address).to_owned(), |(_, own)| format!("{own}{}", &address[1..]));
         for (n, person) in people.iter().enumerate() {

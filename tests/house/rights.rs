@@ -230,6 +230,10 @@ fn a_right_that_was_taken_away_is_gone_at_once() {
     clerk.submit(&form).expect(404);
     clerk.get(&path).expect(404);
     assert!(clerk.get("/").says("您的账户还没有任何权限"));
+    // What lies with somebody is settled, or handed over, before the account is closed.
+    let head = county.approver(CLERK);
+    let form = head.form(&path).to(&format!("{path}/move/annul")).set("opinion", "登记有误");
+    head.submit(&form).expect(303);
     let close = sysadmin.form(account).to(&format!("{account}/move/close")).set("opinion", "调离");
     sysadmin.submit(&close).expect(303);
     assert_eq!(clerk.get("/").expect(303).location(), "/login");

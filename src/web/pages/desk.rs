@@ -9,7 +9,7 @@ use crate::records::{self, Kind};
 use crate::web::guard::Call;
 use crate::web::icons::Icon;
 use crate::web::layout::{self, NoticeKind};
-use crate::web::pages::{draft, identities, relief};
+use crate::web::pages::{draft, handover, identities, relief};
 use crate::web::respond::Reply;
 use crate::web::view::{self, Outline};
 
@@ -40,7 +40,7 @@ pub fn show(call: &Call) -> Result<Reply> {
     for kind in records::ALL.iter().copied().filter(|k| k.owned && sees(k) && k.group != Some("管理")) {
         blocks.push(block(call, kind)?);
     }
-    let alarms = alarms(call)?;
+    let (alarms, handover) = (alarms(call)?, handover::card(call)?);
     let administrator = records::account::ADMINISTRATORS.iter().any(|r| live.actor.is(r));
     let duties = administrator.then(|| duties(call)).transpose()?;
     view::reply(&call.app, live, outline, html! {
@@ -50,6 +50,7 @@ pub fn show(call: &Call) -> Result<Reply> {
             // Administrators have no business work; a request to purge may wait for one of them.
             @if !administrator || waits { (work) }
             (drafts)
+            (handover)
             (identities)
             @for block in blocks { (block) }
             (alarms)
@@ -143,6 +144,7 @@ fn duties(call: &Call) -> Result<Markup> {
                 @if is("sysadmin") {
                     (line(Icon::Org, "/org", "机构", "增加、变更、停用机构"))
                     (line(Icon::Account, "/account", "账户", "增加人员账户、发一次性口令、停用账户"))
+                    (line(Icon::User, "/handover", "人员变更", "交接、停用账户，打印报上级的报告"))
                 }
                 @if is("secadmin") {
                     (line(Icon::Key, "/account", "授权", "给账户授予或收回角色，确认一次性口令"))

@@ -9,6 +9,7 @@ pub mod draft;
 pub mod edit;
 pub mod error;
 pub mod factor;
+pub mod handover;
 pub mod health;
 pub mod history;
 pub mod identities;

@@ -8,12 +8,13 @@ use crate::app::record::{Opened, identity_fields};
 use crate::app::viewing::warning;
 use crate::base::{Error, Result, limits};
 use crate::records::decide::trail;
+use crate::records::record::HANDLER;
 use crate::records::{self, Kind, Record, Widget, article, batch};
 use crate::store::seal;
 use crate::web::guard::Call;
 use crate::web::icons::Icon;
 use crate::web::layout::{self, NoticeKind};
-use crate::web::pages::{label, proof, purge, recusal, relief};
+use crate::web::pages::{handover, label, proof, purge, recusal, relief};
 use crate::web::respond::Reply;
 use crate::web::view::{self, Outline};
 
@@ -99,6 +100,7 @@ fn page(call: &Call, opened: &Opened, revealed: Option<&Record>, problem: Option
         @if kind.owned { (head(kind, record, &directory)) }
         (groups(kind, record, &directory))
         (relief::facts(call, record)?)
+        (handover::facts(call, record)?)
         (identity(call, kind, opened, revealed, &directory)?)
         (files(kind, opened))
         (recusal::stand_in(opened))
@@ -107,6 +109,7 @@ fn page(call: &Call, opened: &Opened, revealed: Option<&Record>, problem: Option
         (voiding(call, kind, opened)?)
         (purge::section(call, kind, opened)?)
         (label::section(call, kind, opened)?)
+        (handover::section(call, record)?)
         (recusal::section(call, kind, opened)?)
         (handling(kind, record, &directory))
         (versions(kind, opened))
@@ -139,6 +142,7 @@ fn done(call: &Call, kind: &Kind, record: &Record) -> Option<(NoticeKind, String
         "relief" => "已申请，等待另一名管理员确认。".to_owned(),
         "agreed" => "已确认。该账户须重新登录。".to_owned(),
         "ended" => "这项申请没有生效，账户没有改变。".to_owned(),
+        what if kind.tag == records::handover::KIND.tag => return handover::done(call, record, what),
         "moved" => format!("已办理，现为“{}”。", kind.flow.label(record.state)),
         _ => return None,
     };
@@ -156,6 +160,9 @@ fn actions(call: &Call, kind: &Kind, opened: &Opened) -> Markup {
             a.btn.btn-primary href=(format!("{base}/edit")) accesskey="e" { (Icon::Edit.svg()) "修改" }
         }
         (relief::buttons(call, record))
+        @if kind.tag == records::handover::KIND.tag {
+            a.btn href=(format!("{base}/report")) { (Icon::File.svg()) "变更报告" }
+        }
     }
 }
 
@@ -168,6 +175,9 @@ fn head(kind: &Kind, record: &Record, directory: &Directory) -> Markup {
         items.push(("登记单位", html! { (directory.unit(record.unit)) }));
     }
     items.extend(label::words(kind, record).map(|chip| ("安全标记", chip)));
+    if let Some(id) = record.fields.link(HANDLER) {
+        items.push(("承办人", html! { (directory.account(id)) "（交接）" }));
+    }
     items.push(("登记人", html! { (directory.account(record.creator)) }));
     items.push(("登记时间", html! { (record.created) }));
     if record.version > 1 {

@@ -43,6 +43,7 @@ mod recusal;
 mod register;
 mod resume;
 mod rights;
+mod setup;
 mod standby;
 mod twice;
 mod unlock;

@@ -54,6 +54,8 @@
 //!     everywhere, decided anew at each read from derived tables that are in step; what points at it goes with it.
 //! 15. What proved who somebody is proves it once: the step of a second factor is spent in the transaction of the
 //!     log-in's entry. Who lets somebody in again, by a password or without a factor, does not confirm it.
+//! 16. Before the set-up has ended nobody logs in. Whoever holds its wizard does the steps of it and nothing else, and
+//!     knows nobody's password; it ends once, with three persons who have their own and a backup that was verified.
 //!
 //! # Where the plan was changed, and why
 //!

@@ -1,6 +1,6 @@
 //! The first contents of a store: units, accounts, recipients — from an answers file, from the set-up wizard behind its
-//! one-time link ([`wizard`]), or for a demo county. It works once; afterwards units and accounts are the administrators'
-//! business.
+//! one-time link ([`wizard`]), or for a demo county. It works once; afterwards units and accounts are the
+//! administrators' business.
 
 use serde::Deserialize;
 

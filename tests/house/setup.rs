@@ -1,5 +1,6 @@
 //! The set-up wizard over HTTP: from the printed link to three administrators with passwords of their own and a first
-//! backup that was verified, with right and wrong input, and what the link, the wizard and its cookie open at which time.
+//! backup that was verified, with right and wrong input, and what the link, the wizard and its cookie open at which
+//! time.
 
 use std::path::PathBuf;
 
@@ -220,7 +221,8 @@ fn the_wizard_opens_nothing_else_and_takes_its_own_forms_only() {
     two.post_form(&first, &[]).expect(404);
     assert!(two.cookie(COOKIE).is_none() && one.cookie(SESSION).is_none());
     // No page of an administrator, and no form of theirs.
-    for path in ["/", "/account?all=1", "/account/new", "/backup", "/policy", "/audit", "/import", "/password", "/factor"] {
+    let pages = ["/", "/account?all=1", "/account/new", "/backup", "/policy", "/audit", "/import", "/password", "/factor"];
+    for path in pages {
         assert_eq!(one.get(path).expect(303).location(), "/login", "{path}");
     }
     for path in ["/account/new", "/backup", "/backup/run", "/policy", "/import"] {

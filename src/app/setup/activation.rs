@@ -2,8 +2,8 @@
 //! password and sets up the second factor, both at once, and nobody else ever knows either.
 //!
 //! What must hold: a link opens once, and only until it ends or another one takes its place. Every look at the page
-//! offers a secret of its own, so that whoever had the link before the person did knows nothing of what the person took;
-//! the page carries it back under a seal, for nobody may choose it.
+//! offers a secret of its own, so that whoever had the link before the person did knows nothing of what the person
+//! took; the page carries it back under a seal, for nobody may choose it.
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 

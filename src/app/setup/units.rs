@@ -108,8 +108,8 @@ pub fn read(text: &str) -> Table {
     table
 }
 
-/// The text with lines of a file: each takes the place of the line of the same name, the others come after. Nothing else
-/// is lost. And how many there were, without heads.
+/// The text with lines of a file: each takes the place of the line of the same name, the others come after; nothing
+/// else is lost. And how many there were, without heads.
 pub fn merged(text: &str, lines: &[String]) -> (String, usize) {
     let name = |line: &str| key(&cells(line)[0]);
     let mut all: Vec<String> = text.lines().map(str::to_owned).filter(|l| !l.trim().is_empty()).collect();

@@ -99,7 +99,8 @@ impl House {
 
     fn keys(&self, names: [&str; 2]) -> String {
         let made = names.map(|name| {
-            let made = crate::backup::keygen(&self.home.path().join(format!("{name}.key")), None, Moment(START)).unwrap();
+            let out = self.home.path().join(format!("{name}.key"));
+            let made = crate::backup::keygen(&out, None, Moment(START)).unwrap();
             format!("{} {name}", made.recipient)
         });
         made.join("\n")

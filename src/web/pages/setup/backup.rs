@@ -1,5 +1,5 @@
-//! Step 3 of the set-up: who can open backups, the sheet about the keys, where backups go, and the first one, written and
-//! verified before the set-up can end.
+//! Step 3 of the set-up: who can open backups, the sheet about the keys, where backups go, and the first one, written
+//! and verified before the set-up can end.
 
 use maud::{Markup, html};
 
@@ -104,7 +104,7 @@ fn forms(call: &Call, view: &SetupPage, problems: &Problems) -> Result<Markup> {
                 ul.lines { @for r in &view.backup.recipients { li {
                     span.mono.grow { (backup::key_print(&r.key)) } span { (r.note) }
                 } } }
-                p { a.btn href="/setup/keys" { (Icon::Print.svg()) "打印密钥保管单" } }
+                div.form-bar { a.btn href="/setup/keys" { (Icon::Print.svg()) "打印密钥保管单" } }
             }
             (folded(keys, "更改备份密钥", &recipients(call, view)?))
         }
@@ -140,7 +140,8 @@ fn recipients(call: &Call, view: &SetupPage) -> Result<Markup> {
             (hidden(call)?)
             div.field.wide {
                 label for="recipients" { "接收方 " em.req title="必填" { "*" } }
-                textarea #recipients.mono name="recipients" rows="4" spellcheck="false" aria-describedby="recipients-h" {
+                textarea #recipients.mono name="recipients" rows="4" spellcheck="false"
+                    aria-describedby="recipients-h" {
                     "\n" (if typed.is_empty() { &now } else { typed })
                 }
                 p.help #recipients-h {

@@ -9,7 +9,6 @@ use crate::app::setup::wizard::{Invitation, Person, SetupPage, Standing};
 use crate::base::Result;
 use crate::records::account::{ADMINISTRATORS, ROLES};
 use crate::web::guard::Call;
-use crate::web::icons::Icon;
 use crate::web::layout::{self, ChipKind, NoticeKind};
 use crate::web::respond::Reply;
 
@@ -162,16 +161,20 @@ fn correction(call: &Call, person: &Standing) -> Result<Markup> {
 /// What one person is handed.
 fn slip(call: &Call, invitation: &Invitation) -> Markup {
     let link = format!("https://{}/activate/{}", call.host, invitation.token);
+    let local = ["127.", "localhost", "[::1]"].iter().any(|own| call.host.starts_with(own));
     html! {
         section.slip {
             h3 { (call.app.facts().county) " · " (ROLES.label(invitation.role)) "激活单" }
             (layout::props(&[
                 ("姓名", html! { (invitation.person.name) }),
                 ("登录名", html! { span.mono { (invitation.person.login) } }),
-                ("激活链接", html! { a.mono href=(link) { (link) } }),
                 ("有效期至", html! { (invitation.until) "，只能用一次" }),
             ]))
-            p.help { (Icon::Key.svg()) " 请本人在自己的电脑上打开，设置自己的口令并启用动态码（要用手机）。打不开或提示已用过，\
+            p { "激活链接：" br; a.mono href=(link) { (link) } }
+            @if local {
+                p.help { "您现在是在服务器本机上办理：在别的电脑上打开时，请把链接中的 " (call.host) " 换成服务器的地址和端口。" }
+            }
+            p.help { "请本人在自己的电脑上打开，设置自己的口令并启用动态码（要用手机）。打不开或提示已用过，\
                 而不是自己用过的，请立即告诉办理初始化的人。" }
         }
     }

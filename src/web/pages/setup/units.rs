@@ -1,4 +1,5 @@
-//! Step 1 of the set-up: the units, as a table to paste or a file. Nothing typed is lost; what is wrong is told by line.
+//! Step 1 of the set-up: the units, as a table to paste or a file. Nothing typed is lost; what is wrong is told by its
+//! line.
 
 use maud::{Markup, html};
 
@@ -12,7 +13,7 @@ use crate::web::layout::{self, NoticeKind};
 use crate::web::multipart::TEXT_ENDS;
 use crate::web::respond::Reply;
 
-const WRONG: &str = "机构没有保存，请按下面的提示修改；已填内容都已保留。";
+const WRONG: &str = "机构没有保存，请按下面的提示修改。";
 
 /// The step.
 pub fn show(call: &Call) -> Result<Reply> {
@@ -68,6 +69,12 @@ fn page(call: &Call, view: &SetupPage, (text, look): (&str, bool), said: Said) -
     let table = units::read(text);
     let faults = table.faults();
     Ok(step(call, (view, 0), said, html! {
+        @if look && !faults.is_empty() {
+            div.errors role="alert" tabindex="-1" {
+                h2 { "有 " (faults.len()) " 处需要修改，已填内容都已保留" }
+                ul { @for fault in &faults { li { (fault) } } }
+            }
+        }
         form.form method="post" action="/setup/units" enctype="multipart/form-data" {
             (hidden(call)?)
             div.field.wide.bad[look && !faults.is_empty()] {
@@ -92,15 +99,7 @@ fn page(call: &Call, view: &SetupPage, (text, look): (&str, bool), said: Said) -
                 button.btn type="submit" name="do" value="look" { "检查" }
             }
         }
-        @if look {
-            @if !faults.is_empty() {
-                div.errors role="alert" tabindex="-1" {
-                    h2 { "有 " (faults.len()) " 处需要修改" }
-                    ul { @for fault in &faults { li { (fault) } } }
-                }
-            }
-            (preview(&table))
-        }
+        @if look { (preview(&table)) }
     }))
 }
 

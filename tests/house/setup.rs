@@ -221,7 +221,7 @@ fn the_wizard_opens_nothing_else_and_takes_its_own_forms_only() {
     two.post_form(&first, &[]).expect(404);
     assert!(two.cookie(COOKIE).is_none() && one.cookie(SESSION).is_none());
     // No page of an administrator, and no form of theirs.
-    let pages = ["/", "/account?all=1", "/account/new", "/backup", "/policy", "/audit", "/import", "/password", "/factor"];
+    let pages = ["/", "/account?all=1", "/account/new", "/backup", "/policy", "/audit", "/import", "/password"];
     for path in pages {
         assert_eq!(one.get(path).expect(303).location(), "/login", "{path}");
     }

@@ -57,6 +57,8 @@
 //!     exports and identities ask for a proof of their own, which holds a short while in one session.
 //! 16. A certificate of a person is the second factor of the account it is bound to and never stands for the password;
 //!     it is judged at each request of its connection, and a session begun with it holds on no other.
+//! 17. Before the set-up has ended nobody logs in. Whoever holds its wizard does the steps of it and nothing else, and
+//!     knows nobody's password; it ends once, with three persons who have their own and a backup that was verified.
 //!
 //! # Where the plan was changed, and why
 //!

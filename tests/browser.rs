@@ -15,6 +15,8 @@ mod hostile;
 mod keys;
 #[path = "browser/programs.rs"]
 mod programs;
+#[path = "browser/wizard.rs"]
+mod wizard;
 
 use std::future::Future;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -223,17 +225,6 @@ fn every_page_fits_the_screen_and_the_browser_is_content() {
         page.js("document.body.setAttribute('style', 'color: red')").await;
         let told = page.complaints().await;
         assert!(told.iter().any(|c| c.contains("Content Security Policy")), "{told:?}");
-    });
-}
-
-#[test]
-fn the_set_up_page_opens_from_its_link() {
-    let (site, path) = Site::fresh();
-    with_browser(site, true, |page| async move {
-        page.go(&path).await;
-        assert_eq!(page.text("h1").await, "初始化");
-        page.look("setup").await;
-        page.quiet(&[]).await;
     });
 }
 

@@ -128,6 +128,11 @@ impl App {
         if !account::ADMINISTRATORS.iter().any(|role| actor.is(role)) {
             return Err(self.refused(actor, &account::KIND, RecordId(0)));
         }
+        self.backup_view(actor.is("sysadmin"))
+    }
+
+    /// The same for whoever may see it, and may change it where anybody can.
+    pub(super) fn backup_view(&self, may_change: bool) -> Result<BackupPage> {
         let snapshot = self.store.read()?;
         let schedule = Schedule::decode(&snapshot.fact_text(fact::BACKUP_SCHEDULE)?);
         let known = Known::decode(&snapshot.fact_text(fact::BACKUP_SETS)?);
@@ -150,20 +155,15 @@ impl App {
             sets: shown(lying.unwrap_or_default(), known),
             roots,
             slots: self.store.slots(),
-            may_change: actor.is("sysadmin") && !self.is_standby(),
+            may_change: may_change && !self.is_standby(),
         })
     }
 
     /// Sets the schedule, and marks its target. What is wrong with the fields is told by their names.
     pub fn set_schedule(&self, actor: &Actor, typed: &Typed) -> Result<(), ScheduleError> {
         self.keeps_backups(actor)?;
-        let mut schedule = typed.read(self.now(), self.facts().epoch).map_err(ScheduleError::Problems)?;
-        let folder = mount::choose(&self.store, Path::new(&schedule.target), &self.backup_roots());
-        let folder = folder.map_err(|e| ScheduleError::Problems(vec![("target", e.public().to_owned())]))?;
-        schedule.target = folder.to_string_lossy().into_owned();
+        let (schedule, note) = self.read_schedule(typed)?;
         let actor = actor.clone();
-        let kept = schedule.kept.words().trim_start_matches("最近").replace(' ', "");
-        let note = format!("{} 保留{kept} {}", schedule.words(), schedule.target);
         Ok(self.store.submit(move |txn| {
             if !super::record::live(txn, &actor)?.is("sysadmin") {
                 return Err(Error::denied());
@@ -172,6 +172,17 @@ impl App {
             txn.act(Act::new(actor.doer(), act::BACKUP_SCHEDULE).note(note));
             Ok(())
         })?)
+    }
+
+    /// The schedule as typed, its target marked; and what the journal says of it.
+    pub(super) fn read_schedule(&self, typed: &Typed) -> Result<(Schedule, String), ScheduleError> {
+        let mut schedule = typed.read(self.now(), self.facts().epoch).map_err(ScheduleError::Problems)?;
+        let folder = mount::choose(&self.store, Path::new(&schedule.target), &self.backup_roots());
+        let folder = folder.map_err(|e| ScheduleError::Problems(vec![("target", e.public().to_owned())]))?;
+        schedule.target = folder.to_string_lossy().into_owned();
+        let kept = schedule.kept.words().trim_start_matches("最近").replace(' ', "");
+        let note = format!("{} 保留{kept} {}", schedule.words(), schedule.target);
+        Ok((schedule, note))
     }
 
     /// What the administrators must be told about backups, the most pressing first; empty when all is well.

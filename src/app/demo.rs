@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::access::local_doer;
 use super::import::{Options, Summary, What, source};
 use super::names::all;
-use super::setup::{Account, Answers, Ready, Unit, fill};
+use super::setup::{Account, Answers, Opened, Ready, Unit, fill};
 use super::{Actor, App, password};
 use crate::base::{Clock, RecordId, Result};
 use crate::records::{account, act, decide, flow::Duty, petition};
@@ -140,7 +140,7 @@ fn people() -> Result<(Vec<Unit>, Vec<Ready>)> {
     let groups: [(&str, &str, &[&str]); 2] = [("stationed", "pz", &STATIONED), ("township", "zhen", &TOWNSHIPS)];
     for (kind, login, names) in groups {
         for (n, unit) in (1..).zip(names) {
-            units.push(Unit { name: (*unit).to_owned(), kind: kind.to_owned() });
+            units.push(Unit { name: (*unit).to_owned(), kind: kind.to_owned(), ..Unit::default() });
             let short = unit.trim_start_matches('驻').trim_end_matches("纪检监察组");
             let short = short.trim_end_matches("纪工委").trim_end_matches("纪委");
             let (handler, approver) = (format!("{login}{n:02}"), format!("{login}{n:02}-fz"));
@@ -148,7 +148,7 @@ fn people() -> Result<(Vec<Unit>, Vec<Ready>)> {
             accounts.push(an_account(&approver, format!("{short}负责人"), unit, &["approver", "identity"]));
         }
     }
-    let ready = |account| Ready { account, credential: credential.clone(), must_change: false };
+    let ready = |account| Ready { account, opened: Opened::Password(credential.clone(), false) };
     Ok((units, accounts.into_iter().map(ready).collect()))
 }
 

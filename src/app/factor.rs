@@ -145,7 +145,7 @@ impl App {
             certificate: Some(account.fields.text(tag::CERTIFICATE_OF).to_owned()).filter(|words| !words.is_empty()),
             must_have_certificate: trusted && policy.asks_certificate(&live.actor),
             trusted,
-            secret: secret.map(|secret| self.new_secret(&live.actor, &secret)),
+            secret: secret.map(|secret| self.new_secret(&live.actor.login, &secret)),
         })
     }
 
@@ -262,12 +262,12 @@ impl App {
         Ok(secret)
     }
 
-    fn new_secret(&self, actor: &Actor, secret: &str) -> NewSecret {
+    pub(super) fn new_secret(&self, login: &str, secret: &str) -> NewSecret {
         let encoded = |text: &str| {
             percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
         };
         // Short, so that the picture is coarse enough for any camera; what it leaves out is what devices assume.
-        let (issuer, login) = (encoded(&format!("基层 {}", self.facts().county)), encoded(&actor.login));
+        let (issuer, login) = (encoded(&format!("基层 {}", self.facts().county)), encoded(login));
         let groups: Vec<String> =
             secret.as_bytes().chunks(4).map(|four| String::from_utf8_lossy(four).into_owned()).collect();
         NewSecret {
@@ -276,13 +276,13 @@ impl App {
         }
     }
 
-    fn recovery_hash(&self, account: RecordId, code: &str) -> String {
+    pub(super) fn recovery_hash(&self, account: RecordId, code: &str) -> String {
         hex::encode(self.store.mac("recovery", format!("{account}\0{}", digits(code)).as_bytes()))
     }
 }
 
 /// A code as it counts: in any width and case, without blanks and hyphens.
-fn digits(typed: &str) -> String {
+pub(super) fn digits(typed: &str) -> String {
     typed.chars().flat_map(crate::base::text::fold).filter(char::is_ascii_alphanumeric).collect()
 }
 

@@ -24,6 +24,7 @@ const FIRST: &str = "这个账户还在用他人发放的口令，不能用于�
 const OLD: &str = "这个账户的口令已到期，不能用于命令行。请先用浏览器登录，更换口令，再运行本命令。";
 const NO_FACTOR: &str = "按登录安全策略，这个账户必须启用动态码，不能用于命令行。请先用浏览器登录并启用，再运行本命令。";
 const UKEY: &str = "这个账户用证书（UKey）登录，不能用于命令行。请先在“动态码”页同时启用动态码，或换一个账户。";
+const UNREADY: &str = "系统还没有完成初始化，任何人都不能登录。请在初始化完成后再登录。";
 const CODE: &str = "这个账户启用了动态码，请再给出动态码。";
 
 /// What somebody types at the door.
@@ -169,6 +170,9 @@ impl App {
 
     /// The account, and what proved its second factor, if everything is right; the guess still counts.
     fn check(&self, attempt: &Attempt<'_>, guest: &Guest, via: &str) -> Result<(Record, Option<Proof>)> {
+        if !self.is_ready()? {
+            return Err(Error::new(ErrorKind::Busy, UNREADY));
+        }
         let name = folded(attempt.login);
         self.throttle.begin(&name, guest, self.now())?;
         let judged = self.judge(attempt, guest);

@@ -103,7 +103,7 @@ fn lines(text: &str) -> Vec<Holder> {
 }
 
 /// Keys as typed, if they can be used: enough different ones, notes that fit.
-fn checked(text: &str) -> Result<Vec<Holder>> {
+pub(super) fn checked(text: &str) -> Result<Vec<Holder>> {
     let holders = lines(text);
     backup::check_recipients(&holders.iter().map(|h| h.key.clone()).collect::<Vec<_>>())?;
     for (n, holder) in holders.iter().enumerate() {
@@ -118,12 +118,12 @@ fn checked(text: &str) -> Result<Vec<Holder>> {
     Ok(holders)
 }
 
-fn stored(holders: &[Holder]) -> String {
+pub(super) fn stored(holders: &[Holder]) -> String {
     holders.iter().map(Holder::line).collect::<Vec<_>>().join("\n")
 }
 
 /// Fingerprints, for the journal.
-fn prints(holders: &[Holder]) -> String {
+pub(super) fn prints(holders: &[Holder]) -> String {
     holders.iter().map(|h| backup::key_print(&h.key)).collect::<Vec<_>>().join(" ")
 }
 

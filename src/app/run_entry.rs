@@ -144,7 +144,7 @@ fn note_set(txn: &mut Txn<'_>, done: &Done, folder: &Path, (epoch, by): (u64, By
     Ok(())
 }
 
-fn state_in(txn: &Txn<'_>) -> Result<State> {
+pub(super) fn state_in(txn: &Txn<'_>) -> Result<State> {
     Ok(State::decode(&String::from_utf8_lossy(&txn.fact(fact::BACKUP_STATE)?.unwrap_or_default())))
 }
 

@@ -20,13 +20,13 @@ use crate::store::{Doer, fact};
 
 /// What a running server knows of its backups.
 pub struct Runner {
-    inner: Mutex<Inner>,
-    woken: Condvar,
+    pub(super) inner: Mutex<Inner>,
+    pub(super) woken: Condvar,
 }
 
-struct Inner {
+pub(super) struct Inner {
     roots: Vec<PathBuf>,
-    wanted: Option<Doer>,
+    pub(super) wanted: Option<Doer>,
     job: Option<Job>,
     stop: bool,
 }

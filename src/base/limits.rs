@@ -144,6 +144,12 @@ pub const ENDING_DAYS: i64 = 14;
 pub const LOGINS_LOOKED_AT: u64 = 10_000;
 /// A set-up link works for this long, in seconds.
 pub const SETUP_LINK_S: i64 = 30 * 60;
+/// The set-up wizard stays with a browser for this long after its last step, in seconds.
+pub const SETUP_IDLE_S: i64 = 2 * 3600;
+/// The link at which an administrator activates an account works for this long, in seconds.
+pub const ACTIVATION_S: i64 = 7 * 24 * 3600;
+/// Units that the set-up wizard takes.
+pub const SETUP_UNITS: usize = 500;
 
 /// Bytes of one attachment.
 pub const FILE_BYTES: u64 = 200 << 20;

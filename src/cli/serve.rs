@@ -109,6 +109,7 @@ fn run(door: &Door, listen: SocketAddr, config: &Config, out: &mut dyn Out) -> R
         let listener = bind(listen).await?;
         let address = listener.local_addr()?;
         note_address(&dir, address)?;
+        note_fingerprint(&dir, &certificate)?;
         let commands = tokio::spawn(control::answer(door.clone(), control::listen(&dir)?));
         // Whoever reads the address may ask at once.
         let end = asked_to_end();
@@ -218,6 +219,11 @@ pub(super) fn end_soon(failure: Failure) {
 /// Where the set-up link must point, for whoever prints it.
 pub(super) fn note_address(dir: &Path, address: SocketAddr) -> Result<()> {
     Ok(std::fs::write(dir.join(super::setup::ADDRESS_FILE), address.to_string())?)
+}
+
+/// What whoever opens the link should see in the browser, for whoever prints it.
+fn note_fingerprint(dir: &Path, certificate: &Certificate) -> Result<()> {
+    Ok(std::fs::write(dir.join(super::setup::FINGERPRINT_FILE), &certificate.fingerprint)?)
 }
 
 /// Resolves when the process is asked to end, also when that was before anybody waits for it.

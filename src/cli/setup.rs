@@ -10,11 +10,14 @@ use super::output::Out;
 use crate::app::App;
 use crate::app::setup::{Answers, new_setup_token, set_up};
 use crate::base::clock::SystemClock;
-use crate::base::{Error, Result};
+use crate::base::{Error, Moment, Result};
 use crate::store::{Store, free_key_path};
+use crate::web::certificate;
 
 /// Where the running server notes its address.
 pub(super) const ADDRESS_FILE: &str = "address";
+/// Where it notes what its certificate looks like.
+pub(super) const FINGERPRINT_FILE: &str = "fingerprint";
 
 /// Arguments of `init`.
 #[derive(Debug, Args)]
@@ -49,8 +52,8 @@ pub(super) fn init(args: &InitArgs, out: &mut dyn Out) -> Result<()> {
     let key_file = args.key_file.clone().unwrap_or_else(|| free_key_path(&args.dir));
     let store = Store::create(&args.dir, &key_file, args.county.trim(), false, Arc::new(SystemClock))?;
     let done = match answers {
-        Some(answers) => set_up(&store, None, answers).map(|()| out.out("已初始化。请运行 jiceng serve 启动服务。")),
-        None => new_setup_token(&store).map(|token| print(&args.dir, &token, out)),
+        Some(answers) => set_up(&store, answers).map(|()| out.out("已初始化。请运行 jiceng serve 启动服务。")),
+        None => new_setup_token(&store).and_then(|token| print(&args.dir, &token, store.now(), out)),
     };
     let (dir, key) = (store.dir().to_owned(), store.key_file().map(Path::to_owned));
     drop(store);
@@ -67,11 +70,10 @@ pub(super) fn init(args: &InitArgs, out: &mut dyn Out) -> Result<()> {
 /// Prints a new link.
 pub(super) fn link(app: &App, out: &mut dyn Out) -> Result<()> {
     let token = app.new_setup_link()?;
-    print(app.dir(), &token, out);
-    Ok(())
+    print(app.dir(), &token, app.now(), out)
 }
 
-fn print(dir: &Path, token: &str, out: &mut dyn Out) {
+fn print(dir: &Path, token: &str, now: Moment, out: &mut dyn Out) -> Result<()> {
     let noted = std::fs::read_to_string(dir.join(ADDRESS_FILE)).unwrap_or_default();
     let address: SocketAddr = noted.trim().parse().unwrap_or(super::serve::LISTEN);
     // A server that listens everywhere is reached by the machine's name.
@@ -81,5 +83,18 @@ fn print(dir: &Path, token: &str, out: &mut dyn Out) {
         _ => address.to_string(),
     };
     out.out(&format!("https://{place}/setup/{token}"));
-    out.err("初始化链接 30 分钟内有效，只能用一次。请先运行 jiceng serve，再在浏览器中打开。");
+    out.err(&format!("证书指纹（SHA-256）：{}", fingerprint(dir, now)?));
+    out.err(
+        "初始化链接 30 分钟内有效，只能用一次。请先运行 jiceng serve，再在浏览器中打开；浏览器提示证书不受信任时，\
+         核对证书指纹与上面一致后再继续。没有做完的可以用 jiceng setup-link 的新链接接着做。",
+    );
+    Ok(())
+}
+
+/// What the certificate looks like that the server showed last, or else the one of the folder.
+fn fingerprint(dir: &Path, now: Moment) -> Result<String> {
+    match std::fs::read_to_string(dir.join(FINGERPRINT_FILE)) {
+        Ok(noted) => Ok(noted.trim().to_owned()),
+        Err(_) => Ok(certificate::load(dir, None, now)?.fingerprint),
+    }
 }

@@ -24,6 +24,7 @@ pub mod tag {
     pub const REVIEWED: u16 = 42;
     pub const REVIEWED_BY: u16 = 43;
     pub const EXPIRES: u16 = 44;
+    pub const ACTIVATION: u16 = 45;
     pub const EXTRA: u16 = 50;
     pub const FACTOR: u16 = 24;
     pub const RECOVERY: u16 = 25;
@@ -136,6 +137,7 @@ static FIELDS: &[Field] = &[
     Field::new(PASSWORD_SINCE, "password_since", "口令设置时间", Widget::Hidden),
     Field::new(PASSWORD_HISTORY, "password_history", "用过的口令", Widget::Hidden),
     Field::new(WAITING, "waiting", "等待确认", Widget::Hidden),
+    Field::new(ACTIVATION, "activation", "激活链接", Widget::Hidden),
     Field::new(CERTIFICATE, "certificate", "证书公钥", Widget::Hidden),
     Field::new(CERTIFICATE_OF, "certificate_of", "登录证书", Widget::Fixed),
 ];

@@ -130,6 +130,16 @@ actions! {
     LOGIN_RECOVERY = 107, "用恢复码登录";
     /// The system administrator ended somebody's session.
     SESSION_ENDED = 108, "结束会话";
+    /// The set-up link was taken: the wizard is open in one browser.
+    SETUP_OPENED = 110, "打开初始化向导";
+    /// The table of units was saved in the wizard.
+    SETUP_UNITS = 111, "初始化机构";
+    /// The three administrators were entered in the wizard, one of them was corrected or got a new link.
+    SETUP_PEOPLE = 112, "初始化三员";
+    /// An administrator made a password and set up the second factor at the link from the wizard.
+    ACTIVATED = 113, "激活账户";
+    /// The wizard ended for good.
+    SETUP_DONE = 114, "完成初始化";
     /// The auditor came to the console: what was seen of the journal; refused when it does not hold.
     AUDIT_CHECKPOINT = 120, "审计检查点";
     /// Entries of the journal were written into a workbook.

@@ -68,7 +68,7 @@ impl Group {
         let administers = || kinds.iter().any(|tag| super::by_tag(*tag).is_some_and(is_administration));
         let group = match action {
             // Codes from 100 are the second factor and what else belongs to logging in; settings are not.
-            30..=33 | 100..=105 | 107 | 150 | 156..=157 => Self::Login,
+            30..=33 | 100..=105 | 107 | 113 | 150 | 156..=157 => Self::Login,
             20..=23 | 25 | 151 | 152 => Self::Look,
             24 | 96 | 121 | 153 => Self::Export,
             40 | 41 => Self::Refused,

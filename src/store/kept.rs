@@ -1,7 +1,7 @@
-//! What is kept outside of records — drafts of forms, choices of lists, memory of log-ins, policies, requests — as
-//! sealed facts: values by tag under the store's own key, bound to their name. They come and go with the act that says
-//! so, leave no content in the journal but what shows that an earlier one was put back, and are part of every backup.
-//! What the tags mean is `app`'s; bytes: `data-format/store.md`.
+//! What is kept outside of records — drafts of forms, choices of lists, memory of log-ins, policies, requests, how far the
+//! set-up wizard is — as sealed facts: values by tag under the store's own key, bound to their name. They come and go with
+//! the act that says so, leave no content in the journal but what shows that an earlier one was put back, and are part of
+//! every backup. What the tags mean is `app`'s; bytes: `data-format/store.md`.
 
 use std::collections::HashMap;
 
@@ -14,7 +14,7 @@ use crate::records::{Fields, FileRef};
 
 /// Names below which facts of this form lie.
 pub(super) const PREFIXES: &[&str] =
-    &[fact::DRAFT, fact::CHOICE, fact::LOGIN, fact::POLICY, fact::IDENTITIES];
+    &[fact::DRAFT, fact::CHOICE, fact::LOGIN, fact::POLICY, fact::IDENTITIES, fact::SETUP_PROGRESS];
 
 impl Snapshot {
     /// What is kept under a name.

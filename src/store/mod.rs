@@ -93,6 +93,8 @@ pub mod fact {
     pub const SETUP: &str = "setup";
     /// Set when the first administrators exist.
     pub const READY: &str = "ready";
+    /// How far the set-up wizard is, sealed.
+    pub const SETUP_PROGRESS: &str = "setup.progress";
     /// When the last verified backup was written, in milliseconds.
     pub const LAST_BACKUP: &str = "last_backup";
     /// Drafts lie under this prefix: `draft.<account>.<id>`, sealed.

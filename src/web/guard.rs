@@ -16,6 +16,7 @@ use super::{Access, Route, pages};
 use crate::app::App;
 use crate::app::login::Typed;
 use crate::app::session::{Live, Must};
+use crate::app::setup::wizard;
 use crate::app::ukey::{Brought, Shown};
 use crate::base::{Error, ErrorKind, Result, limits};
 use crate::records::{self, Kind, field::Raw};
@@ -26,6 +27,8 @@ pub const SESSION_COOKIE: &str = "__Host-session";
 pub const LOGIN_COOKIE: &str = "__Host-last";
 /// Name of the cookie that makes a browser known to accounts that came in from it.
 pub const DEVICE_COOKIE: &str = "__Host-device";
+/// Name of the cookie of the browser that holds the set-up wizard.
+pub const SETUP_COOKIE: &str = "__Host-setup";
 
 /// The route that a page needs to look like itself.
 const ASSETS: &str = "/assets/{name}";
@@ -63,6 +66,10 @@ pub struct Call {
     pub certificate: Option<Shown>,
     /// The same as it came.
     pub brought: Option<Brought>,
+    /// What shows that this browser holds the set-up wizard; only pages behind [`Access::Setup`] have it.
+    pub setup: Option<String>,
+    /// The server as the browser knows it, name and port.
+    pub host: String,
     params: HashMap<String, String>,
 }
 
@@ -92,6 +99,16 @@ impl Call {
     pub fn submit_id(&self) -> &str {
         let id = self.typed("submit");
         if id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit()) { id } else { "" }
+    }
+
+    /// What holds the set-up wizard; pages behind [`Access::Setup`] have it.
+    pub fn wizard(&self) -> Result<&str> {
+        self.setup.as_deref().ok_or_else(wizard::closed)
+    }
+
+    /// What was typed, with its blanks; empty when there is none.
+    pub fn text(&self, name: &str) -> &str {
+        self.raw.iter().find(|(n, _)| n == name).map_or("", |(_, v)| v.as_str())
     }
 
     /// The session; pages behind [`Access::LoggedIn`] have one.
@@ -141,6 +158,7 @@ async fn prepare(app: Arc<App>, route: &'static Route, peer: Peer, request: Requ
     };
     let allowed = match (route.access, &call.live) {
         (Access::Anybody, _) => true,
+        (Access::Setup, _) => call.setup.is_some(),
         (_, None) => false,
         (Access::LoggedIn, Some(_)) => true,
         (Access::Account, Some(live)) => live.must.is_none(),
@@ -152,8 +170,8 @@ async fn prepare(app: Arc<App>, route: &'static Route, peer: Peer, request: Requ
         same_origin(&parts.headers)?;
         let request = Request::from_parts(parts, body);
         let gate = records::by_name(call.param("kind"));
-        // Strangers have little to say; a set-up page a little more.
-        let known = call.live.is_some() || call.last_login.is_some();
+        // Strangers have little to say.
+        let known = call.live.is_some() || call.last_login.is_some() || call.setup.is_some();
         let bound = if known { limits::FORM_BYTES * 3 } else { limits::STRANGER_BYTES };
         let uploads = allowed && route.access != Access::Anybody && takes_files(route.path);
         let form = read_form(&call.app, request, (uploads, gate), bound).await?;
@@ -161,24 +179,10 @@ async fn prepare(app: Arc<App>, route: &'static Route, peer: Peer, request: Requ
         call.own = take_own(&mut call.raw);
     }
     if !allowed {
-        return Ok(Prepared::Reply(not_allowed(route, &call)));
+        return not_allowed(route, &call).map(Prepared::Reply);
     }
-    if route.method == Method::POST && route.access != Access::Anybody {
-        let token = &call.live()?.csrf;
-        let same = aws_lc_rs::constant_time::verify_slices_are_equal(
-            token.as_bytes(),
-            call.typed("csrf").as_bytes(),
-        );
-        if same.is_err() {
-            // The form was made in an earlier session of the same person: show it again instead of losing it.
-            let login = call.live()?.actor.login.clone();
-            call.discard_files()?;
-            if call.last_login.as_deref() == Some(&login) && is_typed(route.path) {
-                call.app.park(&login, &call.path, std::mem::take(&mut call.raw));
-                return Ok(Prepared::Reply(Reply::Redirect("/resume".into())));
-            }
-            return Err(Error::new(ErrorKind::Denied, "页面已过期，操作没有执行。请刷新页面后重试。"));
-        }
+    if route.method == Method::POST && route.access != Access::Anybody && !is_own_form(&call)? {
+        return late(route, &mut call).map(Prepared::Reply);
     }
     Ok(Prepared::Call(call))
 }
@@ -202,6 +206,10 @@ fn receive(
         Some(token) => app.session_on(&token, &peer, certificate.as_ref())?,
         None => None,
     };
+    let setup = match cookie(&parts.headers, SETUP_COOKIE) {
+        Some(token) if route.access == Access::Setup => app.holds_setup(&token)?.then_some(token),
+        _ => None,
+    };
     let last_login = cookie(&parts.headers, LOGIN_COOKIE).and_then(|m| app.marked_login(&m));
     Ok(Prepared::Call(Box::new(Call {
         path: parts.uri.path().to_owned(),
@@ -217,12 +225,38 @@ fn receive(
         device: cookie(&parts.headers, DEVICE_COOKIE),
         certificate,
         brought,
+        setup,
+        host: host(&parts.headers),
         params,
     })))
 }
 
-/// Log in first, or do what must be done before anything else; what was typed waits.
-fn not_allowed(route: &Route, call: &Call) -> Reply {
+/// The form carries the token of this session, or of this set-up.
+fn is_own_form(call: &Call) -> Result<bool> {
+    let token = match &call.setup {
+        Some(token) => call.app.setup_csrf(token),
+        None => call.live()?.csrf.clone(),
+    };
+    let typed = call.typed("csrf").as_bytes();
+    Ok(aws_lc_rs::constant_time::verify_slices_are_equal(token.as_bytes(), typed).is_ok())
+}
+
+/// The form was made in an earlier session: of the same person it is shown again instead of being lost.
+fn late(route: &Route, call: &mut Call) -> Result<Reply> {
+    call.discard_files()?;
+    let login = call.live.as_ref().map(|l| l.actor.login.clone());
+    if let Some(login) = login.filter(|l| call.last_login.as_ref() == Some(l) && is_typed(route.path)) {
+        call.app.park(&login, &call.path, std::mem::take(&mut call.raw));
+        return Ok(Reply::Redirect("/resume".into()));
+    }
+    Err(Error::new(ErrorKind::Denied, "页面已过期，操作没有执行。请刷新页面后重试。"))
+}
+
+/// Log in first, or do what must be done before anything else; what was typed waits. The set-up is simply not there.
+fn not_allowed(route: &Route, call: &Call) -> Result<Reply> {
+    if route.access == Access::Setup {
+        return Err(wizard::closed());
+    }
     let live = call.live.as_ref();
     if route.method == Method::POST
         && is_typed(route.path)
@@ -235,7 +269,7 @@ fn not_allowed(route: &Route, call: &Call) -> Reply {
         Some(Some(Must::Factor)) => "/factor",
         Some(_) => "/password",
     };
-    Reply::Redirect(to.into())
+    Ok(Reply::Redirect(to.into()))
 }
 
 /// What can be reached on a standby: pages, and the forms that change nothing. Deny by default.
@@ -245,7 +279,8 @@ fn is_looking(route: &Route) -> bool {
             ["/login", "/logout", "/search", "/{kind}/{id}/identity", "/audit", "/audit/export", "/backup/keys"];
         return looking.contains(&route.path);
     }
-    !["/new", "/edit", "/import", "/password", "/factor", "/setup/{token}"].iter().any(|end| route.path.ends_with(end))
+    let writes = ["/new", "/edit", "/import", "/password", "/factor", "/activate/{token}"];
+    !route.path.starts_with("/setup") && !writes.iter().any(|end| route.path.ends_with(end))
 }
 
 /// Forms that people fill; a log-out or a search that comes too late is no loss.
@@ -268,7 +303,7 @@ fn take_own(raw: &mut Raw) -> Typed {
 
 /// Forms with attachments; files sent to any other page are read past.
 fn takes_files(path: &str) -> bool {
-    ["/new", "/edit", "/import"].iter().any(|end| path.ends_with(end))
+    ["/new", "/edit", "/import", "/setup/units"].iter().any(|end| path.ends_with(end))
 }
 
 async fn run(route: &'static Route, call: Box<Call>) -> Reply {
@@ -370,6 +405,13 @@ fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
     let all = headers.get_all(header::COOKIE).iter().filter_map(|v| v.to_str().ok());
     let mut pairs = all.flat_map(|v| v.split(';')).filter_map(|p| p.trim().split_once('='));
     pairs.find(|(n, _)| *n == name).map(|(_, v)| v.to_owned())
+}
+
+/// The server's name and port as the browser has them, for links that people hand on; nothing that is no such name.
+fn host(headers: &HeaderMap) -> String {
+    let named = headers.get(header::HOST).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    let plain = named.bytes().all(|b| b.is_ascii_alphanumeric() || b".:-[]".contains(&b));
+    if plain { named.to_owned() } else { String::new() }
 }
 
 /// The client takes gzip.

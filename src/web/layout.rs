@@ -138,12 +138,22 @@ pub fn page(frame: &Frame<'_>, content: Markup) -> Markup {
 
 /// A page without menu, in one narrow card: log-in, errors.
 pub fn bare(title: &str, county: &str, style_href: &str, content: Markup) -> Markup {
-    bare_page("login", title, county, style_href, content)
+    bare_page(("login", None), title, county, style_href, content)
 }
 
 /// A page without menu, in one wide card: set-up, long explanations.
 pub fn bare_wide(title: &str, county: &str, style_href: &str, content: Markup) -> Markup {
-    bare_page("login login-wide", title, county, style_href, content)
+    bare_page(("login login-wide", None), title, county, style_href, content)
+}
+
+/// A page without menu, in one wide card, that asks again by itself while work is under way.
+pub fn waiting_wide(
+    (title, refresh): (&str, Option<u32>),
+    county: &str,
+    style_href: &str,
+    content: Markup,
+) -> Markup {
+    bare_page(("login login-wide", refresh), title, county, style_href, content)
 }
 
 /// A small mark for a state or a deadline; its words alone must tell the meaning.
@@ -343,7 +353,13 @@ fn document(title: &str, style_href: &str, (class, refresh): (Option<&str>, Opti
     }
 }
 
-fn bare_page(class: &str, title: &str, county: &str, style_href: &str, content: Markup) -> Markup {
+fn bare_page(
+    (class, refresh): (&str, Option<u32>),
+    title: &str,
+    county: &str,
+    style_href: &str,
+    content: Markup,
+) -> Markup {
     let content = content.into_string();
     let body = html! {
         a.skip href="#main" { "跳到正文" }
@@ -359,7 +375,7 @@ fn bare_page(class: &str, title: &str, county: &str, style_href: &str, content: 
             }
         }
     };
-    document(title, style_href, (Some("bare"), None), body)
+    document(title, style_href, (Some("bare"), refresh), body)
 }
 
 fn top(frame: &Frame<'_>) -> Markup {

@@ -17,6 +17,7 @@ pub mod pages;
 pub mod respond;
 pub mod sealed;
 pub mod server;
+pub mod steps;
 pub mod view;
 
 use axum::http::Method;
@@ -30,6 +31,8 @@ use respond::Reply;
 pub enum Access {
     /// Anybody: log-in, set-up, assets.
     Anybody,
+    /// The browser that holds the set-up wizard, until that has ended.
+    Setup,
     /// Whoever is logged in, even before the first password was changed and the second factor was set up.
     LoggedIn,
     /// Whoever is logged in with a password of their own, and a second factor where the policy asks for one.
@@ -80,8 +83,20 @@ pub static ROUTES: &[Route] = &[
     get("/policy/certificates", Access::Account, pages::ukey::show),
     post("/policy/certificates", Access::Account, pages::ukey::set),
     get("/resume", Access::Account, pages::resume::show),
-    get("/setup/{token}", Access::Anybody, pages::setup::form),
-    post("/setup/{token}", Access::Anybody, pages::setup::set_up),
+    get("/setup/{token}", Access::Anybody, pages::setup::link),
+    post("/setup/{token}", Access::Anybody, pages::setup::take),
+    get("/setup", Access::Setup, pages::setup::resume),
+    get("/setup/units", Access::Setup, pages::setup::units::show),
+    post("/setup/units", Access::Setup, pages::setup::units::set),
+    get("/setup/people", Access::Setup, pages::setup::people::show),
+    post("/setup/people", Access::Setup, pages::setup::people::set),
+    get("/setup/backup", Access::Setup, pages::setup::backup::show),
+    post("/setup/backup", Access::Setup, pages::setup::backup::set),
+    get("/setup/keys", Access::Setup, pages::setup::backup::keys),
+    get("/setup/finish", Access::Setup, pages::setup::finish::show),
+    post("/setup/finish", Access::Setup, pages::setup::finish::end),
+    get("/activate/{token}", Access::Anybody, pages::activate::show),
+    post("/activate/{token}", Access::Anybody, pages::activate::activate),
     get("/audit", Access::Account, pages::audit::show),
     post("/audit", Access::Account, pages::audit::filter),
     get("/audit/print", Access::Account, pages::audit::print),

@@ -68,13 +68,15 @@ impl Site {
         Self { address, program, home }
     }
 
-    /// A county not set up yet, and where its set-up begins.
+    /// A county not set up yet, whose backups may go beside its folder, and where its set-up begins.
     pub(super) fn fresh() -> (Self, String) {
         let home = tempfile::tempdir().unwrap();
         let made = Self::jiceng("init", home.path()).args(["--county", "测试县"]).output().unwrap();
         let link = String::from_utf8(made.stdout).unwrap();
         let path = link.trim().split_once("/setup/").unwrap_or_else(|| panic!("no link: {link}")).1;
-        let (program, address) = serve(&mut Self::jiceng("serve", home.path()));
+        let config = home.path().join("config.toml");
+        std::fs::write(&config, format!("[backup]\nroots = [{:?}]\n", home.path().display().to_string())).unwrap();
+        let (program, address) = serve(Self::jiceng("serve", home.path()).arg("--config").arg(&config));
         (Self { address, program, home }, format!("/setup/{path}"))
     }
 

@@ -102,6 +102,10 @@ fn a_demo_refuses_every_folder_that_is_none() {
 fn init_prints_a_link_once_and_refuses_a_second_time() {
     let room = Room::new();
     let link = room.good("init --dir c --county 甲乙县");
+    let printed = room.run("setup-link --dir c");
+    let shown = printed.err.lines().find_map(|l| l.strip_prefix("证书指纹（SHA-256）：")).unwrap().to_owned();
+    assert_eq!(shown.split(':').count(), 32, "{printed:?}");
+    assert!(room.run("setup-link --dir c").err.contains(&shown), "the certificate stays");
     let token = |link: &str| {
         let token = link.trim().strip_prefix("https://127.0.0.1:8443/setup/").map(str::to_owned).unwrap();
         assert!(token.len() >= 32 && token.bytes().all(|b| b.is_ascii_hexdigit()), "{link}");

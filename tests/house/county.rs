@@ -64,10 +64,22 @@ impl County {
         Self { dir, child: Mutex::new(Some(child)), wire }
     }
 
+    /// A county without administrators.
+    pub(crate) fn fresh() -> Self {
+        let dir = Self::place();
+        let made = Command::new(JICENG).args(["init", "--county", "甲乙县", "--dir"]).arg(&dir).output().unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        Self::another(dir, &["serve"])
+    }
+
     fn start(options: &[&str]) -> Self {
+        Self::start_in(Self::place(), options)
+    }
+
+    fn place() -> PathBuf {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("jiceng-house-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        Self::start_in(std::env::temp_dir().join(name), options)
+        std::env::temp_dir().join(name)
     }
 
     fn start_in(dir: PathBuf, options: &[&str]) -> Self {

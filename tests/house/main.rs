@@ -48,6 +48,7 @@ mod recusal;
 mod register;
 mod resume;
 mod rights;
+mod setup;
 mod smuggling;
 mod standby;
 mod succession;

@@ -356,6 +356,7 @@ impl Change {
 pub fn doer(directory: &Directory, header: &Header) -> String {
     match (header.doer.account.0, header.doer.via.as_str()) {
         (0, "schedule") => "备份计划".to_owned(),
+        (0, "setup") => "初始化向导".to_owned(),
         (0, via) => via.to_owned(),
         _ => directory.account(header.doer.account).to_owned(),
     }

@@ -63,9 +63,9 @@ impl House {
             roles: vec![(*role).to_owned()],
             password: GIVEN.into(),
         };
-        let unit = vec![Unit { name: "信访室".into(), kind: "office".into() }];
+        let unit = vec![Unit { name: "信访室".into(), kind: "office".into(), ..Unit::default() }];
         let answers = Answers { unit, account: PEOPLE.iter().map(account).collect(), ..Answers::default() };
-        set_up(&store, None, answers).unwrap();
+        set_up(&store, answers).unwrap();
         dir
     }
 

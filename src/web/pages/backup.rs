@@ -196,7 +196,7 @@ fn buttons(call: &Call, view: &BackupPage) -> Result<Markup> {
 }
 
 /// How far the step is that a run is at, its rate and what is left of it.
-fn progress(job: &Job, now: Moment) -> Markup {
+pub(super) fn progress(job: &Job, now: Moment) -> Markup {
     let (label, step, unit, amount) = match job.progress {
         None => ("正在准备", 0, "", None),
         Some(Progress::Pooling(a)) => ("正在存附件", 0, "个", Some(a)),
@@ -312,7 +312,7 @@ fn schedule_form(call: &Call, view: &BackupPage, problems: &Problems) -> Result<
     })
 }
 
-fn line(name: &str, label: &str, value: &str, (help, problem): (&str, Option<&str>)) -> Markup {
+pub(super) fn line(name: &str, label: &str, value: &str, (help, problem): (&str, Option<&str>)) -> Markup {
     let told = problem.map(|_| format!("err-{name}"));
     html! {
         div.field.bad[problem.is_some()] {

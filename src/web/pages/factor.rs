@@ -5,7 +5,7 @@ use qrcode::{Color, QrCode};
 
 use crate::app::factor::{FactorPage, NewSecret};
 use crate::app::session::Must;
-use crate::base::{Error, ErrorKind, Result};
+use crate::base::{Error, ErrorKind, Moment, Result};
 use crate::web::guard::Call;
 use crate::web::layout::{self, NoticeKind};
 use crate::web::pages::ukey;
@@ -106,13 +106,7 @@ fn enrolment(call: &Call, view: &FactorPage, new: &NewSecret) -> Result<Markup> 
     Ok(html! {
         section.section {
             h2 { @if view.enrolled { "换到新手机" } @else { "启用动态码" } }
-            ol {
-                li { "在手机上安装支持 TOTP 的身份验证器（应用商店搜索“身份验证器”；单位统一下发的硬件令牌同样可用）。" }
-                li { "用它扫描下面的二维码；不能扫描时，手工输入密钥（按时间、6 位、30 秒）。" }
-                li { "输入它现在显示的 6 位数字。" }
-            }
-            (picture(&new.uri)?)
-            p { "密钥：" b.mono { (new.groups) } }
+            (how(new)?)
             form.form.form-narrow method="post" action="/factor" autocomplete="off" {
                 (view::hidden(call.live()?))
                 div.field {
@@ -124,6 +118,19 @@ fn enrolment(call: &Call, view: &FactorPage, new: &NewSecret) -> Result<Markup> 
             }
             @if view.enrolled { p.help { "确认之前，原来的动态码继续有效。" } }
         }
+    })
+}
+
+/// What to do with a new secret: its picture, and its letters for whoever cannot take a picture.
+pub(super) fn how(new: &NewSecret) -> Result<Markup> {
+    Ok(html! {
+        ol {
+            li { "在手机上安装支持 TOTP 的身份验证器（应用商店搜索“身份验证器”；单位统一下发的硬件令牌同样可用）。" }
+            li { "用它扫描下面的二维码；不能扫描时，手工输入密钥（按时间、6 位、30 秒）。" }
+            li { "输入它现在显示的 6 位数字。" }
+        }
+        (picture(&new.uri)?)
+        p { "密钥：" b.mono { (new.groups) } }
     })
 }
 
@@ -171,13 +178,7 @@ fn codes_page(call: &Call, codes: &[String]) -> Result<Markup> {
     let live = call.live()?;
     let next = if call.app.has_parked(&live.actor.login) { "/resume" } else { "/" };
     let content = html! {
-        section.section.sheet {
-            h2 { "恢复码" }
-            p { (live.actor.name) "（" (live.actor.login) "），" (call.app.now()) }
-            ul.plain { @for code in codes { li.mono { (code) } } }
-            p { "手机丢失时，登录页的“动态码”一栏可以填其中一个；每个只能用一次。请打印或抄下，与手机分开保管。" }
-            p.help { "只显示这一次；系统不保存恢复码本身，以后只能整套重发。" }
-        }
+        (codes_sheet((&live.actor.name, &live.actor.login), call.app.now(), codes))
         p.no-print { a.btn.btn-primary href=(next) { "已保存，继续" } }
     };
     let notice = Some((NoticeKind::Ok, "动态码已启用，下次登录起生效。".to_owned()));
@@ -185,6 +186,19 @@ fn codes_page(call: &Call, codes: &[String]) -> Result<Markup> {
         return Ok(view::bare_wide(&call.app, "恢复码", content));
     }
     view::framed(&call.app, live, Outline { notice, title: "恢复码".into(), ..outline() }, content)
+}
+
+/// The codes of somebody by name and log-in, to be printed.
+pub(super) fn codes_sheet((name, login): (&str, &str), now: Moment, codes: &[String]) -> Markup {
+    html! {
+        section.section.sheet {
+            h2 { "恢复码" }
+            p { (name) "（" (login) "），" (now) }
+            ul.plain { @for code in codes { li.mono { (code) } } }
+            p { "手机丢失时，登录页的“动态码”一栏可以填其中一个；每个只能用一次。请打印或抄下，与手机分开保管。" }
+            p.help { "只显示这一次；系统不保存恢复码本身，以后只能整套重发。" }
+        }
+    }
 }
 
 /// A QR code as lines of dark modules: drawn in black on white in any mode, and on paper.

@@ -17,7 +17,7 @@ use crate::web::view::{self, Outline};
 /// The page, or first the question who is there.
 pub fn show(call: &Call) -> Result<Reply> {
     match call.app.key_sheet(&call.live()?.actor) {
-        Ok(page) => sheet(call, &page).map(Reply::page),
+        Ok(page) => view::reply(&call.app, call.live()?, outline(None), sheet(call, &page)),
         Err(e) if e.kind() == ErrorKind::Proof => question(call, None).map(Reply::page),
         Err(e) => Err(e),
     }
@@ -59,45 +59,40 @@ fn question(call: &Call, problem: Option<&str>) -> Result<Markup> {
     })
 }
 
-fn sheet(call: &Call, page: &BackupPage) -> Result<Markup> {
-    let county = &call.app.facts().county;
+/// The sheet itself.
+pub(super) fn sheet(call: &Call, page: &BackupPage) -> Markup {
     let signer = [
-        ("单位", html! { (county) }),
+        ("单位", html! { (call.app.facts().county) }),
         ("打印时间", html! { (call.app.now()) }),
         ("签名公钥指纹", html! { span.mono { (page.signer.fingerprint()) } }),
         ("签名公钥", html! { span.mono { (page.signer) } }),
     ];
-    view::framed(
-        &call.app,
-        call.live()?,
-        outline(None),
-        html! {
-            p.help.no-print { "请用浏览器的打印功能打印（A4），由保管人签字后与密钥分开存放。单上没有私钥。" }
-            section.section.sheet {
-                h2 { "一、本县签名公钥" }
-                (layout::props(&signer))
-                p { "恢复备份时，屏幕显示的签名指纹应与上面一致；不一致的备份不得使用。" }
+    html! {
+        p.help.no-print { "请用浏览器的打印功能打印（A4），由保管人签字后与密钥分开存放。单上没有私钥。" }
+        section.section.sheet {
+            h2 { "一、本县签名公钥" }
+            (layout::props(&signer))
+            p { "恢复备份时，屏幕显示的签名指纹应与上面一致；不一致的备份不得使用。" }
+        }
+        section.section.sheet {
+            h2 { "二、备份密钥（任何一把都能打开全部备份）" }
+            @if page.recipients.is_empty() { p { "还没有设置备份密钥。请先在备份页设置，再打印本单。" } }
+            @for (n, recipient) in (1..).zip(&page.recipients) { (custody(n, recipient)) }
+        }
+        section.section.sheet {
+            h2 { "三、数据密钥（启动服务用，备份中不含；任何一个都能打开数据）" }
+            @for slot in &page.slots { (data_key(slot)) }
+        }
+        section.section.sheet {
+            h2 { "四、核对与移交" }
+            table.list {
+                thead { tr { @for head in ["日期", "事由（启用、核对、移交）", "移交人签字", "接收人签字", "监交人签字"] {
+                    th scope="col" { (head) }
+                } } }
+                tbody { @for _ in 0..4 { tr { @for _ in 0..5 { td { (blank()) } } } } }
             }
-            section.section.sheet {
-                h2 { "二、备份密钥（任何一把都能打开全部备份）" }
-                @if page.recipients.is_empty() { p { "还没有设置备份密钥。请先在备份页设置，再打印本单。" } }
-                @for (n, recipient) in (1..).zip(&page.recipients) { (custody(n, recipient)) }
-            }
-            section.section.sheet {
-                h2 { "三、数据密钥（启动服务用，备份中不含；任何一个都能打开数据）" }
-                @for slot in &page.slots { (data_key(slot)) }
-            }
-            section.section.sheet {
-                h2 { "四、核对与移交" }
-                table.list {
-                    thead { tr { @for head in ["日期", "事由（启用、核对、移交）", "移交人签字", "接收人签字", "监交人签字"] {
-                        th scope="col" { (head) }
-                    } } }
-                    tbody { @for _ in 0..4 { tr { @for _ in 0..5 { td { (blank()) } } } } }
-                }
-            }
-        },
-    )
+        }
+    }
 }
 
 /// One way to the data, and lines for who keeps it where.

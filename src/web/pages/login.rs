@@ -63,6 +63,7 @@ fn page(call: &Call, login: &str, problem: Option<&str>) -> Markup {
     let known = if login.is_empty() { last.unwrap_or_default() } else { login };
     view::bare(&call.app, "登录", html! {
         @if waiting { (layout::notice(NoticeKind::Warn, "登录已超时。您刚才填写的内容还在，请用同一账户登录后继续。")) }
+        @if call.asked("done") == "setup" { (layout::notice(NoticeKind::Ok, "初始化已完成。三名管理员请各自登录。")) }
         @if let Some(problem) = problem { (layout::notice(NoticeKind::Bad, problem)) }
         form.form method="post" action="/login" {
             div.field {

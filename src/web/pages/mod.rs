@@ -1,5 +1,6 @@
 //! The pages: plain functions from a [`Call`](super::guard::Call) to a reply. One file a page; most serve every kind.
 
+pub mod activate;
 pub mod audit;
 pub mod backup;
 pub mod checks;

@@ -1,106 +1,109 @@
-//! The set-up page behind the one-time link: units and the three administrators. It closes for good.
+//! The set-up wizard (初始化向导): the page behind the one-time link, from which one browser takes the wizard, and the
+//! frame around its steps. It ends for good.
 
-use maud::{Markup, html};
+use maud::{Markup, PreEscaped, html};
 
-use crate::app::setup::{Account, Answers, OFFICES, Unit};
+use crate::app::setup::wizard::{self, SetupPage};
 use crate::base::{Error, ErrorKind, Result};
-use crate::records::account::{ADMINISTRATORS, ROLES};
 use crate::web::assets::style_href;
-use crate::web::guard::Call;
+use crate::web::guard::{Call, SETUP_COOKIE};
 use crate::web::layout::{self, NoticeKind};
 use crate::web::respond::Reply;
+use crate::web::steps::{Step, steps};
+use crate::web::view;
 
-/// Offices that hold the three duties (第十四条).
-const HOLDERS: [&str; 3] = ["信息技术保障室", "信访室", "办公室"];
+pub mod backup;
+pub mod finish;
+pub mod people;
+pub mod units;
 
-/// The form.
-pub fn form(call: &Call) -> Result<Reply> {
-    if !call.app.setup_token_is_good(call.param("token"))? {
-        return Err(closed());
+/// Seconds between two looks at what goes on.
+const REFRESH_S: u32 = 3;
+
+/// The steps: what they are called, and where they are.
+const STEPS: [(&str, &str); 4] =
+    [("机构", "/setup/units"), ("三员", "/setup/people"), ("备份", "/setup/backup"), ("完成", "/setup/finish")];
+
+/// What is said above a step.
+type Said = Option<(NoticeKind, String)>;
+
+/// What the link opens: what will be asked, and the way in.
+pub fn link(call: &Call) -> Result<Reply> {
+    if !call.app.setup_link_is_good(call.param("token"))? {
+        return Err(wizard::closed());
     }
-    Ok(Reply::page(page(call, None)))
-}
-
-/// Does the set-up.
-pub fn set_up(call: &Call) -> Result<Reply> {
-    if !call.app.setup_token_is_good(call.param("token"))? {
-        return Err(closed());
-    }
-    match call.app.set_up(Some(call.param("token")), answers(call)) {
-        Ok(()) => Ok(Reply::Redirect("/login".into())),
-        Err(e) if e.kind() == ErrorKind::Invalid => Ok(Reply::again(page(call, Some(e.public())))),
-        Err(e) => Err(e),
-    }
-}
-
-fn closed() -> Error {
-    Error::new(ErrorKind::Denied, "初始化链接无效、已过期或已用过。需要时请在服务器上运行 jiceng setup-link。")
-}
-
-fn answers(call: &Call) -> Answers {
-    let text = |name: &str| call.raw.iter().find(|(n, _)| n == name).map_or("", |(_, v)| v.as_str());
-    let mut unit = Vec::new();
-    for (name, kind) in [("offices", "office"), ("stationed", "stationed"), ("townships", "township")] {
-        let lines = text(name).lines().map(str::trim).filter(|l| !l.is_empty());
-        unit.extend(lines.map(|l| Unit { name: l.to_owned(), kind: kind.to_owned() }));
-    }
-    let account = ADMINISTRATORS.iter().zip(HOLDERS).map(|(role, holder)| Account {
-        login: call.typed(&format!("{role}.login")).to_owned(),
-        name: call.typed(&format!("{role}.name")).to_owned(),
-        unit: holder.to_owned(),
-        roles: vec![(*role).to_owned()],
-        password: text(&format!("{role}.password")).to_owned(),
-    });
-    let recipients = text("recipients").lines().map(str::to_owned).filter(|line| !line.trim().is_empty()).collect();
-    Answers { unit, account: account.collect(), recipients }
-}
-
-fn page(call: &Call, problem: Option<&str>) -> Markup {
-    let text = |name: &str, default: &str| {
-        let typed = call.raw.iter().find(|(n, _)| n == name).map(|(_, v)| v.clone());
-        typed.unwrap_or_else(|| default.to_owned())
-    };
-    let area = |name: &str, label: &str, default: &str, help: &str| html! {
-        div.field.wide {
-            label for=(name) { (label) }
-            textarea id=(name) name=(name) rows="5" { "\n" (text(name, default)) }
-            p.help { (help) }
+    Ok(Reply::page(view::bare_wide(&call.app, "初始化", html! {
+        p { "本县的系统还没有管理员。请由信息化部门的人在场办理，事先准备好：" }
+        ul {
+            li { "机构名单：内设机构、派驻纪检监察组、乡镇（街道），可以粘贴或上传表格；" }
+            li { "三名管理员（三个不同的人）及其手机：各用自己的一次性链接设置口令和动态码，口令不经任何人的手；" }
+            li { "至少两把备份密钥的公钥（在另一台机器上用 jiceng backup keygen 生成），和挂载好的备份盘。" }
         }
-    };
-    layout::bare_wide("初始化", &call.app.facts().county, style_href(), html! {
-        @if let Some(problem) = problem { (layout::notice(NoticeKind::Bad, problem)) }
-        form.form method="post" action=(call.path) autocomplete="off" {
-            fieldset {
-                legend { "一、机构（每行一个，以后可由系统管理员增减）" }
-                div.fields {
-                    (area("offices", "内设机构", &OFFICES.join("\n"), "信息技术保障室、信访室、办公室须保留：三员分属这三个部门"))
-                    (area("stationed", "派驻纪检监察组", "", "如：驻教育体育局纪检监察组"))
-                    (area("townships", "乡镇（街道）", "", "如：某某镇纪委、某某街道纪工委"))
-                }
-            }
-            fieldset {
-                legend { "二、三员（初始口令由本人首次登录时修改）" }
-                @for (role, holder) in ADMINISTRATORS.iter().zip(HOLDERS) {
-                    h3.block-head id=(format!("{role}-h")) { (ROLES.label(role)) "（" (holder) "）" }
-                    div.fields.fields-3 role="group" aria-labelledby=(format!("{role}-h")) {
-                        @for (name, label) in [("name", "姓名"), ("login", "登录名")] {
-                            div.field { label for=(format!("{role}-{name}")) { (label) }
-                                input id=(format!("{role}-{name}")) name=(format!("{role}.{name}")) required
-                                    value=(text(&format!("{role}.{name}"), "")); }
-                        }
-                        div.field { label for=(format!("{role}-p")) { "初始口令" }
-                            input id=(format!("{role}-p")) type="password" name=(format!("{role}.password")) required
-                                autocomplete="new-password"; }
-                    }
-                }
-            }
-            fieldset {
-                legend { "三、备份密钥（可稍后补设）" }
-                div.fields {
-                    (area("recipients", "接收方", "", "每行一个 age1…，至少两个；用 jiceng backup keygen 在另一台机器上生成"))
-                }
-            }
-            div.form-bar { button.btn.btn-primary type="submit" { "完成初始化" } }
+        p { "每一步做完都已保存，可以中途离开；链接过期后，在服务器上运行 jiceng setup-link，打开新的链接接着做。" }
+        form method="post" action=(call.path) {
+            div.form-bar { button.btn.btn-primary type="submit" autofocus { "开始或继续初始化" } }
         }
+        p.help { "链接只能用一次：由这个浏览器接手后，其他浏览器（包括先前的）不能再办理。" }
+    })))
+}
+
+/// Takes the wizard into this browser.
+pub fn take(call: &Call) -> Result<Reply> {
+    let token = call.app.take_setup_link(call.param("token"))?;
+    Ok(Reply::Cookies("/setup".into(), vec![cookie(&token, "")]))
+}
+
+/// Goes to the first step that is not done.
+pub fn resume(call: &Call) -> Result<Reply> {
+    let view = call.app.setup_page(call.wizard()?)?;
+    let next = STEPS.iter().zip(done(&view)).find(|(_, done)| !done).map_or(STEPS[3], |(step, _)| *step);
+    Ok(Reply::Redirect(next.1.into()))
+}
+
+fn cookie(token: &str, age: &str) -> String {
+    format!("{SETUP_COOKIE}={token}; Path=/; Secure; HttpOnly; SameSite=Strict{age}")
+}
+
+/// Which steps are done.
+fn done(view: &SetupPage) -> [bool; 4] {
+    let active = !view.people.is_empty() && view.people.iter().all(|p| p.active);
+    [!view.units.is_empty(), active, view.verified.is_some(), false]
+}
+
+/// One step in its frame.
+fn step(call: &Call, (view, here): (&SetupPage, usize), said: Said, content: Markup) -> Markup {
+    let all = STEPS.iter().zip(done(view)).enumerate();
+    let all: Vec<Step> =
+        all.map(|(n, ((label, href), done))| Step { label, href, done, current: n == here }).collect();
+    let content = content.into_string();
+    // A page that asks again by itself must not take away what is being typed: it has no form then.
+    let refresh = (here == 2 && view.backup.waits).then_some(REFRESH_S);
+    layout::waiting_wide(("初始化", refresh), &call.app.facts().county, style_href(), html! {
+        (steps(&all))
+        @if let Some((kind, text)) = said { (layout::notice(kind, &text)) }
+        (PreEscaped(content))
     })
+}
+
+/// What every form of the wizard carries.
+fn hidden(call: &Call) -> Result<Markup> {
+    let token = call.app.setup_csrf(call.wizard()?);
+    Ok(html! { input type="hidden" name="csrf" value=(token); })
+}
+
+/// What can be mended by whoever typed it is said above the step; anything else is an error.
+fn told(e: Error) -> Result<Said> {
+    match e.kind() {
+        ErrorKind::Invalid | ErrorKind::Busy => Ok(Some((NoticeKind::Bad, e.public().to_owned()))),
+        _ => Err(e),
+    }
+}
+
+fn ok(text: &str) -> Said {
+    Some((NoticeKind::Ok, text.to_owned()))
+}
+
+/// On to the next step.
+fn onward(href: &str, label: &str) -> Markup {
+    html! { div.form-bar { a.btn.btn-primary href=(href) { (label) } } }
 }

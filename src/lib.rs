@@ -78,6 +78,10 @@
 //!   held against the vectors of both RFCs.
 //! * Counts of days and alarms are followed in memory, from headers of the journal alone, and are nowhere stored: what
 //!   somebody did about an alarm, and which threshold held, are entries like any other.
+//! * A person's certificate is taken in the handshake whatever it is worth and judged at each request: a TLS alarm says
+//!   nothing to whoever sees it, and one that was revoked a minute ago ends what is open.
+//! * Requests for identities are sealed facts, not records of a kind: they last a week and name many records, and are
+//!   shown to nobody who may not see each of these.
 //! * Petitions of unknown rank come in, but stay 待补全 until the rank is known: the gate is never skipped silently.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking"))]

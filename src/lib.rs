@@ -82,6 +82,10 @@
 //!   somebody did about an alarm, and which threshold held, are entries like any other.
 //! * The grants beside the kinds are a template: a county's own cells lie in one sealed fact, read in each transaction
 //!   that acts, and not in records of a kind, as they are one small table that is always wanted whole.
+//! * A person's certificate is taken in the handshake whatever it is worth and judged at each request: a TLS alarm says
+//!   nothing to whoever sees it, and one that was revoked a minute ago ends what is open.
+//! * Requests for identities are sealed facts, not records of a kind: they last a week and name many records, and are
+//!   shown to nobody who may not see each of these.
 //! * Petitions of unknown rank come in, but stay 待补全 until the rank is known: the gate is never skipped silently.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking"))]

@@ -54,6 +54,9 @@
 //!     everywhere, decided anew at each read from derived tables that are in step; what points at it goes with it.
 //! 15. What proved who somebody is proves it once: the step of a second factor is spent in the transaction of the
 //!     log-in's entry. Who lets somebody in again, by a password or without a factor, does not confirm it.
+//! 16. Nothing lies with an account that was closed: open work and drafts go to others first, in the check of the same
+//!     transaction. One of the three administrators is replaced by the other two, each with an act of their own, or at
+//!     the host's console in front of everybody: no page is without that for a week.
 //!
 //! # Where the plan was changed, and why
 //!

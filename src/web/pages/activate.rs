@@ -29,7 +29,7 @@ pub fn activate(call: &Call) -> Result<Reply> {
             let content = html! {
                 (layout::notice(NoticeKind::Ok, "账户已激活：口令和动态码只有您本人知道。初始化完成后，用它们登录。"))
                 (codes_sheet((&done.name, &done.login), call.app.now(), &done.codes))
-                p.no-print { a.btn.btn-primary href="/login" { "已保存，去登录页" } }
+                div.form-bar { a.btn.btn-primary href="/login" { "已保存，去登录页" } }
             };
             Ok(Reply::page(view::bare_wide(&call.app, "账户已激活", content)))
         }

@@ -142,10 +142,11 @@ fn redirect(to: &str, cookies: &[String]) -> Response<Body> {
     response
 }
 
-/// Not the cookies: the browser stays known to its accounts.
+/// Not the cookies: the browser stays known to its accounts. Not the cache either: no page is in it, and old browsers
+/// take their time for that.
 fn left(cookies: &[String]) -> Response<Body> {
     let mut response = redirect("/login", cookies);
-    response.headers_mut().insert("clear-site-data", HeaderValue::from_static("\"cache\", \"storage\""));
+    response.headers_mut().insert("clear-site-data", HeaderValue::from_static("\"storage\""));
     response
 }
 

@@ -1,7 +1,7 @@
-//! What is kept outside of records — drafts of forms, choices of lists, memory of log-ins, policies, requests, how far the
-//! set-up wizard is — as sealed facts: values by tag under the store's own key, bound to their name. They come and go with
-//! the act that says so, leave no content in the journal but what shows that an earlier one was put back, and are part of
-//! every backup. What the tags mean is `app`'s; bytes: `data-format/store.md`.
+//! What is kept outside of records — drafts of forms, choices of lists, memory of log-ins, policies, requests, how far
+//! the set-up is — as sealed facts: values by tag under the store's own key, bound to their name. They come and go with
+//! the act that says so, leave no content in the journal but what shows that an earlier one was put back, and are part
+//! of every backup. What the tags mean is `app`'s; bytes: `data-format/store.md`.
 
 use std::collections::HashMap;
 

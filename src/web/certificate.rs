@@ -2,8 +2,8 @@
 //! the data folder but outside the store, so that even a store that cannot be opened can say so over HTTPS. People may
 //! bring certificates of their own, once an authority is trusted.
 //!
-//! TLS 1.3 alone: every browser that the pages are made for speaks it, and nothing of it is weak. Only where people bring
-//! certificates 1.2 is taken as well: software of older UKeys cannot sign otherwise.
+//! TLS 1.3 alone: every browser that the pages are made for speaks it, and nothing of it is weak. Only where people
+//! bring certificates 1.2 is taken as well: software of older UKeys cannot sign otherwise.
 
 use std::path::Path;
 use std::sync::Arc;

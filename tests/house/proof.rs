@@ -69,6 +69,7 @@ fn the_form_of_a_change_asks_in_itself_and_keeps_what_was_typed() {
     clerk.submit(&form).expect(303);
 }
 
+/// ASVS 7.5.3
 #[test]
 fn keys_and_exports_ask_for_it_and_wrong_tries_pause_them() {
     let county = County::bare();

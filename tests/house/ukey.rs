@@ -158,6 +158,7 @@ fn a_bound_certificate_is_the_second_factor_and_never_the_first() {
     county.is_sound();
 }
 
+/// ASVS 12.1.3
 #[test]
 fn a_certificate_that_does_not_hold_gets_a_page_that_says_why() {
     let county = County::bare();

@@ -59,9 +59,9 @@
 //!     it is judged at each request of its connection, and a session begun with it holds on no other.
 //! 17. Before the set-up has ended nobody logs in. Whoever holds its wizard does the steps of it and nothing else, and
 //!     knows nobody's password; it ends once, with three persons who have their own and a backup that was verified.
-//! 18. Nothing lies with an account that was closed: open work and drafts go to others first, in the check of the same
-//!     transaction. One of the three administrators is replaced by the other two, each with an act of their own, or at
-//!     the host's console in front of everybody: no page is without that for a week.
+//! 18. Nothing lies with an account that somebody closed: open work and drafts go to others first, in the check of the
+//!     same transaction. One of the three administrators is replaced by the other two, each with an own act, or at the
+//!     host's console in front of everybody: no page is without that for a week.
 //!
 //! # Where the plan was changed, and why
 //!

@@ -75,8 +75,17 @@ impl Actor {
         along.max().unwrap_or_default().max(self.held(kind, right))
     }
 
-    /// How far a right over a kind reaches by roles and by what was granted besides.
+    /// How far a right over a kind reaches by roles and by what was granted besides: no further than sight does.
     fn held(&self, kind: &Kind, right: Right) -> Scope {
+        let most = match right {
+            Right::See | Right::Identity => Scope::County,
+            _ if !records::grant::is_module(kind) => Scope::County,
+            _ => self.granted(kind, Right::See),
+        };
+        self.granted(kind, right).min(most)
+    }
+
+    fn granted(&self, kind: &Kind, right: Right) -> Scope {
         let roles = self.roles.iter().map(|role| self.charter.scope(role, kind, right));
         // To take back one's own entry goes with entering.
         let meant = if right == Right::Move(Duty::Enter) { Right::Create } else { right };

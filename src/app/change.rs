@@ -402,12 +402,18 @@ fn moves_person(kind: &Kind, before: &Fields, after: &Fields) -> bool {
     kind.tag == account::KIND.tag && moved
 }
 
+/// By another log-in name one administrator could shut another one out, or pass an account off as somebody else's.
+const LOGIN_STAYS: &str = "登录名创建后不能更改。需要换登录名时，请新建账户，再停用这个账户。";
+
 /// Who goes to another unit leaves no work behind in the old one, and a last day that has passed is no way to close an
 /// account with its work.
 fn leaves_nothing(txn: &Txn<'_>, kind: &Kind, before: &Record, after: Record) -> Result<Record, Refusal> {
-    let (unit, today) = (account::tag::UNIT, txn.now().day());
+    let (login, unit, today) = (account::tag::LOGIN, account::tag::UNIT, txn.now().day());
     let input = match () {
         () if kind.tag != account::KIND.tag => return Ok(after),
+        () if before.fields.get(login) != after.fields.get(login) => {
+            return Err(Refusal::Problems(vec![("login".to_owned(), LOGIN_STAYS.to_owned())]));
+        }
         () if before.fields.get(unit) != after.fields.get(unit) => "unit",
         () if account::admits(before, today) && !account::admits(&after, today) => "expires",
         () => return Ok(after),

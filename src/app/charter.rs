@@ -61,7 +61,7 @@ impl App {
         Ok(accounts.iter().filter(|a| account::admits(a, today)).filter(holds).count())
     }
 
-    /// Changes it; nothing is entered where nothing differs.
+    /// Changes it; both sides of what differs are entered.
     pub fn set_charter(&self, actor: &Actor, change: Change) -> Result<()> {
         if !actor.is("secadmin") {
             return Err(self.refused(actor, &account::KIND, RecordId(0)));
@@ -106,7 +106,8 @@ fn apply(txn: &Txn<'_>, charter: &mut Charter, change: Change) -> Result<()> {
             }
             for (unit, office) in units {
                 let is_org = |id| Ok::<_, Error>(txn.get(id)?.is_some_and(|r| r.kind == org::KIND.tag && r.state == 1));
-                if !is_org(unit)? || !office.map_or(Ok(true), is_org)? {
+                // What was closed meanwhile can still be taken off.
+                if office.is_some() && !is_org(unit)? || !office.map_or(Ok(true), is_org)? {
                     return Err(Error::invalid("没有保存：机构已经停用或不存在。请刷新页面再选。"));
                 }
                 charter.set_office(unit, office);

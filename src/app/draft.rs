@@ -11,7 +11,7 @@ use super::{Actor, App, Right, Scope, lock};
 use crate::base::{Error, Moment, RecordId, Result, limits};
 use crate::records::conflict::{self, Meeting, Person};
 use crate::records::field::{self, Raw};
-use crate::records::{self, Fields, FileRef, Kind, Record, Value, act, decide};
+use crate::records::{self, Field, Fields, FileRef, Kind, Part, Record, Value, act, decide};
 use crate::store::{Act, Txn, fact};
 
 /// Tags of a stored draft (`data-format/store.md`).
@@ -237,8 +237,8 @@ pub(super) fn names_of(txn: &Txn<'_>, account: RecordId) -> Result<Vec<String>> 
     txn.kept_names(&prefix(account))
 }
 
-/// Gives every stored draft of an account to somebody else; how many. Whoever may not enter it, or is named in it as
-/// accused, gets none of them: the answer does not say which of both it was.
+/// Gives every stored draft of an account to somebody else; how many. Whoever may not enter it, may not open a
+/// petitioner's identity that it says, or is named in it as accused, gets none of them: the answer does not say which.
 pub(super) fn hand_over(txn: &mut Txn<'_>, from: RecordId, to: (&Actor, &Person)) -> Result<usize> {
     let (heir, person) = to;
     let names = names_of(txn, from)?;
@@ -249,14 +249,27 @@ pub(super) fn hand_over(txn: &mut Txn<'_>, from: RecordId, to: (&Actor, &Person)
     for old in &names {
         let Some(draft) = txn.kept(old)? else { continue };
         let kind = records::by_name(draft.text(tag::KIND));
-        let fits = kind.is_some_and(|k| heir.scope(k, Right::Create) > Scope::Nothing && !meets(k, &draft, person));
+        let fits = kind.is_some_and(|k| {
+            let enters = heir.scope(k, Right::Create) > Scope::Nothing;
+            enters && (!identifies(k, &draft) || heir.may_identify(k, heir.unit)) && !meets(k, &draft, person)
+        });
         if !fits {
-            return Err(Error::invalid("这名接手人不能接收这些草稿，没有交接。请另选一人。"));
+            return Err(Error::invalid("这名接手人不能接收这些草稿，没有交接。请另选一人；写有检举控告人的草稿，接手人还须可查看检举控告人。"));
         }
         txn.forget(old);
         txn.keep(&name(heir.account, old.rsplit('.').next().unwrap_or_default()), &draft)?;
     }
     Ok(names.len())
+}
+
+/// The draft says who somebody is that only a right of its own opens.
+fn identifies(kind: &Kind, draft: &Fields) -> bool {
+    let is_part = |name: &str, field: &Field| {
+        name.strip_prefix(field.name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
+    let mut identity = kind.fields.iter().filter(|f| f.part == Part::Identity);
+    let typed = raw_of(draft);
+    identity.any(|field| typed.iter().any(|(name, value)| is_part(name, field) && !value.trim().is_empty()))
 }
 
 /// The draft is about this person.

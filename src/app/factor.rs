@@ -9,6 +9,7 @@ use aws_lc_rs::constant_time::verify_slices_are_equal;
 
 use super::login::Seen;
 use super::password::recovery_code;
+use super::login::Typed;
 use super::policy::Policy;
 use super::session::Live;
 use super::throttle::Throttle;
@@ -157,7 +158,12 @@ impl App {
     }
 
     /// Confirms the secret that was offered by a code of it; the recovery codes, which are shown this once.
-    pub fn confirm_factor(&self, live: &Live, typed: &str) -> Result<Vec<String>> {
+    /// Beside a certificate it asks who is there, as the certificate's change does.
+    pub fn confirm_factor(&self, live: &Live, typed: &str, own: &Typed) -> Result<Vec<String>> {
+        let account = self.store.read()?.get(live.actor.account, false)?.ok_or_else(Error::denied)?;
+        if has_certificate(&account) && !has_code(&account) && !live.actor.proven {
+            self.prove(live, own)?;
+        }
         let offered = self.enrolling(live);
         let (secret, renews) =
             offered.ok_or_else(|| Error::invalid("这一页已过期，没有启用。请用下面新的二维码重新添加，再输入动态码。"))?;

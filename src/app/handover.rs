@@ -14,11 +14,12 @@ use super::sight::{Books, Sight, person};
 use super::{Actor, App, Right};
 use crate::base::{Error, Moment, RecordId, Result, limits};
 use crate::records::decide;
+use crate::records::dict::Dict;
 use crate::records::field::{self, Raw};
 use crate::records::flow::Move;
 use crate::records::handover::{self, KIND, item, state, tag};
 use crate::records::record::HANDLER;
-use crate::records::{self, Author, Fields, Kind, Record, Value, account, act, org};
+use crate::records::{self, Author, Fields, Kind, Record, Value, account, act, grant, org};
 use crate::store::{Act, Snapshot, Txn};
 use work::{Heirs, alone, heads, is_open, may_assign, open_work};
 
@@ -149,10 +150,10 @@ impl App {
                 change.fields.insert(tag::ITEMS, Value::Rows(desk.rows));
                 txn.update(change)?;
             }
-            Ok((records + drafts, desk.skipped, desk.leaver.id))
+            Ok((records + drafts, desk.skipped, (drafts > 0).then_some(desk.leaver.id)))
         })?;
         // Uploads of the person's drafts are staged anew for whoever goes on with them.
-        self.unstage_drafts(files);
+        files.into_iter().for_each(|leaver| self.unstage_drafts(leaver));
         Ok((done, skipped))
     }
 
@@ -387,7 +388,12 @@ pub(super) fn about(books: &dyn Books, account: &Record, fields: Fields) -> Resu
     let text = |tag| account.fields.text(tag);
     let codes = account.fields.codes(account::tag::ROLES).iter().map(String::as_str);
     let lent = account.fields.rows(account::tag::TEMPORARY).iter().map(|r| r.text(account::temporary::ROLE));
-    let roles: Vec<&str> = codes.chain(lent).map(|code| account::ROLES.label(code)).collect();
+    let roles = codes.chain(lent).map(|code| account::ROLES.label(code).to_owned());
+    let extras = account.fields.rows(account::tag::EXTRA).iter().map(|row| {
+        let label = |dict: &Dict, tag| dict.label(row.text(tag)).to_owned();
+        [label(&grant::MODULES, account::extra::MODULE), label(&grant::ACTIONS, account::extra::ACTION)].join("·")
+    });
+    let roles: Vec<String> = roles.chain(extras).collect();
     Ok(fields
         .with(tag::PERSON, Value::Link(account.id))
         .with_text(tag::NAME, text(account::tag::NAME))
@@ -426,9 +432,8 @@ pub(super) fn done(change: &mut Record, by: &Actor, now: Moment) {
 /// Takes rights and second factor away, with what waited about the account, and closes it where that was said.
 pub(super) fn take_back(account: &mut Record, closes: bool, now: Moment) {
     account::withdraw(&mut account.fields);
-    for tag in [account::tag::FACTOR, account::tag::RECOVERY, account::tag::WAITING] {
-        account.fields.remove(tag);
-    }
+    account::void_factor(&mut account.fields);
+    account.fields.remove(account::tag::WAITING);
     if closes {
         account.state = 2;
     }
@@ -438,6 +443,10 @@ pub(super) fn take_back(account: &mut Record, closes: bool, now: Moment) {
 
 /// Nothing may be left with somebody who leaves.
 pub(super) fn must_be_free(txn: &Txn<'_>, leaver: &Record) -> Result<()> {
+    // The three have no business, and nothing that lies with them.
+    if account::is_administrator(&leaver.fields) {
+        return Ok(());
+    }
     let left = Left { records: open_work(txn, leaver)?.len(), drafts: draft::names_of(txn, leaver.id)?.len() };
     if left != Left::default() {
         return Err(Error::invalid(format!(

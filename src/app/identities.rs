@@ -9,7 +9,7 @@
 use std::collections::BTreeSet;
 
 use super::names::Directory;
-use super::record::{self, ListInput, identity_fields, may_see};
+use super::record::{self, ListInput, identity_fields};
 use super::sight::{Books, Sight};
 use super::{Actor, App, Right, Scope, charter};
 use crate::base::{Error, Moment, RecordId, Result, limits};
@@ -114,10 +114,13 @@ impl App {
         for (id, fields) in self.open_requests(&snapshot)? {
             let (state, by) = (State::of(&fields), by(&fields));
             let own = by == actor.account;
+            if !own && state != State::Wanted {
+                continue;
+            }
             let all = records_of(&snapshot, &fields)?;
             let shown = all.iter().filter(|r| may(actor, r, own) && !sight.bars(r));
             let records: Vec<Record> = shown.cloned().collect();
-            if !own && (state != State::Wanted || records.len() < all.len() || records.is_empty()) {
+            if !own && (records.len() < all.len() || records.is_empty()) {
                 continue;
             }
             let (at, reason) = (Moment(fields.int(tag::AT)), fields.text(tag::REASON).to_owned());
@@ -150,6 +153,11 @@ impl App {
         }
         let reason = field::remark("导出理由", &wanted.reason, limits::REASON_CHARS).map_err(Error::invalid)?;
         let snapshot = self.store.read()?;
+        let week = self.open_requests(&snapshot)?.iter().filter(|(_, r)| by(r) == actor.account).count();
+        if week >= limits::IDENTITY_REQUESTS {
+            let most = limits::IDENTITY_REQUESTS;
+            return Err(Error::invalid(format!("没有申请：7 天内最多 {most} 次申请。请等较早的申请过期后再试。")));
+        }
         let ids = match wanted.numbers.trim() {
             "" => self.listed(&snapshot, actor, &wanted.list)?,
             numbers => self.named(&snapshot, actor, numbers)?,
@@ -167,10 +175,10 @@ impl App {
         let actor = actor.clone();
         self.store.submit(move |txn| {
             let live = record::live(txn, &actor)?;
-            let mut read = Vec::new();
+            let (sight, mut read) = (Sight::of(txn, &live)?, Vec::new());
             for id in &ids {
                 let record = txn.get(*id)?.filter(|r| asks_for(&live, r)).ok_or_else(Error::denied)?;
-                if !may_see(txn, &live, &KIND, &record)? {
+                if !live.may(&KIND, Right::See, record.unit) || sight.bars(&record) {
                     return Err(Error::denied());
                 }
                 read.push((*id, KIND.tag, record.version));
@@ -212,9 +220,9 @@ impl App {
             if !open || own != (by(&request) == live.account) {
                 return Err(gone());
             }
-            let records = records_of(txn, &request)?;
+            let (sight, records) = (Sight::of(txn, &live)?, records_of(txn, &request)?);
             for record in records.iter().filter(|_| !own) {
-                if !may(&live, record, false) || Sight::of(txn, &live)?.bars(record) {
+                if !may(&live, record, false) || sight.bars(record) {
                     return Err(gone());
                 }
             }
@@ -242,6 +250,8 @@ impl App {
             State::Taken => return Err(Error::invalid("这份文件已经下载过：每份申请只能下载一次。需要时请重新申请。")),
             State::Ended => return Err(gone()),
         }
+        // Whatever could fail besides comes before: the file is given once.
+        let directory = self.directory()?;
         let (name, own) = (format!("{}{id}", fact::IDENTITIES), actor.clone());
         let (records, second) = self.store.submit(move |txn| {
             let live = record::live(txn, &own)?;
@@ -258,7 +268,6 @@ impl App {
             txn.keep(&name, &request.with_text(tag::STATE, State::Taken.code()))?;
             Ok((records, second))
         })?;
-        let directory = self.directory()?;
         book(&directory, &records, (actor, &second, self.now()))
     }
 
@@ -312,7 +321,12 @@ impl App {
     fn named(&self, snapshot: &Snapshot, actor: &Actor, numbers: &str) -> Result<Vec<RecordId>> {
         let mut ids = BTreeSet::new();
         let words = numbers.split(|c: char| c.is_whitespace() || ",，;；、".contains(c));
-        for word in words.filter(|w| !w.is_empty()).take(limits::IDENTITIES + 1) {
+        let words: Vec<&str> = words.filter(|w| !w.is_empty()).collect();
+        if words.len() > limits::IDENTITIES {
+            let (most, has) = (limits::IDENTITIES, words.len());
+            return Err(Error::invalid(format!("没有申请：一次最多 {most} 个编号，填写的有 {has} 个。请分次申请。")));
+        }
+        for word in words {
             let number = KIND.number.map_or(0, |(tag, _)| tag);
             let id = match word.trim_start_matches(['#', '＃']).parse() {
                 Ok(id) => Some(id),

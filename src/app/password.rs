@@ -88,7 +88,11 @@ impl App {
         // A code that was used is a wrong one: it must not make guesses at the next ones forgotten.
         let proof = code.and_then(|code| self.proof(Some(&account), code)).filter(|proof| proof.is_after(used));
         if right && (code.is_none() || proof.is_some()) {
-            self.throttle.passed(&actor.login, &guest);
+            // A password alone makes no guesses at the codes of an account forgotten.
+            match code {
+                None if super::factor::has_code(&account) => self.throttle.untried(&actor.login, &guest),
+                _ => self.throttle.passed(&actor.login, &guest),
+            }
             return Ok(Some((account, proof)));
         }
         self.enter_failure(&account, &actor.via, "own")?;

@@ -6,6 +6,7 @@
 
 use std::net::IpAddr;
 
+use super::ukey::Shown;
 use super::{Actor, App, record};
 use crate::base::config::Network;
 use crate::base::{Error, RecordId, Result, limits};
@@ -250,8 +251,8 @@ impl App {
         Ok((self.policy()?, actor.is("secadmin")))
     }
 
-    /// Sets it; `from` is the address of who does.
-    pub fn set_policy(&self, actor: &Actor, typed: &Typed, from: &str) -> Result<()> {
+    /// Sets it; `from` is the address of who does, `shown` the certificate of that connection, when it is good.
+    pub fn set_policy(&self, actor: &Actor, typed: &Typed, from: &str, shown: Option<&Shown>) -> Result<()> {
         if !actor.is("secadmin") {
             return Err(self.refused(actor, &account::KIND, RecordId(0)));
         }
@@ -264,23 +265,41 @@ impl App {
         if policy.asks_certificates() && self.trust()?.is_none() {
             return Err(Error::invalid("没有保存：还没有设置认可的 CA，谁也不能用证书登录。请先在“证书”页设置。"));
         }
-        let actor = actor.clone();
+        let (actor, shown) = (actor.clone(), shown.map(|s| s.key().to_owned()));
         self.store.submit(move |txn| {
             let live = record::live(txn, &actor)?;
             if !live.is("secadmin") {
                 return Err(Error::denied());
             }
-            let own = txn.get(actor.account)?.ok_or_else(Error::denied)?;
-            if policy.asks_certificate(&live) && !super::factor::has_certificate(&own) {
-                return Err(Error::invalid(
-                    "没有保存：您自己的账户还没有绑定证书，保存后您自己也进不来。请先在“动态码”页绑定。",
-                ));
+            if policy.asks_certificate(&live) {
+                certificates_reach(txn, &actor, shown.as_deref())?;
             }
             policy.keep(txn)?;
             txn.act(Act::new(actor.doer(), act::POLICY).note(policy.note()));
             Ok(())
         })
     }
+}
+
+/// Where the three must bring certificates each of them has one, and whoever says so shows the own one.
+fn certificates_reach(txn: &Txn<'_>, actor: &Actor, shown: Option<&str>) -> Result<()> {
+    let mut all = super::ukey::administrators(txn)?;
+    all.sort_by_key(|one| one.id != actor.account);
+    for one in all {
+        let bound = one.fields.text(account::tag::CERTIFICATE);
+        let own = one.id == actor.account;
+        if bound.is_empty() {
+            return Err(Error::invalid(if own {
+                "没有保存：您自己的账户还没有绑定证书，保存后您自己也进不来。请先在“动态码”页绑定。"
+            } else {
+                "没有保存：还有管理员没有绑定证书，保存后他就进不来了。请三员都在“动态码”页绑定证书后再设置。"
+            }));
+        }
+        if own && shown != Some(bound) {
+            return Err(Error::invalid("没有保存：请用您绑定的证书打开本页后再保存，以免保存后您自己也进不来。"));
+        }
+    }
+    Ok(())
 }
 
 fn checked(typed: &Typed) -> Result<Policy> {

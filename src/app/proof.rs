@@ -58,7 +58,7 @@ impl App {
     }
 
     /// Checks password and code of whoever is in this session, and remembers it for a short while.
-    fn prove(&self, live: &Live, typed: &Typed) -> Result<()> {
+    pub(super) fn prove(&self, live: &Live, typed: &Typed) -> Result<()> {
         let wrong = || Error::invalid(WRONG);
         let (id, standby) = (live.actor.account, self.is_standby());
         let snapshot = self.store.read()?;

@@ -204,6 +204,14 @@ impl App {
             if agree && proposal.by == actor.account.0 {
                 return Err(Error::invalid("申请人不能确认自己的申请，须由另一名管理员确认。"));
             }
+            let asker = txn.get(RecordId(proposal.by))?.filter(|a| account::admits(a, txn.now().day()));
+            let roles = asker.map(|a| account::roles_on(&a.fields, txn.now().day())).unwrap_or_default();
+            let asks = roles.iter().any(|r| r == "sysadmin");
+            if agree && (!asks || txn.now().seconds_since(Moment(proposal.at)) > limits::RELIEF_S) {
+                return Err(Error::invalid(
+                    "申请人已不是系统管理员，或申请已超过 7 天，不能再确认。请否决，由现任系统管理员重新申请。",
+                ));
+            }
             let holders = proposal.holders();
             txn.set_fact(fact::RECIPIENTS_WANTED, "");
             let act = Act::new(actor.doer(), act::RECIPIENTS).note(prints(&holders));

@@ -233,14 +233,14 @@ impl App {
 
     /// The petitioner's identity, for a reason that the auditor can read.
     pub fn reveal(&self, actor: &Actor, kind: &'static Kind, id: RecordId, reason: &str) -> Result<Record> {
+        let seen = self.visible(&self.store.read()?, actor, kind, id)?;
+        if !actor.may_identify(kind, seen.unit) {
+            return Err(self.refused(actor, kind, id));
+        }
         let reason = records::field::remark("查看检举控告人信息的理由", reason, limits::REASON_CHARS);
         let reason = reason.map_err(|problem| Error::invalid(problem.replacen("请填写", "请写明", 1)))?;
         if reason.chars().count() < 2 {
             return Err(Error::invalid("请写明查看检举控告人信息的理由，一个字说不清。"));
-        }
-        let seen = self.visible(&self.store.read()?, actor, kind, id)?;
-        if !actor.may_identify(kind, seen.unit) {
-            return Err(self.refused(actor, kind, id));
         }
         actor.proved()?;
         let actor = actor.clone();

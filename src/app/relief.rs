@@ -273,10 +273,7 @@ fn grant(account: &mut Record, what: What, row: &Fields, now: Moment) {
     match what {
         What::Password => password::set(account, row.text(waiting::CREDENTIAL).to_owned(), true, now),
         What::Factor => {
-            account.fields.remove(tag::FACTOR);
-            account.fields.remove(tag::RECOVERY);
-            account.fields.remove(tag::CERTIFICATE);
-            account.fields.remove(tag::CERTIFICATE_OF);
+            account::void_factor(&mut account.fields);
             account.version += 1;
             account.updated = now;
         }

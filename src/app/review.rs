@@ -7,11 +7,11 @@ use super::names::all;
 use super::record::live;
 use super::{Actor, App, Right, Scope, charter};
 use crate::base::{Day, Error, Moment, RecordId, Result, Seq, limits};
-use crate::records::account::{self, tag, temporary};
+use crate::records::account::{self, extra, tag, temporary};
 use crate::records::field::{self, Raw};
 use crate::records::charter::Scopes;
 use crate::records::label::Label;
-use crate::records::{self, Fields, Kind, Record, Value, act};
+use crate::records::{self, Fields, Kind, Record, Value, act, grant};
 use crate::store::{Act, Snapshot};
 
 const DAY_MS: i64 = 24 * 3_600_000;
@@ -38,6 +38,8 @@ pub struct Line {
     pub account: Record,
     /// Its roles today, those given for a time with their last day.
     pub roles: Vec<(&'static str, Option<Day>)>,
+    /// Single rights besides them, those given for a time with their last day.
+    pub extras: Vec<(String, Option<Day>)>,
     /// Kinds that it sees, and how far.
     pub sees: Vec<(&'static Kind, Scope)>,
     /// The highest label it sees.
@@ -109,6 +111,7 @@ impl App {
             };
             Line {
                 roles: person.roles.iter().map(|r| (word(r), last(r))).collect(),
+                extras: extras(&account.fields, today),
                 sees: reach(&person).iter().map(|r| (r.kind, r.scopes[0])).collect(),
                 clearance: account::clearance(&account.fields),
                 login: logins.get(&account.id).copied(),
@@ -174,6 +177,18 @@ fn reach(actor: &Actor) -> Vec<Reach> {
     all.filter(|r| r.scopes.iter().any(|s| *s > Scope::Nothing)).collect()
 }
 
+/// Single rights of an account that hold on a day, in words.
+fn extras(fields: &Fields, day: Day) -> Vec<(String, Option<Day>)> {
+    let holds = |row: &&Fields| row.get(extra::UNTIL).is_none() || day <= row.day(extra::UNTIL);
+    let words = |row: &Fields| {
+        let (module, action) = ((&grant::MODULES, extra::MODULE), (&grant::ACTIONS, extra::ACTION));
+        let parts = [module, action, (&grant::SCOPES, extra::SCOPE)];
+        let words = parts.map(|(dict, tag)| dict.label(row.text(tag)).to_owned()).join("·");
+        (words, Some(row.day(extra::UNTIL)).filter(|day| day.is_full()))
+    };
+    fields.rows(tag::EXTRA).iter().filter(holds).map(words).collect()
+}
+
 fn word(role: &str) -> &'static str {
     account::ROLES.entries.iter().find(|e| e.code == role).map_or("未知角色", |e| e.label)
 }
@@ -217,9 +232,19 @@ fn ending(accounts: &[Record], now: Moment) -> Vec<Ending> {
             until: row.day(temporary::UNTIL),
             reason: row.text(temporary::REASON).to_owned(),
         };
+        let extra = |row: &&Fields| {
+            let until = row.day(extra::UNTIL);
+            until.is_full() && today <= until && until <= soon
+        };
+        let extras = a.fields.rows(tag::EXTRA).iter().filter(extra).map(|row| Ending {
+            account: a.id,
+            role: "另行授权",
+            until: row.day(extra::UNTIL),
+            reason: row.text(extra::REASON).to_owned(),
+        });
         let own = Some(a.fields.day(tag::EXPIRES)).filter(|last| last.is_full() && *last <= soon);
         let own = own.map(|until| Ending { account: a.id, role: "账户有效期", until, reason: String::new() });
-        rows.map(ending).chain(own).collect()
+        rows.map(ending).chain(extras).chain(own).collect()
     };
     let mut all: Vec<Ending> = accounts.iter().flat_map(of).collect();
     all.sort_by_key(|e| (e.until, e.account));

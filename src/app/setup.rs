@@ -233,7 +233,8 @@ fn make(txn: &mut Txn<'_>, units: &[Unit], accounts: Vec<Ready>) -> Result<Vec<R
 /// The page for accounts would take it.
 fn well_formed(account: &Fields) -> Result<()> {
     let typed = field::to_raw(account::KIND.fields, account);
-    let (_, problems) = field::parse(account::KIND.fields, &typed);
+    let (_, mut problems) = field::parse(account::KIND.fields, &typed);
+    problems.extend((account::KIND.check)(account));
     if problems.is_empty() { Ok(()) } else { Err(refused(decide::Refusal::Problems(problems))) }
 }
 

@@ -7,6 +7,7 @@
 
 use super::access::local_doer;
 use super::handover::{about, create, done, must_be_free, take_back};
+use super::policy::{Asked, Policy};
 use super::record::live;
 use super::sight::Books;
 use super::{Actor, App, password};
@@ -85,7 +86,11 @@ impl App {
                 .with_text(tag::CAUSE, cause)
                 .with_text(tag::OUTCOME, handover::CLOSE)
                 .with_text(tag::NOTE, note);
-            let fields = next.in_fields(about(txn, &old, fields)?.with_text(tag::ROLE, role));
+            let mut fields = next.in_fields(about(txn, &old, fields)?.with_text(tag::ROLE, role));
+            // Who confirms sees whether the account is there already, and confirms that one.
+            if let Some(there) = named(txn, &next.login)? {
+                fields.insert(tag::SUCCESSOR, Value::Link(there.id));
+            }
             txn.act(Act::new(actor.doer(), act::REPLACEMENT).note(role));
             create(txn, &actor, &old, fields)
         })
@@ -111,6 +116,9 @@ impl App {
             let role = role_of(&old).filter(|r| *r == change.fields.text(tag::ROLE) && old.state == 1);
             let role = role.ok_or_else(|| Error::invalid("这名管理员已经不在这个岗位，申请不能再确认。"))?;
             let next = Successor::of(&change.fields);
+            if named(txn, &next.login)?.map(|a| a.id) != change.fields.link(tag::SUCCESSOR) {
+                return Err(Error::invalid("申请之后，这个登录名的账户有了变化，不能确认。请撤回后重新申请。"));
+            }
             fits(txn, &old, role, &next)?;
             must_be_free(txn, &old)?;
             let new = install(txn, &actor, (role, &old), &next, None)?;
@@ -155,7 +163,8 @@ impl App {
     }
 
     /// Replaces an administrator at the host's console: the new one's one-time password. It does without the other two,
-    /// also in a store that was just restored, and so every page says it for a week.
+    /// also in a store that was just restored, and so every page says it for a week. Nobody must bring a certificate
+    /// from then on, until the policy says so again.
     pub fn replace_at_host(&self, replaced: &str, next: Successor) -> Result<String> {
         next.check()?;
         if !self.is_ready()? {
@@ -183,6 +192,12 @@ impl App {
             let fields = next.in_fields(about(txn, &old, fields)?.with_text(tag::ROLE, role));
             let made = create_done(txn, &by, &old, fields)?;
             note_for_everybody(txn, role, &old, &next)?;
+            // Whoever comes into the office has no certificate, and could bind none where it is already asked for.
+            let mut policy = Policy::of_txn(txn)?;
+            if policy.asks_certificates() {
+                policy.certificates = Asked::Nobody;
+                policy.keep(txn)?;
+            }
             txn.act(Act::new(local_doer(), act::REPLACED_BY_HOST).note(format!("{role} {made}")));
             let (mut old, now) = (old, txn.now());
             take_back(&mut old, true, now);
@@ -288,8 +303,8 @@ fn end(txn: &mut Txn<'_>, mut change: Record) -> Result<()> {
 fn fits(txn: &Txn<'_>, old: &Record, role: &str, next: &Successor) -> Result<()> {
     for other in ADMINISTRATORS {
         for holder in holders(txn, other)? {
-            let same = |tag, value: &str| holder.fields.text(tag) == value;
-            if same(of::LOGIN, &next.login) || same(of::NAME, &next.name) {
+            let name = account::name_key(holder.fields.text(of::NAME));
+            if holder.fields.text(of::LOGIN) == next.login || name == account::name_key(&next.name) {
                 return Err(Error::invalid(if other == role {
                     "接任人就是现任的人，没有执行。"
                 } else {
@@ -303,14 +318,10 @@ fn fits(txn: &Txn<'_>, old: &Record, role: &str, next: &Successor) -> Result<()>
         () if account.id == old.id => "接任人就是现任的人，没有执行。",
         () if account.fields.text(of::NAME) != next.name => "这个登录名已属于另一个人，请核对接任人的姓名和登录名。",
         () if !account::admits(&account, txn.now().day()) => "接任人的账户已停用或有效期已过，请换一个登录名。",
-        () if has_roles(&account) => "接任人的账户还有别的角色。三员不能兼任，请先收回，或另用一个新的登录名。",
+        () if account::holds_rights(&account.fields) => "接任人的账户还有别的角色或授权。三员不能兼任，请先收回，或另用一个新的登录名。",
         () => return must_be_free(txn, &account),
     };
     Err(Error::invalid(why))
-}
-
-fn has_roles(account: &Record) -> bool {
-    !account.fields.codes(of::ROLES).is_empty() || !account.fields.rows(of::TEMPORARY).is_empty()
 }
 
 fn named(txn: &Txn<'_>, login: &str) -> Result<Option<Record>> {
@@ -348,12 +359,17 @@ fn install(
         let author = Author { account: by.account, unit: by.unit };
         decide::create(&account::KIND, fields, author, now).map_err(|r| Error::internal(format!("{r:?}")))?
     };
+    // What the account held, what waited about it, and what opened it, was of another time: nobody who knows a password
+    // or has a factor of it comes into the office with that. An administrator has no last day.
+    account::withdraw(&mut account.fields);
+    account::void_factor(&mut account.fields);
+    [of::WAITING, of::EXPIRES, of::CREDENTIAL].into_iter().for_each(|tag| drop(account.fields.remove(tag)));
     account.fields.insert(of::ROLES, roles);
-    // What waited about the account, and what bounded it, was of another time; an administrator has no last day.
-    [of::WAITING, of::EXPIRES].into_iter().for_each(|tag| drop(account.fields.remove(tag)));
     if let Some(credential) = credential {
-        [of::FACTOR, of::RECOVERY].into_iter().for_each(|tag| drop(account.fields.remove(tag)));
         password::set(&mut account, credential, true, now);
+    }
+    if let Some((_, text)) = (account::KIND.check)(&account.fields).into_iter().next() {
+        return Err(Error::invalid(format!("接任人的账户不合要求，没有执行：{text}")));
     }
     match there {
         Some(before) => {

@@ -18,14 +18,18 @@ use x509_parser::prelude::{CertificateRevocationList, FromDer, X509Certificate};
 use super::factor::{Spent, has_certificate, has_code};
 use super::login::{self, Seen, Typed};
 use super::session::Live;
+use super::sight::Books;
 use super::{Actor, App, charter, lock, record};
 use crate::base::{Error, Moment, RecordId, Result, limits};
 use crate::records::account::tag as of_account;
-use crate::records::{Fields, Value, account, act};
+use crate::records::{Fields, Record, Value, account, act};
 use crate::store::{Act, Txn, fact, seal};
 
 const WRONG: &str = "口令或动态码不正确，没有改动。每个动态码只能用一次，请等下一个再试。";
 const NONE_HERE: &str = "没有绑定：浏览器没有出示证书。请插入 UKey，关闭全部浏览器窗口后重新打开本系统，在提示时选择您的证书。";
+const NOT_OWN: &str =
+    "没有保存：保存后您自己也进不来。请插上本人的 UKey、用新的设置认可的证书打开本页再保存，或先在“动态码”页启用动态码。";
+const SHORT: &str = "没有解除：没有第二种鉴别方式的账户口令须更长。请先修改口令，再解除证书。";
 const KEPT: &str = "按登录安全策略，您的账户必须用证书登录，不能解除；更换 UKey 请由系统管理员申请作废，另一名管理员确认。";
 
 /// Tags of what is trusted (`data-format/store.md`).
@@ -131,6 +135,9 @@ impl Trust {
     fn judge(&self, brought: &Brought, now: Moment) -> Result<Shown> {
         let refused = |why: &str| Error::invalid(format!("浏览器出示的证书不能使用：{why}。"));
         let (own, between) = brought.split_first().ok_or_else(|| refused("是空的"))?;
+        if between.len() > limits::CERTIFICATES_BETWEEN {
+            return Err(refused("证书链太长"));
+        }
         let at = UnixTime::since_unix_epoch(Duration::from_millis(u64::try_from(now.0).unwrap_or(0)));
         self.verifier
             .verify_client_cert(own, between, at)
@@ -158,6 +165,41 @@ fn reason(e: &TlsError) -> &'static str {
 
 fn digest(authorities: &str, revoked: &str) -> [u8; 32] {
     seal::sha256(&[authorities.as_bytes(), b"\0", revoked.as_bytes()])
+}
+
+/// An authority that was trusted is not any more.
+fn lacks_some(before: &str, after: &str) -> bool {
+    let read = |text: &str| -> Vec<Vec<u8>> {
+        let all = CertificateDer::pem_slice_iter(text.as_bytes());
+        all.filter_map(|one| one.ok().map(|der| der.to_vec())).collect()
+    };
+    let after = read(after);
+    read(before).iter().any(|one| !after.contains(one))
+}
+
+/// Nobody's way in is taken by one person: whoever sets it shows the certificate that the own account has, and no other
+/// of the three may have nothing but a certificate while an authority goes.
+fn depends(txn: &Txn<'_>, actor: &Actor, own: Option<&str>, fewer: bool) -> Result<()> {
+    for one in administrators(txn)? {
+        let bound = one.fields.text(of_account::CERTIFICATE);
+        if one.id == actor.account {
+            if !bound.is_empty() && !has_code(&one) && own != Some(bound) {
+                return Err(Error::invalid(NOT_OWN));
+            }
+        } else if fewer && !bound.is_empty() && !has_code(&one) {
+            return Err(Error::invalid(
+                "没有保存：另有管理员只能用证书登录，撤掉原来的 CA 后他就进不来了。请保留原来的 CA，或请他先在“动态码”页启用动态码。",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Accounts of the three administrators that are in use.
+pub(super) fn administrators(books: &dyn Books) -> Result<Vec<Record>> {
+    let ids = books.standing(&account::KIND, RecordId(0), 1)?;
+    let all = ids.into_iter().map(|id| books.open(id)).collect::<Result<Vec<_>>>()?;
+    Ok(all.into_iter().flatten().filter(|a| account::is_administrator(&a.fields)).collect())
 }
 
 fn name() -> String {
@@ -200,7 +242,9 @@ impl App {
     /// # Errors
     /// `Invalid`, with why, when it is not.
     pub fn judge_certificate(&self, brought: Option<&Brought>) -> Result<Option<Shown>> {
-        let Some((brought, trust)) = brought.zip(self.trust()?) else { return Ok(None) };
+        // Whoever brings none has nothing to do with what is trusted, not even where that cannot be read.
+        let Some(brought) = brought else { return Ok(None) };
+        let Some(trust) = self.trust()? else { return Ok(None) };
         trust.judge(brought, self.now()).map(Some)
     }
 
@@ -233,13 +277,18 @@ impl App {
         if [&authorities, &revoked].iter().any(|text| text.contains("PRIVATE KEY")) {
             return Err(Error::invalid("没有保存：贴入的内容里有私钥。私钥不能交给任何系统，请只贴入证书；这把私钥应视为已泄露。"));
         }
-        let trust = if authorities.is_empty() { None } else { Some(Trust::of(&authorities, &revoked)?) };
-        if let Some(brought) = brought {
-            let own = trust.as_ref().map(|t| t.judge(brought, self.now()));
-            if own.is_none_or(|judged| judged.is_err()) {
-                return Err(Error::invalid("没有保存：新的设置不认可您现在使用的证书，保存后您自己也进不来。"));
-            }
+        if authorities.len() + revoked.len() > limits::TRUST_BYTES {
+            let most = limits::TRUST_BYTES >> 10;
+            return Err(Error::invalid(format!("没有保存：CA 证书和吊销列表合计最多 {most} KB。请只贴入需要的证书和最新的列表。")));
         }
+        let trust = if authorities.is_empty() { None } else { Some(Trust::of(&authorities, &revoked)?) };
+        let own = match (&trust, brought) {
+            (_, None) => None,
+            (None, Some(_)) => return Err(Error::invalid(NOT_OWN)),
+            (Some(trust), Some(brought)) => {
+                Some(trust.judge(brought, self.now()).map_err(|_| Error::invalid(NOT_OWN))?.key)
+            }
+        };
         actor.proved()?;
         let note = match &trust {
             Some(t) => format!("authorities {} lists {}", t.authorities.len(), t.lists.len()),
@@ -253,6 +302,8 @@ impl App {
             if authorities.is_empty() && super::policy::Policy::of_txn(txn)?.asks_certificates() {
                 return Err(Error::invalid("没有保存：登录安全策略还要求用证书登录。请先在登录安全策略中取消这项要求。"));
             }
+            let before = txn.kept(&name())?.unwrap_or_default();
+            depends(txn, &actor, own.as_deref(), lacks_some(stored(&before).0, &authorities))?;
             let fields = Fields::default().with_text(tag::AUTHORITIES, authorities).with_text(tag::REVOKED, revoked);
             txn.keep(&name(), &fields)?;
             txn.act(Act::new(actor.doer(), act::TRUST).note(note));
@@ -279,11 +330,17 @@ impl App {
 
     /// Takes it off, unless the policy asks for it.
     pub fn drop_certificate(&self, live: &Live, typed: &Typed) -> Result<()> {
-        self.change_certificate(live, typed, |txn, account| {
+        // A password that stands alone again is as long as the policy asks of one.
+        let short = typed.password.chars().count() < self.policy()?.profile.least(false);
+        self.change_certificate(live, typed, move |txn, account| {
+            let alone_is_short = short && !has_code(account);
             let own = Actor::at(account, "", txn.now(), &charter::of_txn(txn)?);
             let policy = super::policy::Policy::of_txn(txn)?;
             if policy.asks_certificate(&own) || policy.asks(&own) && !has_code(account) {
                 return Err(Error::invalid(KEPT));
+            }
+            if alone_is_short {
+                return Err(Error::invalid(SHORT));
             }
             account.fields.remove(of_account::CERTIFICATE);
             account.fields.remove(of_account::CERTIFICATE_OF);
@@ -296,7 +353,7 @@ impl App {
         &self,
         live: &Live,
         typed: &Typed,
-        change: impl FnOnce(&Txn<'_>, &mut crate::records::Record) -> Result<act::Action> + Send + 'static,
+        change: impl FnOnce(&Txn<'_>, &mut Record) -> Result<act::Action> + Send + 'static,
     ) -> Result<()> {
         let wrong = || Error::invalid(WRONG);
         let (actor, id) = (live.actor.clone(), live.actor.account);

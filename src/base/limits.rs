@@ -108,8 +108,14 @@ pub const SESSION_IDLE_S: i64 = 30 * 60;
 pub const SESSION_MAX_S: i64 = 10 * 3600;
 /// Authorities whose certificates people come in with.
 pub const AUTHORITIES: usize = 20;
+/// Bytes of them and of their lists of revoked certificates, in PEM: read again at each connection.
+pub const TRUST_BYTES: usize = 512 << 10;
+/// Certificates that one may bring between the own one and an authority.
+pub const CERTIFICATES_BETWEEN: usize = 4;
 /// Identities of petitioners in one file.
 pub const IDENTITIES: usize = 1_000;
+/// Requests for identities that one account makes within the time that they stand.
+pub const IDENTITY_REQUESTS: usize = 20;
 /// Records that are looked at for one such file.
 pub const IDENTITIES_LOOKED_AT: u64 = 20_000;
 /// How long a request for one stands, in seconds.

@@ -224,6 +224,21 @@ pub fn withdraw(fields: &mut Fields) {
     fields.remove(EXTRA);
 }
 
+/// It was given something to do, for good or for a time.
+pub fn holds_rights(fields: &Fields) -> bool {
+    !fields.codes(ROLES_TAG).is_empty() || [TEMPORARY, EXTRA].iter().any(|tag| !fields.rows(*tag).is_empty())
+}
+
+/// What tells persons apart by their names: width, case and blanks do not.
+pub fn name_key(name: &str) -> String {
+    name.chars().filter(|c| !c.is_whitespace()).flat_map(crate::base::text::fold).collect()
+}
+
+/// Takes off every second factor: its owner sets one up anew.
+pub fn void_factor(fields: &mut Fields) {
+    [FACTOR, RECOVERY, CERTIFICATE, CERTIFICATE_OF].into_iter().for_each(|tag| drop(fields.remove(tag)));
+}
+
 /// A right that one account has besides its roles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Extra {
@@ -235,8 +250,11 @@ pub struct Extra {
     pub scope: Scope,
 }
 
-/// Rights besides the roles on a day; none once the account's last day has passed.
+/// Rights besides the roles on a day; none once the account's last day has passed, and never an administrator's.
 pub fn extras_on(fields: &Fields, day: Day) -> Vec<Extra> {
+    if is_administrator(fields) {
+        return Vec::new();
+    }
     let ended = |row: &&Fields| row.get(extra::UNTIL).is_none() || day <= row.day(extra::UNTIL);
     let rows = fields.rows(EXTRA).iter().filter(ended).filter(|_| !is_over(fields, day));
     let known = rows.filter_map(|row| {
@@ -360,6 +378,27 @@ mod tests {
             let fields = fields.clone().with(ROLES_TAG, Value::Codes(vec![admin.into()]));
             assert!(!check(&fields).is_empty(), "{admin}");
         }
+    }
+
+    #[test]
+    fn a_right_besides_the_roles_ends_with_its_day_and_is_never_an_administrators() {
+        let day = |d| Day::ymd(2026, 3, d).unwrap();
+        let row = Fields::default()
+            .with_text(extra::MODULE, "petition")
+            .with_text(extra::ACTION, "see")
+            .with_text(extra::SCOPE, "county");
+        let unknown = row.clone().with_text(extra::MODULE, "account");
+        let rows = vec![row.with(extra::UNTIL, Value::Day(day(5))), unknown];
+        let fields = (KIND.sample)(1).with(EXTRA, Value::Rows(rows));
+        assert_eq!([5, 6].map(|d| extras_on(&fields, day(d)).len()), [1, 0]);
+        for admin in ADMINISTRATORS {
+            let fields = fields.clone().with(ROLES_TAG, Value::Codes(vec![admin.into()]));
+            assert!(extras_on(&fields, day(5)).is_empty() && !check(&fields).is_empty(), "{admin}");
+        }
+        let mut fields = fields.with_text(CERTIFICATE, "k").with_text(FACTOR, "s");
+        withdraw(&mut fields);
+        void_factor(&mut fields);
+        assert!(!holds_rights(&fields) && fields.get(CERTIFICATE).is_none() && fields.get(FACTOR).is_none());
     }
 
     #[test]

@@ -106,6 +106,9 @@ impl Charter {
         let mut charter = Self::default();
         for row in fields.rows(tag::CELLS) {
             let (role, module) = (row.text(tag::ROLE), row.text(tag::MODULE));
+            if ADMINISTRATORS.contains(&role) || !by_name(module).is_some_and(is_module) {
+                continue;
+            }
             let place = charter.cells.iter().position(|c| c.role == role && c.module == module);
             let place = place.unwrap_or_else(|| {
                 charter.cells.push(Cell { role: role.into(), module: module.into(), scopes: Scopes::default() });
@@ -216,6 +219,12 @@ mod tests {
         assert_eq!(charter.looked_after(RecordId(4)).collect::<Vec<_>>(), [RecordId(9)]);
         assert_eq!(charter.scope("approver", &petition::KIND, Right::See), Scope::Nothing);
         let row = Fields::default().with_text(tag::ROLE, "handler").with_text(tag::MODULE, "petition");
+        for (role, module) in [("secadmin", "petition"), ("handler", "account")] {
+            let row = row.clone().with_text(tag::ROLE, role).with_text(tag::MODULE, module);
+            let row = row.with_text(tag::ACTION, "see").with_text(tag::SCOPE, "county");
+            let read = Charter::read(&Fields::default().with(tag::CELLS, Value::Rows(vec![row])));
+            assert_eq!(read, Charter::default(), "{role} {module}");
+        }
         for (action, scope) in [("fly", "county"), ("see", "universe")] {
             let row = row.clone().with_text(tag::ACTION, action).with_text(tag::SCOPE, scope);
             let newer = Charter::read(&Fields::default().with(tag::CELLS, Value::Rows(vec![row])));

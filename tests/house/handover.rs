@@ -50,6 +50,27 @@ fn id_of(path: &str) -> &str {
     path.rsplit('/').next().unwrap()
 }
 
+/// A draft says the petitioner in plain: whoever gets it would read that without a right and without a reason.
+#[test]
+fn a_draft_with_a_petitioner_goes_to_nobody_who_may_not_open_identities() {
+    let county = County::bare();
+    let plain = newcomer(&county, "xinlai", "zhen04", "handler");
+    let (clerk, head, sysadmin) = (county.clerk(UNIT), county.approver(UNIT), county.sysadmin());
+    let draft = clerk.form("/petition/new").fill(PETITION);
+    clerk.submit(&draft.fill(&[("petitioner.name", "来信人壬"), ("keep", "draft")])).expect(303);
+    let change = begin(&sysadmin, &account(&sysadmin, "zhen04"));
+    let heir = id_of(&account(&sysadmin, "xinlai")).to_owned();
+    let form = to_assign(&head, &change).unwrap().set("drafts", &heir);
+    assert!(head.submit(&form).expect(422).says("还须可查看检举控告人"));
+    assert!(!plain.get("/").expect(200).says("草稿") || !plain.get("/").says(PETITION[0].1));
+    let secadmin = county.secadmin();
+    let edit = secadmin.form(&format!("{}/edit", account(&secadmin, "xinlai")));
+    let mut edit = edit.set("roles", "handler");
+    edit.pairs.push(("roles".to_owned(), "identity".to_owned()));
+    secadmin.submit(&edit).expect(303);
+    head.submit(&to_assign(&head, &change).unwrap().set("drafts", &heir)).expect(303);
+}
+
 #[test]
 fn an_account_with_open_work_is_not_closed_before_others_have_it() {
     let county = County::bare();

@@ -96,6 +96,10 @@ fn no_administrator_makes_and_empowers_an_account_alone_and_none_holds_two_offic
     let made = sysadmin.submit(&form.set("roles", "auditor")).expect(303);
     let idle = change_of(&made);
     assert!(!sysadmin.get(&idle).expect(200).says("安全审计员"));
+    let page = sysadmin.post_form(&format!("{idle}/password"), &[]).expect(200).text();
+    let before = page.split("<b class=\"mono\">").nth(1).unwrap().split('<').next().unwrap().to_owned();
+    confirm(&secadmin, &idle);
+    county.nobody().log_in_as("wuming", &before).expect(303);
     // The security administrator makes none, and gives no office of the three; the system administrator gives nothing.
     secadmin.get("/account/new").expect(404);
     let form = secadmin.form(&format!("{idle}/edit"));
@@ -115,7 +119,7 @@ fn no_administrator_makes_and_empowers_an_account_alone_and_none_holds_two_offic
         ("secadmin", "安全保密管理员乙", "三个不同的人"),
         ("xinde", "系统管理员甲", "三个不同的人"),
         ("auditor", "安全审计员丙", "现任的人"),
-        ("zhen04", "石鼓岭镇经办", "还有别的角色"),
+        ("zhen04", "石鼓岭镇经办", "还有别的角色或授权"),
         ("wuming", "某某", "已属于另一个人"),
         ("Da Xie", "某某", "小写字母"),
         ("", "某某", "登录名"),
@@ -133,10 +137,28 @@ fn no_administrator_makes_and_empowers_an_account_alone_and_none_holds_two_offic
     // A role that came meanwhile keeps it out.
     let change = change_of(&ask(&sysadmin, &auditor, &pairs).expect(303));
     secadmin.submit(&secadmin.form(&format!("{idle}/edit")).set("roles", "handler")).expect(303);
-    assert!(decide(&secadmin, &change, "finish").expect(422).says("还有别的角色"));
-    secadmin.submit(&secadmin.form(&format!("{idle}/edit")).set("roles", "")).expect(303);
+    assert!(decide(&secadmin, &change, "finish").expect(422).says("还有别的角色或授权"));
+    // So does a single right.
+    let single = [("module", "petition"), ("action", "see"), ("scope", "county"), ("reason", "查阅")];
+    let mut form = secadmin.form(&format!("{idle}/edit")).set("roles", "");
+    for (name, value) in single {
+        form = form.set(&format!("extra.0.{name}"), value);
+    }
+    secadmin.submit(&form).expect(303);
+    assert!(decide(&secadmin, &change, "finish").expect(422).says("还有别的角色或授权"));
+    let mut form = secadmin.form(&format!("{idle}/edit"));
+    form.pairs.retain(|(name, _)| !name.starts_with("extra."));
+    secadmin.submit(&form).expect(303);
+    // Nobody gets another log-in name: neither one of the three, who could not come in, nor one to be confirmed.
+    for path in [&auditor, &idle] {
+        let form = sysadmin.form(&format!("{path}/edit")).set("login", "qita");
+        assert!(sysadmin.submit(&form).expect(422).says("登录名创建后不能更改"), "{path}");
+    }
     decide(&secadmin, &change, "finish").expect(303);
     assert!(sysadmin.get(&idle).expect(200).says("安全审计员"));
+    // Whatever opened the account before does not any more.
+    assert!(sysadmin.get(&idle).says("发一次性口令"));
+    county.nobody().log_in_as("wuming", &before).expect(422);
 }
 
 #[test]

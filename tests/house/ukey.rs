@@ -195,30 +195,36 @@ fn the_policy_asks_for_certificates_and_shuts_out_nobody_who_saves_it() {
     assert!(policy(&secadmin, "approvers").expect(422).says("还没有设置认可的 CA"));
     trust(&secadmin, &authority.pem, "").expect(303);
     assert!(policy(&secadmin, "approvers").expect(422).says("您自己的账户还没有绑定证书"));
-    let secadmin = browser(&county, "secadmin", &p256(&authority, 31), EITHER);
-    secadmin.log_in(PASSWORD).expect(303);
+    let [secadmin, auditor, sysadmin] = [("secadmin", 31), ("auditor", 32), ("sysadmin", 33)].map(|(login, serial)| {
+        let person = browser(&county, login, &p256(&authority, serial), EITHER);
+        person.log_in(PASSWORD).expect(303);
+        person
+    });
     bind(&secadmin).expect(303);
+    // One person does not shut the other two out.
+    assert!(policy(&secadmin, "approvers").expect(422).says("还有管理员没有绑定证书"));
+    for person in [&auditor, &sysadmin] {
+        bind(person).expect(303);
+    }
     secadmin.log_in(PASSWORD).expect(303);
     policy(&secadmin, "approvers").expect(303);
     for (authorities, why) in [(String::new(), "也进不来"), (Authority::new("另一 CA").pem, "也进不来")] {
         assert!(trust(&secadmin, &authorities, "").expect(422).says(why));
     }
     // Whoever must have one is led to it, reaches nothing else, and no code stands in for it from then on.
-    let auditor = county.auditor();
-    assert_eq!(auditor.get("/audit").expect(303).location(), "/factor");
-    let page = auditor.get("/factor").expect(200);
+    let head = county.approver(UNIT);
+    assert_eq!(head.get("/petition?all=1").expect(303).location(), "/factor");
+    let page = head.get("/factor").expect(200);
     assert!(page.says("必须绑定证书") && page.says("浏览器没有出示证书") && !page.says("动态码的二维码"));
     county.clerk(UNIT).get("/petition?all=1").expect(200);
-    let auditor = browser(&county, "auditor", &p256(&authority, 32), EITHER);
-    auditor.log_in(PASSWORD).expect(303);
-    bind(&auditor).expect(303);
-    auditor.get("/audit").expect(200);
+    let login = head.login.clone();
+    let head = browser(&county, &login, &p256(&authority, 34), EITHER);
+    head.log_in(PASSWORD).expect(303);
+    bind(&head).expect(303);
+    head.get("/petition?all=1").expect(200);
     assert!(auditor.post_form("/factor/certificate/off", &[OWN]).expect(422).says("不能解除"));
     county.nobody().log_in_as("auditor", PASSWORD).expect(422);
     // A lost one takes two administrators.
-    let sysadmin = browser(&county, "sysadmin", &p256(&authority, 33), EITHER);
-    sysadmin.log_in(PASSWORD).expect(303);
-    bind(&sysadmin).expect(303);
     sysadmin.get("/").expect(200);
     let list = sysadmin.get("/account?all=1&size=100").expect(200).text();
     let row = list.split("<tr").find(|l| l.contains(">auditor<")).unwrap();
@@ -227,4 +233,23 @@ fn the_policy_asks_for_certificates_and_shuts_out_nobody_who_saves_it() {
     sysadmin.post_form(&format!("{path}/factor"), &[]).expect(303);
     super::factor::confirm(&secadmin, &path);
     county.nobody().log_in_as("auditor", PASSWORD).expect(303);
+}
+
+/// Whoever takes an authority away could shut those out who have nothing else.
+#[test]
+fn an_authority_does_not_go_while_another_administrator_has_nothing_but_a_certificate_of_it() {
+    let county = County::bare();
+    let (authority, secadmin) = (Authority::new("县区 CA"), county.secadmin());
+    trust(&secadmin, &authority.pem, "").expect(303);
+    let auditor = browser(&county, "auditor", &p256(&authority, 41), EITHER);
+    auditor.log_in(PASSWORD).expect(303);
+    bind(&auditor).expect(303);
+    let other = Authority::new("另一 CA").pem;
+    for authorities in ["", &other] {
+        assert!(trust(&secadmin, authorities, "").expect(422).says("另有管理员只能用证书登录"));
+    }
+    trust(&secadmin, &format!("{}{other}", authority.pem), "").expect(303);
+    // Without what it was bound by, it can be taken off again by its owner.
+    auditor.post_form("/factor/certificate/off", &[OWN]).expect(303);
+    trust(&secadmin, "", "").expect(303);
 }

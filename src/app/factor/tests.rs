@@ -30,7 +30,8 @@ fn enrol(house: &House, live: &Live) -> Device {
     let secret = totp::from_base32(&groups.replace(' ', "")).unwrap();
     let mut device = Device { secret, recovery: Vec::new() };
     let code = device.code(house, -1);
-    device.recovery = house.app().confirm_factor(live, &format!(" {} {}", &code[..3], &code[3..])).unwrap();
+    let typed = format!(" {} {}", &code[..3], &code[3..]);
+    device.recovery = house.app().confirm_factor(live, &typed, &Typed::default()).unwrap();
     device
 }
 
@@ -106,7 +107,7 @@ fn only_its_owner_with_password_and_code_renews_it_or_takes_it_off() {
     // The old one holds until the new one is confirmed.
     let secret = app.factor_page(&live).unwrap().secret.unwrap().groups;
     assert_ne!(totp::from_base32(&secret.replace(' ', "")).unwrap(), old.secret);
-    assert_eq!(kind(app.confirm_factor(&live, &old.code(&house, 1))), Some(ErrorKind::Invalid));
+    assert_eq!(kind(app.confirm_factor(&live, &old.code(&house, 1), &Typed::default())), Some(ErrorKind::Invalid));
     let new = enrol(&house, &live);
     house.wait(60);
     assert!(house.log_in("jingban", OWN, &old.code(&house, 0)).is_err());

@@ -115,7 +115,7 @@ impl House {
     pub(in crate::app) fn set_policy(&self, asked: &str, profile: &str, networks: &str) -> Result<()> {
         let (asked, profile, networks) = (asked.into(), profile.into(), networks.into());
         let typed = policy::Typed { asked, profile, networks, ..policy::Typed::default() };
-        self.app().set_policy(&self.actor("baomi"), &typed, "10.0.0.1")
+        self.app().set_policy(&self.actor("baomi"), &typed, "10.0.0.1", None)
     }
 
     /// Labels of the newest entries of the journal, the newest last, with their notes.
@@ -192,7 +192,7 @@ fn the_list_of_addresses_holds_for_sessions_and_never_shuts_out_who_saves_it() {
     assert!(session(&token, "10.0.0.1") && session(&token, "127.0.0.1"));
     assert!(!session(&token, "192.168.0.1"), "a stolen session works from anywhere");
     assert!(session(&clerk, "192.168.0.1"));
-    let sysadmin = house.app().set_policy(&house.actor("xitong"), &policy::Typed::default(), "10.0.0.1");
+    let sysadmin = house.app().set_policy(&house.actor("xitong"), &policy::Typed::default(), "10.0.0.1", None);
     assert_eq!(sysadmin.unwrap_err().kind(), ErrorKind::Denied);
 }
 

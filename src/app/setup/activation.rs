@@ -68,7 +68,7 @@ pub(super) fn until(account: &Record, (epoch, now): (u64, Moment)) -> Option<Mom
 fn closed() -> Error {
     Error::new(
         ErrorKind::Denied,
-        "激活链接无效、已过期或已用过。如果不是您本人用过，请立即告诉办理初始化的人；需要时请其在初始化页面重新发放。",
+        "激活链接无效、已过期或已用过。如果不是您本人用过，请立即告诉单位负责人和另外两名管理员；需要时请办理初始化的人重新发放。",
     )
 }
 

@@ -89,11 +89,11 @@ pub struct Person {
 impl Person {
     fn check(&self, role: &str) -> Result<()> {
         let wrong = |what: &str| Err(Error::invalid(format!("{}：{what}", ROLES.label(role))));
-        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '-' | '_');
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         match () {
             () if self.name.is_empty() => wrong("请填写姓名。"),
             () if self.login.is_empty() => wrong("请填写登录名。"),
-            () if !self.login.chars().all(plain) => wrong("登录名只能用小写字母、数字和 . - _。"),
+            () if !self.login.chars().all(plain) => wrong("登录名只能用小写字母、数字和连字符。"),
             () => Ok(()),
         }
     }
@@ -106,7 +106,7 @@ impl Person {
 
 /// No two of them can be one person.
 fn all_differ(people: &[Person]) -> bool {
-    let name = |p: &Person| folded(&p.name).split_whitespace().collect::<String>();
+    let name = |p: &Person| account::name_key(&p.name);
     let (mut names, mut logins) = (std::collections::HashSet::new(), std::collections::HashSet::new());
     people.iter().all(|p| names.insert(name(p)) && logins.insert(folded(&p.login)))
 }
@@ -300,6 +300,10 @@ impl App {
             Policy::first().keep(txn)?;
             let ids = ids.into_iter().map(|id| id.to_string()).collect();
             progress.0.insert(tag::ACCOUNTS, Value::Codes(ids));
+            // A backup without these accounts would not be theirs.
+            if progress.0.int(tag::SETTLED) > 0 {
+                progress.settle(txn.now());
+            }
             txn.act(Act::new(doer(), act::SETUP_PEOPLE).note("entered"));
             let until = Moment(txn.now().0 + limits::ACTIVATION_S * 1000);
             let told = |(role, person, token)| Invitation { role, person, token, until };

@@ -8,7 +8,7 @@ use crate::app::session::Must;
 use crate::base::{Error, ErrorKind, Moment, Result};
 use crate::web::guard::Call;
 use crate::web::layout::{self, NoticeKind};
-use crate::web::pages::ukey;
+use crate::web::pages::{proof, ukey};
 use crate::web::respond::Reply;
 use crate::web::view::{self, Outline};
 
@@ -26,7 +26,7 @@ pub fn show(call: &Call) -> Result<Reply> {
 /// Takes the first code of a new secret.
 pub fn confirm(call: &Call) -> Result<Reply> {
     let live = call.live()?;
-    match call.app.confirm_factor(live, &text(call, "code")) {
+    match call.app.confirm_factor(live, &text(call, "code"), &call.own) {
         Ok(codes) => codes_page(call, &codes).map(Reply::page),
         Err(e) => again(call, e),
     }
@@ -114,6 +114,7 @@ fn enrolment(call: &Call, view: &FactorPage, new: &NewSecret) -> Result<Markup> 
                     input #first-code name="code" autocomplete="one-time-code" inputmode="numeric" maxlength="12"
                         required autofocus;
                 }
+                @if view.certificate.is_some() && !view.enrolled { (proof::fields(call, "enrol")?) }
                 div.form-bar { button.btn.btn-primary type="submit" { "启用" } }
             }
             @if view.enrolled { p.help { "确认之前，原来的动态码继续有效。" } }

@@ -376,7 +376,8 @@ fn replacement(call: &Call, record: &Record, view: &View, directory: &Directory)
             h2 { "等待确认" }
             p { (directory.account(record.creator)) " 申请把" (account::ROLES.label(record.fields.text(tag::ROLE)))
                 "由“" (record.fields.text(tag::NAME)) "”更换为“" (record.fields.text(tag::SUCCESSOR_NAME)) "”（登录名 "
-                (record.fields.text(tag::SUCCESSOR_LOGIN)) "）。" }
+                (record.fields.text(tag::SUCCESSOR_LOGIN)) "，"
+                (if record.fields.link(tag::SUCCESSOR).is_some() { "现有账户" } else { "新账户" }) "）。" }
             p.help { "由既不是申请人、也不是被更换的人的第三名管理员确认，7 天内有效。请先向本人核实接任人的身份。确认后不能撤销。" }
             @if may.lapsed { p { (Icon::Warn.svg()) " 申请已超过 7 天，不能再确认。" } }
             @if may.end {

@@ -24,7 +24,7 @@ pub fn set(call: &Call) -> Result<Reply> {
         networks: call.typed("networks").to_owned(),
         certificates: call.typed("certificates").to_owned(),
     };
-    match call.app.set_policy(&call.live()?.actor, &typed, &call.peer) {
+    match call.app.set_policy(&call.live()?.actor, &typed, &call.peer, call.certificate.as_ref()) {
         Ok(()) => Ok(Reply::Redirect("/policy?done=saved".into())),
         Err(e) if e.kind() == ErrorKind::Invalid => page(call, &typed, Some(e.public())).map(Reply::again),
         Err(e) => Err(e),

@@ -90,7 +90,11 @@ fn table(call: &Call, lines: &[Line]) -> Result<Markup> {
             td { @for (n, (role, until)) in l.roles.iter().enumerate() {
                 @if n > 0 { "、" } (role)
                 @if let Some(until) = until { span.muted { "（至 " (until) "）" } }
-            } }
+            }
+                @for (words, until) in &l.extras {
+                    div { "另行授权 " (words) @if let Some(until) = until { span.muted { "（至 " (until) "）" } } }
+                }
+            }
             td { @for (n, (kind, scope)) in l.sees.iter().enumerate() {
                 @if n > 0 { "；" } (kind.label) "：" (scope.label())
             } }

@@ -510,6 +510,20 @@ impl Model {
         "changed".into()
     }
 
+    /// Something lies with this person that nobody else was given: open petitions that they prepared last, or entered
+    /// for their unit and nobody has prepared yet, and drafts.
+    fn has_work(&self, whom: Who) -> bool {
+        let (id, unit) = (self.people[whom].id, self.people[whom].unit);
+        let prepares = |label: &str| ["提交拟办", "提交办结", "归档"].contains(&label);
+        let lies = |p: &Petition| match p.trail.iter().rev().find(|(label, _)| prepares(label)) {
+            Some((_, by)) => *by == id,
+            None => p.creator == id && p.unit == unit,
+        };
+        let open = self.petitions.values().filter(|p| self.is_there(p) && [1, 2, 3, 4, 6].contains(&p.state));
+        let mut drafts = self.drafts.iter().filter(|((account, _), (_, in_memory))| *account == id && !in_memory);
+        open.into_iter().any(lies) || drafts.next().is_some()
+    }
+
     pub(crate) fn close(&mut self, who: Who, whom: Who, back: bool) -> String {
         let account = self.people[whom].id;
         if !self.is(who, "sysadmin") {
@@ -518,6 +532,7 @@ impl Model {
         let administers = ["sysadmin", "secadmin", "auditor"].iter().any(|r| self.is(whom, r));
         let refusal = if administers { Some("problems") } else { (self.people[whom].open != back).then_some("ok") };
         match refusal {
+            Some("ok") if !back && self.has_work(whom) => return "invalid".into(),
             Some("ok") => {}
             refusal => {
                 self.enter(code::ADVANCE, who, true, &[]);

@@ -190,7 +190,6 @@ fn the_three_are_three_persons_and_entered_once() {
         person("系统一", "baomi2"),
         person(" 系 统一", "baomi2"),
         person("保密二", "xitong"),
-        person("保密二", "XITONG"),
         person("", "baomi"),
         person("保密二", ""),
         person("保密二", "bao mi"),

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use crate::app::import::What;
 use crate::app::import::columns::{IGNORE, REMARKS, TARGETS};
 use crate::app::import::desk::{Job, State};
-use crate::app::{Right, Scope};
+use crate::app::Right;
 use crate::base::Result;
 use crate::records::batch;
 use crate::web::guard::Call;
@@ -20,8 +20,7 @@ const SAMPLE_CHARS: usize = 30;
 pub(super) fn settings(call: &Call, job: &Job, state: &State) -> Result<Markup> {
     let directory = call.app.directory()?;
     let actor = &call.live()?.actor;
-    let wide = actor.scope(job.what.kind(), Right::Create) == Scope::County;
-    let units = directory.units.iter().filter(|u| u.open && (wide || u.id == actor.unit));
+    let units = directory.units.iter().filter(|u| u.open && actor.may(job.what.kind(), Right::Create, u.id));
     let sheets = state.sheets.iter().zip(&state.totals);
     Ok(html! {
         fieldset {

@@ -50,12 +50,12 @@ impl Model {
     }
 
     pub(crate) fn reveal(&mut self, who: Who, id: u64, reason: &str) -> String {
-        if reason.chars().count() < 2 {
-            return "invalid".into();
-        }
         let Some(p) = self.petitions.get(&id).filter(|p| self.is_there(p)).cloned() else { return "denied".into() };
         if !self.may_see(who, p.unit) || !self.is(who, "identity") {
             return self.denied(who, &[id]);
+        }
+        if reason.chars().count() < 2 {
+            return "invalid".into();
         }
         self.enter(code::REVEAL, who, true, &[id]);
         format!("{} because {reason}", p.told(id, true))

@@ -262,14 +262,14 @@ impl App {
                 "没有保存：名单不含您现在的地址 {from}，保存后您自己也进不来。请把它加进名单。"
             )));
         }
-        if policy.asks_certificates() && self.trust()?.is_none() {
-            return Err(Error::invalid("没有保存：还没有设置认可的 CA，谁也不能用证书登录。请先在“证书”页设置。"));
-        }
         let (actor, shown) = (actor.clone(), shown.map(|s| s.key().to_owned()));
         self.store.submit(move |txn| {
             let live = record::live(txn, &actor)?;
             if !live.is("secadmin") {
                 return Err(Error::denied());
+            }
+            if policy.asks_certificates() && !super::ukey::is_set(txn)? {
+                return Err(Error::invalid("没有保存：还没有设置认可的 CA，谁也不能用证书登录。请先在“证书”页设置。"));
             }
             if policy.asks_certificate(&live) {
                 certificates_reach(txn, &actor, shown.as_deref())?;

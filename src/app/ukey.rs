@@ -167,6 +167,11 @@ fn digest(authorities: &str, revoked: &str) -> [u8; 32] {
     seal::sha256(&[authorities.as_bytes(), b"\0", revoked.as_bytes()])
 }
 
+/// Some authority is trusted, as of a transaction.
+pub(super) fn is_set(txn: &Txn<'_>) -> Result<bool> {
+    Ok(txn.kept(&name())?.is_some_and(|fields| !stored(&fields).0.is_empty()))
+}
+
 /// An authority that was trusted is not any more.
 fn lacks_some(before: &str, after: &str) -> bool {
     let read = |text: &str| -> Vec<Vec<u8>> {
@@ -291,7 +296,10 @@ impl App {
         };
         actor.proved()?;
         let note = match &trust {
-            Some(t) => format!("authorities {} lists {}", t.authorities.len(), t.lists.len()),
+            Some(t) => {
+                let (all, lists) = (t.authorities.len(), t.lists.len());
+                format!("authorities {all} lists {lists} of {}", hex::encode(&t.digest[..8]))
+            }
             None => "authorities 0 lists 0".to_owned(),
         };
         let actor = actor.clone();

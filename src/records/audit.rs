@@ -91,8 +91,14 @@ pub fn is_administration(kind: &Kind) -> bool {
 }
 
 /// Settings: acts whose note says what is set, so that the one before says what was.
-pub static SETTINGS: &[u16] =
-    &[act::RECIPIENTS.code, act::BACKUP_SCHEDULE.code, act::CHECKS_SET.code, act::POLICY.code, act::ALARM_RULES.code];
+pub static SETTINGS: &[u16] = &[
+    act::RECIPIENTS.code,
+    act::BACKUP_SCHEDULE.code,
+    act::CHECKS_SET.code,
+    act::POLICY.code,
+    act::ALARM_RULES.code,
+    act::TRUST.code,
+];
 
 /// Acts whose sealed words are addressed to the auditor. Words of a search are content.
 pub static REASONS: &[u16] = &[
@@ -224,6 +230,15 @@ pub static RULES: &[Rule] = &[
         usual: 1,
         most: 1,
         floor: "日志链对不上一次就必须查明",
+    },
+    Rule {
+        name: "identity-export",
+        label: "导出检举控告人",
+        unit: "同一账户 24 小时内次数",
+        measure: Measure::Count(DAY_S, |s| s.done && s.action == act::IDENTITIES.code),
+        usual: 1,
+        most: 1,
+        floor: "一份文件可以有上千名检举控告人，每一份都要有人过问",
     },
 ];
 

@@ -354,7 +354,10 @@ fn note(text: &str) -> String {
         "own" => "核对本人口令".to_owned(),
         "certificate" => "凭证书".to_owned(),
         _ if name == "authorities" => match count.split_once(" lists ") {
-            Some((authorities, lists)) => format!("CA {authorities} 张，吊销列表 {lists} 份"),
+            Some((authorities, lists)) => match lists.split_once(" of ") {
+                Some((lists, digest)) => format!("CA {authorities} 张，吊销列表 {lists} 份，摘要 {digest}"),
+                None => format!("CA {authorities} 张，吊销列表 {lists} 份"),
+            },
             None => text.to_owned(),
         },
         "new" => "首次启用".to_owned(),

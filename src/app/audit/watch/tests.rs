@@ -92,6 +92,7 @@ fn mass_reads_refusals_and_prints_of_one_account() {
         (act::READ, "mass-records", 100),
         (act::DENIED, "refusals", 5),
         (act::AUDIT_PRINT, "mass-prints", 20),
+        (act::IDENTITIES, "identity-export", 1),
     ] {
         let mut told = Told::new(MORNING);
         for _ in 1..usual {

@@ -71,6 +71,12 @@ impl Table {
         let lines = lines.map(|l| format!("第 {} 行：{}", l.number, l.problem));
         self.problems.iter().cloned().chain(lines).collect()
     }
+
+    /// Everything that is to be looked at, by line.
+    pub fn warnings(&self) -> Vec<String> {
+        let lines = self.lines.iter().filter(|l| !l.warning.is_empty());
+        lines.map(|l| format!("第 {} 行：{}", l.number, l.warning)).collect()
+    }
 }
 
 /// The text with the lines of a file, in the order of [`COLUMNS`] whatever the order there, and how many there were.

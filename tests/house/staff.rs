@@ -86,7 +86,7 @@ fn a_table_makes_accounts_once_and_each_takes_two_administrators() {
     let (admin, secadmin) = (county.sysadmin(), county.secadmin());
     let before = accounts(&admin);
     let page = admin.submit(&table(&admin, &format!("{RIGHT}\nyuan-b，石鼓岭镇经办，石鼓岭镇纪委"), "look")).expect(200);
-    assert!(page.says("已有同名的账户“zhen04”") && page.says("建立这 3 个账户"), "{}", page.text());
+    assert!(page.says("第 3 行：这个机构已有同名的账户“zhen04”") && page.says("建立这 3 个账户"), "{}", page.text());
     let form = again(&page).set("people", RIGHT).set("do", "save");
     let made = admin.submit(&form).expect(303).location().to_owned();
     // The same form again makes nobody, and one that was gone back to and mended says so.

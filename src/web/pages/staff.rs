@@ -108,6 +108,7 @@ fn outline(title: &str, said: Said) -> Outline {
 fn page(call: &Call, (text, table): (&str, Option<&Table>), said: Said) -> Result<Markup> {
     let live = call.live()?;
     let faults = table.map(Table::faults).unwrap_or_default();
+    let warnings = table.map(Table::warnings).unwrap_or_default();
     let ready = table.filter(|t| t.is_right()).map(|t| t.lines.len());
     let submit = hex::encode(seal::random::<16>()?);
     view::framed(&call.app, live, outline("从表格导入账户", said), html! {
@@ -117,6 +118,7 @@ fn page(call: &Call, (text, table): (&str, Option<&Table>), said: Said) -> Resul
                 ul { @for fault in &faults { li { (fault) } } }
             }
         }
+        @if !warnings.is_empty() { (layout::notice(NoticeKind::Warn, &warnings.join(""))) }
         form.form method="post" action=(ADDRESS) enctype="multipart/form-data" {
             (view::hidden(live))
             input type="hidden" name="submit" value=(submit);
@@ -257,6 +259,6 @@ fn slips(call: &Call, words: &[(Record, String)]) -> Result<Markup> {
                 p { (second) "确认后才能用来登录；首次登录时必须改成自己的口令，改后请销毁本条。" }
             }
         }
-        p.no-print { a.btn.btn-primary href="/account" { "已打印，到账户列表" } }
+        div.form-bar.no-print { a.btn.btn-primary href="/account" { "已打印，到账户列表" } }
     })
 }

@@ -10,7 +10,7 @@ use crate::records::decide::{self, Refusal};
 use crate::records::field::{self, Problem, Raw};
 use crate::records::flow::Move;
 use crate::records::record::{CHANGED_BY, MADE_BY};
-use crate::records::{self, Field, Fields, FileRef, Kind, Record, Value, Widget, account, act, batch};
+use crate::records::{self, Field, Fields, FileRef, Kind, Record, Value, Widget, account, act, batch, org};
 use crate::store::{Act, Txn, seal};
 
 /// What a form sends.
@@ -51,7 +51,7 @@ impl Typed {
     }
 }
 
-fn mark(submit: &str, said: &str) -> String {
+pub(super) fn mark(submit: &str, said: &str) -> String {
     if submit.is_empty() {
         return String::new();
     }
@@ -189,9 +189,7 @@ impl App {
                 Err(refusal) => Ok(Err(Changed::Refused(refusal))),
                 Ok(a) if alone(kind, &before.fields, &a.fields) => Ok(Err(Changed::Refused(not_alone("roles")))),
                 Ok(mut after) => {
-                    if moves_person(kind, &before.fields, &after.fields) {
-                        account::withdraw(&mut after.fields);
-                    }
+                    follow(kind, &before, &mut after);
                     let had = before_files(kind, &before);
                     after.fields = with_files(kind, after.fields, &had, &brought, &typed.dropped);
                     after.fields.insert(CHANGED_BY, Value::Text(mark));
@@ -257,6 +255,9 @@ impl App {
                 Err(refusal) => Ok(Err(Changed::Refused(refusal))),
                 Ok(mut after) => {
                     after.fields.insert(CHANGED_BY, Value::Text(mark));
+                    if kind.tag == org::KIND.tag {
+                        org::remember(&before, &mut after);
+                    }
                     if purge::is_carried_out_by(kind, mv)
                         && let Err(refusal) = purge::carry_out(txn, actor.doer(), &mut after)?
                     {
@@ -404,6 +405,16 @@ fn moves_person(kind: &Kind, before: &Fields, after: &Fields) -> bool {
 
 /// By another log-in name one administrator could shut another one out, or pass an account off as somebody else's.
 const LOGIN_STAYS: &str = "登录名创建后不能更改。需要换登录名时，请新建账户，再停用这个账户。";
+
+/// What follows from a change by itself.
+fn follow(kind: &Kind, before: &Record, after: &mut Record) {
+    if moves_person(kind, &before.fields, &after.fields) {
+        account::withdraw(&mut after.fields);
+    }
+    if kind.tag == org::KIND.tag {
+        org::remember(before, after);
+    }
+}
 
 /// Who goes to another unit leaves no work behind in the old one, and a last day that has passed is no way to close an
 /// account with its work.

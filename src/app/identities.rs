@@ -417,7 +417,7 @@ fn book(directory: &Directory, records: &[Record], (one, other, now): (&Actor, &
     let rows = records.iter().map(|r| {
         let number = KIND.number_of(r);
         let number = if number.is_empty() { format!("记录 {}", r.id) } else { number.to_owned() };
-        let mut row = vec![number, directory.unit(r.unit).to_owned()];
+        let mut row = vec![number, directory.unit_at(r.unit, r.created).to_owned()];
         row.extend(fields.iter().map(|f| r.fields.display(KIND.fields, f.tag)));
         row
     });

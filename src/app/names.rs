@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use super::{App, lock};
-use crate::base::{RecordId, Result, Seq};
+use crate::base::{Moment, RecordId, Result, Seq};
 use crate::records::label::Label;
-use crate::records::{self, Kind, account, org};
+use crate::records::{self, Fields, Kind, account, org};
 use crate::store::{ListQuery, Snapshot};
 
 /// The cache.
@@ -24,6 +24,8 @@ pub struct Unit {
     pub kind: String,
     /// Still in use.
     pub open: bool,
+    /// What it is and was called.
+    fields: Fields,
 }
 
 /// All units and the names of all accounts.
@@ -38,6 +40,11 @@ impl Directory {
     /// Name of a unit, or a sign that there is none.
     pub fn unit(&self, id: RecordId) -> &str {
         self.units.iter().find(|u| u.id == id).map_or("—", |u| u.name.as_str())
+    }
+
+    /// What a unit was called at a moment: old papers keep the name of their day.
+    pub fn unit_at(&self, id: RecordId, at: Moment) -> &str {
+        self.units.iter().find(|u| u.id == id).map_or("—", |u| org::name_at(&u.fields, at))
     }
 
     /// Name of a person.
@@ -105,6 +112,7 @@ fn read(snapshot: &Snapshot) -> Result<Directory> {
             name: record.fields.text(org::tag::NAME).to_owned(),
             kind: record.fields.text(org::tag::KIND).to_owned(),
             open: record.state == 1,
+            fields: record.fields,
         });
     }
     for record in all(snapshot, &account::KIND)? {

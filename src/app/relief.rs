@@ -81,12 +81,46 @@ impl App {
     /// administrator confirmed it.
     pub fn reset_password(&self, actor: &Actor, id: RecordId) -> Result<String> {
         let account = self.asked_about(actor, id)?;
+        let (password, credential) = self.one_time(actor, &account)?;
+        self.ask(actor, id, What::Password, Some(credential))?;
+        Ok(password)
+    }
+
+    /// One-time passwords for accounts that have no password yet, for all of them or for none; what was made for them
+    /// before and not confirmed is void. Each is confirmed like one that was made alone.
+    pub fn first_passwords(&self, actor: &Actor, ids: &[RecordId]) -> Result<Vec<(Record, String)>> {
+        if ids.is_empty() {
+            return Err(Error::invalid("这些账户都已有口令或已停用，没有要发的。忘记口令的请在账户页逐个发。"));
+        }
+        let (mut made, mut credentials) = (Vec::new(), Vec::new());
+        for id in ids {
+            let account = self.asked_about(actor, *id)?;
+            is_without(&account)?;
+            let (password, credential) = self.one_time(actor, &account)?;
+            made.push((account, password));
+            credentials.push((*id, credential));
+        }
+        let actor = actor.clone();
+        self.store.submit(move |txn| {
+            let live = record::live(txn, &actor)?;
+            let note = format!("{} {}", account::KIND.name, credentials.len());
+            txn.act(Act::new(actor.doer(), What::Password.asked()).note(note));
+            for (id, credential) in credentials {
+                is_without(&open_account(txn, id)?)?;
+                wait_for(txn, &live, (id, What::Password), Some(credential))?;
+            }
+            Ok(())
+        })?;
+        Ok(made)
+    }
+
+    /// A new one-time password and what is stored of it.
+    fn one_time(&self, actor: &Actor, account: &Record) -> Result<(String, String)> {
         let guest = super::throttle::Guest::Known(format!("account {}", actor.account));
         let password = password::one_time_password()?;
         password::check_rules(account.fields.text(tag::LOGIN), &password)?;
         let credential = self.throttle.room.turn(&guest, || password::hash(&password))??;
-        self.ask(actor, id, What::Password, Some(credential))?;
-        Ok(password)
+        Ok((password, credential))
     }
 
     /// Asks that a lost second factor be void.
@@ -184,29 +218,53 @@ impl App {
         let actor = actor.clone();
         self.store.submit(move |txn| {
             let live = record::live(txn, &actor)?;
-            let mut account = open_account(txn, id)?;
-            if live.account == id || !live.is(hands(&account.fields).0) {
-                return Err(Error::denied());
-            }
-            if what == What::Factor && !super::factor::has(&account) {
-                return Err(Error::invalid("这个账户没有启用动态码，也没有绑定证书，没有可以作废的。"));
-            }
-            let mut rows = account.fields.rows(tag::WAITING).to_vec();
-            // Two requests of one moment are two all the same.
-            let last = rows.iter().map(|r| r.int(waiting::AT)).max().unwrap_or(0);
-            rows.retain(|r| r.text(waiting::WHAT) != what.code());
-            let row = Fields::default()
-                .with_text(waiting::WHAT, what.code())
-                .with(waiting::BY, Value::Link(live.account))
-                .with(waiting::AT, Value::Int(txn.now().0.max(last + 1)));
-            rows.push(row.with_text(waiting::CREDENTIAL, credential.unwrap_or_default()));
-            put_waiting(&mut account, rows);
-            account.version += 1;
-            account.updated = txn.now();
             txn.act(Act::new(actor.doer(), what.asked()));
-            txn.update_at_rest(account)
+            wait_for(txn, &live, (id, what), credential)
         })
     }
+}
+
+/// Enters in an account what is asked for it.
+fn wait_for(
+    txn: &mut Txn<'_>,
+    live: &Actor,
+    (id, what): (RecordId, What),
+    credential: Option<String>,
+) -> Result<()> {
+    let mut account = open_account(txn, id)?;
+    if live.account == id || !live.is(hands(&account.fields).0) {
+        return Err(Error::denied());
+    }
+    if what == What::Factor && !super::factor::has(&account) {
+        return Err(Error::invalid("这个账户没有启用动态码，也没有绑定证书，没有可以作废的。"));
+    }
+    let mut rows = account.fields.rows(tag::WAITING).to_vec();
+    // Two requests of one moment are two all the same.
+    let last = rows.iter().map(|r| r.int(waiting::AT)).max().unwrap_or(0);
+    rows.retain(|r| r.text(waiting::WHAT) != what.code());
+    let row = Fields::default()
+        .with_text(waiting::WHAT, what.code())
+        .with(waiting::BY, Value::Link(live.account))
+        .with(waiting::AT, Value::Int(txn.now().0.max(last + 1)));
+    rows.push(row.with_text(waiting::CREDENTIAL, credential.unwrap_or_default()));
+    put_waiting(&mut account, rows);
+    account.version += 1;
+    account.updated = txn.now();
+    txn.update_at_rest(account)
+}
+
+/// Its person has never had a password that holds.
+fn is_without(account: &Record) -> Result<()> {
+    if awaits_first(account) {
+        return Ok(());
+    }
+    let login = account.fields.text(tag::LOGIN);
+    Err(Error::invalid(format!("账户“{login}”已有口令或已停用，一个口令也没有发。请刷新页面后重试。")))
+}
+
+/// The account is in use, and no password of it was ever confirmed.
+pub fn awaits_first(account: &Record) -> bool {
+    account.state == 1 && [tag::CREDENTIAL, tag::ACTIVATION].iter().all(|t| account.fields.text(*t).is_empty())
 }
 
 /// What waits about an account, as somebody sees it.

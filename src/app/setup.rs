@@ -238,7 +238,7 @@ fn well_formed(account: &Fields) -> Result<()> {
     if problems.is_empty() { Ok(()) } else { Err(refused(decide::Refusal::Problems(problems))) }
 }
 
-fn refused(refusal: decide::Refusal) -> Error {
+pub(super) fn refused(refusal: decide::Refusal) -> Error {
     match refusal {
         decide::Refusal::Problems(problems) => {
             let all: Vec<String> = problems.into_iter().map(|(_, message)| message).collect();

@@ -159,7 +159,7 @@ fn as_json(app: &App, id: &str, text: &str, results: &Results) -> Result<String>
             "title": hit.kind.title_of(&hit.record),
             "state": hit.kind.flow.label(hit.record.state),
             "day": hit.kind.day_of(&hit.record).to_string(),
-            "unit": if hit.kind.owned { directory.unit(hit.record.unit) } else { "" },
+            "unit": if hit.kind.owned { directory.unit_at(hit.record.unit, hit.record.created) } else { "" },
             "snippet": joined(&hit.snippet),
         })
     });

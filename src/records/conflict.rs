@@ -51,8 +51,9 @@ const COMMISSION: &[&str] = &["县纪委", "县监委", "县纪律检查委员�
 impl Person {
     /// The person of an account, of this unit.
     pub fn of(account: &Fields, unit: Option<&Fields>) -> Self {
-        let names = unit.map(|u| [u.text(org::tag::NAME), u.text(org::tag::SHORT)]).unwrap_or_default();
-        let units = names.iter().map(|n| stem(n)).filter(|n| n.chars().count() > 1).collect();
+        // An old petition calls the unit what it was called then.
+        let names = unit.into_iter().flat_map(org::names);
+        let units = names.map(stem).filter(|n| n.chars().count() > 1).collect();
         Self {
             name: folded(account.text(account::tag::NAME)),
             post: folded(account.text(account::tag::POST)),
@@ -183,6 +184,22 @@ mod tests {
         assert!(!meets(&office, "石鼓岭镇党政办公室") && !meets(&office, "石鼓岭镇纪委") && !meets(&office, "信访室"));
         let group = person("驻财政局纪检监察组", "stationed", "");
         assert!(meets(&group, "财政局") && meets(&group, "县财政局国库股") && !meets(&group, "县纪委监委"));
+    }
+
+    /// A petition of before the unit was renamed names it as it was: its people are as much kept out as before.
+    #[test]
+    fn the_former_names_of_a_unit_keep_its_people_out_too() {
+        let account = Fields::default().with_text(account::tag::NAME, "赵建国");
+        let unit = |name: &str| Fields::default().with_text(org::tag::NAME, name).with_text(org::tag::KIND, "township");
+        let row = Fields::default().with_text(org::former::NAME, "石鼓岭镇纪委").with(org::former::UNTIL, Value::Int(9));
+        let renamed = unit("白鹭浦街道纪工委").with(org::tag::FORMER, Value::Rows(vec![row]));
+        let meets = |unit: &Fields, org: &str| {
+            meeting(&petition::KIND, &about("赵建国", org, ""), &Person::of(&account, Some(unit)))
+        };
+        for org in ["石鼓岭镇", "白鹭浦街道"] {
+            assert_eq!(meets(&renamed, org), Meeting::Person, "{org}");
+        }
+        assert_eq!(meets(&unit("白鹭浦街道纪工委"), "石鼓岭镇"), Meeting::Name);
     }
 
     #[test]

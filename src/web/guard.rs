@@ -285,7 +285,7 @@ fn is_looking(route: &Route) -> bool {
 
 /// Forms that people fill; a log-out or a search that comes too late is no loss.
 fn is_typed(path: &str) -> bool {
-    ["/new", "/edit", "/move/{name}"].iter().any(|end| path.ends_with(end))
+    ["/new", "/edit", "/move/{name}", "/account/import"].iter().any(|end| path.ends_with(end))
 }
 
 /// Takes out of a form what proves once more who somebody is.

@@ -10,7 +10,7 @@ use super::respond::Reply;
 use crate::app::names::Directory;
 use crate::app::session::Live;
 use crate::app::{App, Halt, Right, Scope};
-use crate::base::{Day, Result};
+use crate::base::{Day, Moment, Result};
 use crate::records::flow::Tone;
 use crate::records::{self, Field, Kind, Record, Value, Widget};
 
@@ -245,10 +245,15 @@ pub fn status_chip(kind: &Kind, record: &Record) -> Markup {
     layout::chip(chip, &record.fields.display(kind.fields, tag))
 }
 
-/// A value as a page shows it: codes as words, links by name.
-pub fn value(directory: &Directory, field: &Field, value: &Value) -> Markup {
+/// When names on a record's page are as they were: papers stay as they were left, accounts are of today.
+pub fn as_of(kind: &Kind, record: &Record) -> Moment {
+    if kind.owned { record.updated } else { Moment(i64::MAX) }
+}
+
+/// A value as a page shows it: codes as words, links by name as of this moment.
+pub fn value(directory: &Directory, field: &Field, value: &Value, at: Moment) -> Markup {
     match (value, &field.widget) {
-        (Value::Link(id), Widget::Link("org")) => html! { (directory.unit(*id)) },
+        (Value::Link(id), Widget::Link("org")) => html! { (directory.unit_at(*id, at)) },
         (Value::Link(id), Widget::Link(kind)) => html! { a href=(format!("/{kind}/{id}")) { "#" (id) } },
         (Value::Rows(rows), Widget::Rows(columns)) => html! {
             div.table-wrap { table.list {
@@ -270,7 +275,7 @@ fn used(rows: &[records::Fields], column: &Field) -> bool {
 /// One cell of a list.
 pub fn cell(directory: &Directory, kind: &Kind, record: &Record, tag: u16) -> Markup {
     match (kind.field(tag), record.fields.get(tag)) {
-        (Some(field), Some(v)) => value(directory, field, v),
+        (Some(field), Some(v)) => value(directory, field, v, as_of(kind, record)),
         _ => html! { "" },
     }
 }

@@ -50,6 +50,7 @@ mod resume;
 mod rights;
 mod setup;
 mod smuggling;
+mod staff;
 mod standby;
 mod succession;
 mod twice;

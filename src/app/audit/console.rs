@@ -329,7 +329,7 @@ fn row(directory: &Directory, line: &Line, words: String) -> Vec<String> {
         h.seq.to_string(),
         h.at.to_string(),
         doer(directory, h),
-        directory.unit(h.doer.unit).to_owned(),
+        directory.unit_at(h.doer.unit, h.at).to_owned(),
         h.doer.via.clone(),
         Group::of(h.action, h.done, &kinds).label().to_owned(),
         h.verb().label.to_owned(),

@@ -1,15 +1,12 @@
 //! Units as people have them: a table to paste, one unit a line — name, kind, short name, with tabs or commas between —
-//! or a workbook that is read into such lines. Pure but for the workbook, which the limited child reads.
+//! or a workbook that was read into such lines. Pure.
 
 use std::collections::HashMap;
-use std::path::Path;
 
-use super::super::App;
-use super::super::import::desk::PROGRAM;
+use super::super::table::{self, key};
 use super::{OFFICES, Unit};
-use crate::base::{Error, Result, limits};
-use crate::foreign::{Format, Item, Reader};
-use crate::records::{FileRef, account, org};
+use crate::base::limits;
+use crate::records::{account, org};
 
 /// Offices that hold the three duties (第十四条), in the order of [`account::ADMINISTRATORS`].
 pub const HOLDERS: [&str; 3] = ["信息技术保障室", "信访室", "办公室"];
@@ -111,31 +108,12 @@ pub fn read(text: &str) -> Table {
 /// The text with lines of a file: each takes the place of the line of the same name, the others come after; nothing
 /// else is lost. And how many there were, without heads.
 pub fn merged(text: &str, lines: &[String]) -> (String, usize) {
-    let name = |line: &str| key(&cells(line)[0]);
-    let mut all: Vec<String> = text.lines().map(str::to_owned).filter(|l| !l.trim().is_empty()).collect();
     let lines = lines.iter().filter(|l| !HEADS.contains(&cells(l)[0].as_str()));
-    let mut count = 0;
-    for line in lines {
-        count += 1;
-        let named = Some(name(line)).filter(|n| !n.is_empty());
-        match all.iter_mut().find(|own| named.as_ref() == Some(&name(own))) {
-            Some(own) => own.clone_from(line),
-            None => all.push(line.clone()),
-        }
-    }
-    (all.join("\n"), count)
+    (table::merged(text, lines.clone()), lines.count())
 }
 
-/// As many cells as there are columns, at least.
 fn cells(line: &str) -> Vec<String> {
-    let tabs = line.contains('\t');
-    let split = line.split(|c| if tabs { c == '\t' } else { matches!(c, ',' | '，') });
-    let mut cells: Vec<String> = split.map(|cell| cell.trim().to_owned()).collect();
-    while cells.len() > COLUMNS && cells.last().is_some_and(String::is_empty) {
-        cells.pop();
-    }
-    cells.resize(cells.len().max(COLUMNS), String::new());
-    cells
+    table::cells(line, COLUMNS)
 }
 
 fn unit(cells: &[String]) -> (Unit, Option<String>) {
@@ -165,32 +143,6 @@ fn kind(typed: &str) -> Option<&'static str> {
 
 fn kinds() -> String {
     org::KINDS.entries.iter().map(|e| e.label).collect::<Vec<_>>().join("、")
-}
-
-/// Names that differ in width or case alone are the same.
-fn key(name: &str) -> String {
-    name.chars().flat_map(crate::base::text::fold).collect()
-}
-
-impl App {
-    /// Lines of the table from a workbook or csv file, which stays for its caller to remove.
-    pub fn read_unit_file(&self, file: &FileRef) -> Result<Vec<String>> {
-        let head = self.store.read_blob(file)?.next_chunk()?.unwrap_or_default();
-        let format = Format::detect(&file.name, &head[..head.len().min(limits::FORMAT_HEAD_BYTES)]);
-        let format = format.filter(|f| f.is_table() && *f != Format::Jsonl);
-        let format = format.ok_or_else(|| Error::invalid("请选择 xlsx、xls 或 csv 表格文件。"))?;
-        let reader = Reader::start(Path::new(PROGRAM), format, Box::new(self.store.read_blob(file)?))?;
-        let mut lines = Vec::new();
-        for item in reader {
-            let Item::Row { cells, .. } = item? else { continue };
-            let plain = |cell: &String| cell.split_whitespace().collect::<Vec<_>>().join(" ");
-            lines.push(cells.iter().map(plain).collect::<Vec<_>>().join("\t"));
-            if lines.len() > limits::SETUP_UNITS * 2 {
-                return Err(Error::invalid(format!("表格太长，机构最多 {} 个。", limits::SETUP_UNITS)));
-            }
-        }
-        if lines.is_empty() { Err(Error::invalid("表格中没有内容。")) } else { Ok(lines) }
-    }
 }
 
 #[cfg(test)]

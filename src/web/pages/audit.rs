@@ -281,7 +281,7 @@ fn table(directory: &Directory, lines: &[Line]) -> Markup {
                 td.num { (h.seq) }
                 td.nowrap { (h.at) }
                 td.nowrap { (console::doer(directory, h)) }
-                td.nowrap { (directory.unit(h.doer.unit)) }
+                td.nowrap { (directory.unit_at(h.doer.unit, h.at)) }
                 td.nowrap { (h.verb().label) @if !h.done { " " (layout::chip(ChipKind::Bad, "未成功")) } }
                 td { (console::objects(h)) }
                 td {

@@ -118,7 +118,7 @@ fn block(call: &Call, kind: &'static Kind) -> Result<Markup> {
                 ul.lines { @for record in &page.rows { li {
                     (view::state_chip(kind, record.state))
                     a.grow href=(format!("/{}/{}", kind.name, record.id)) { (kind.title_of(record)) }
-                    span.muted.small { (directory.unit(record.unit)) }
+                    span.muted.small { (directory.unit_at(record.unit, record.created)) }
                     span.when { (kind.day_of(record)) }
                 } } }
             }

@@ -37,7 +37,7 @@ pub fn show(call: &Call) -> Result<Reply> {
             div.trail-head {
                 span.what { (step.header.verb().label) }
                 @let doer = &step.header.doer;
-                span.who { (directory.account(doer.account)) "（" (directory.unit(doer.unit)) "）" }
+                span.who { (directory.account(doer.account)) "（" (directory.unit_at(doer.unit, step.header.at)) "）" }
                 span.when { (step.header.at) }
             }
             @if let Some(state) = state(step) { p { "状态：" (state) } }

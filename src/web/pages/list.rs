@@ -6,7 +6,7 @@ use crate::app::import::What;
 use crate::app::record::{ListInput, ListPage};
 use crate::app::{Right, Scope};
 use crate::base::{RecordId, Result, limits};
-use crate::records::{Kind, Search, batch, petition};
+use crate::records::{Kind, Search, account, batch, petition};
 use crate::web::guard::{Call, pairs};
 use crate::web::icons::Icon;
 use crate::web::layout::{self, NoticeKind, Tab};
@@ -103,6 +103,9 @@ fn actions(call: &Call, kind: &Kind) -> Markup {
         @if let Some(live) = call.live.as_ref().filter(|_| kind.tag == petition::KIND.tag) {
             (identities::link(&live.actor, &filters(call)))
         }
+        @if may && kind.tag == account::KIND.tag {
+            a.btn href="/account/import" { "从表格导入" }
+        }
         @if may && imported {
             a.btn href=(format!("/import?what={}", kind.name)) { "导入" }
         }
@@ -183,7 +186,7 @@ fn table(call: &Call, kind: &'static Kind, page: &ListPage, chosen: &[u16]) -> R
                         td.nowrap[c.search != Search::Names] { (view::cell(&directory, kind, record, c.tag)) }
                     }
                 }
-                @if kind.owned { td.nowrap { (directory.unit(record.unit)) } }
+                @if kind.owned { td.nowrap { (directory.unit_at(record.unit, record.created)) } }
                 td.nowrap { (view::state_chip(kind, record.state)) }
             } } }
         } }

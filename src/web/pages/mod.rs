@@ -34,5 +34,6 @@ pub mod scrub;
 pub mod search;
 pub mod sessions;
 pub mod setup;
+pub mod staff;
 pub mod ukey;
 pub mod viewing;

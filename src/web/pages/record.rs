@@ -172,7 +172,7 @@ fn head(kind: &Kind, record: &Record, directory: &Directory) -> Markup {
         items.push(("编号", html! { (kind.number_of(record)) }));
     }
     if kind.owned {
-        items.push(("登记单位", html! { (directory.unit(record.unit)) }));
+        items.push(("登记单位", html! { (directory.unit_at(record.unit, record.created)) }));
     }
     items.extend(label::words(kind, record).map(|chip| ("安全标记", chip)));
     if let Some(id) = record.fields.link(HANDLER) {
@@ -205,7 +205,9 @@ fn groups(kind: &'static Kind, record: &Record, directory: &Directory) -> Markup
                         div.wide[long || f.tag == kind.title] {
                             // A heading that says the same stands above.
                             dt.sr[f.label == name] { (f.label) }
-                            dd { @if let Some(v) = record.fields.get(f.tag) { (view::value(directory, f, v)) } }
+                            dd { @if let Some(v) = record.fields.get(f.tag) {
+                                (view::value(directory, f, v, view::as_of(kind, record)))
+                            } }
                         }
                     }
                 }
@@ -230,7 +232,7 @@ fn identity(
             h2 { "检举控告人信息" }
             @if let Some(record) = revealed {
                 dl.props { @for f in identity_fields(kind) { @if let Some(v) = record.fields.get(f.tag) {
-                    div { dt { (f.label) } dd { (view::value(directory, f, v)) } }
+                    div { dt { (f.label) } dd { (view::value(directory, f, v, view::as_of(kind, record))) } }
                 } } }
                 p.help { "本次查看及理由已记入日志。" }
             } @else {

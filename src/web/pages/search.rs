@@ -206,7 +206,7 @@ fn hit_view(call: &Call, hit: &Hit) -> Result<Markup> {
             p.hit-meta {
                 @if !number.is_empty() { span { (number) } }
                 @if !day.is_unknown() { span { (day) } }
-                @if hit.kind.owned { span { (directory.unit(record.unit)) } }
+                @if hit.kind.owned { span { (directory.unit_at(record.unit, record.created)) } }
             }
         }
     })

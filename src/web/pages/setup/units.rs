@@ -6,7 +6,7 @@ use maud::{Markup, html};
 use super::{Said, hidden, ok, onward, step, told};
 use crate::app::setup::units::{self, HOLDERS, Table};
 use crate::app::setup::wizard::SetupPage;
-use crate::base::Result;
+use crate::base::{Result, limits};
 use crate::records::org;
 use crate::web::guard::Call;
 use crate::web::layout::{self, NoticeKind};
@@ -27,7 +27,7 @@ pub fn set(call: &Call) -> Result<Reply> {
     let token = call.wizard()?;
     let view = call.app.setup_page(token);
     let (read, view) = match (call.files.first(), view) {
-        (Some(file), Ok(view)) => (Some(call.app.read_unit_file(file)), view),
+        (Some(file), Ok(view)) => (Some(call.app.read_table_file(file, limits::SETUP_UNITS)), view),
         (None, Ok(view)) => (None, view),
         (_, Err(e)) => {
             call.discard_files()?;

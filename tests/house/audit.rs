@@ -251,7 +251,7 @@ fn thresholds_can_be_stricter_and_never_laxer_than_their_floor() {
 /// Thresholds as they are, but one.
 fn values(refusals: &str) -> Vec<(&'static str, &str)> {
     use jiceng::records::audit::RULES;
-    const USUAL: [&str; 8] = ["1", "10", "100", "5", "5", "60", "20", "1"];
+    const USUAL: [&str; 9] = ["1", "10", "100", "5", "5", "60", "20", "1", "1"];
     RULES.iter().zip(USUAL).map(|(r, n)| (r.name, if r.name == "refusals" { refusals } else { n })).collect()
 }
 

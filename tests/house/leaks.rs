@@ -31,11 +31,9 @@ fn send(person: &Person, path: &str, action: &str, pairs: &[(&str, &str)]) {
     person.submit(&form.fill(pairs)).expect(303);
 }
 
-/// A page without what differs from one moment to the next: whether the index is in step stands below every page.
+/// What a page tells, its own keys aside.
 fn told(answer: &Answer) -> (u16, usize, String) {
-    let text = without_keys(&answer.text());
-    let (before, after) = text.split_once("索引").unwrap_or((&text, ""));
-    let text = format!("{before}{}", after.split_once('<').map_or("", |(_, rest)| rest));
+    let text = without_keys(&answer.steady());
     (answer.status, text.len(), text)
 }
 

@@ -33,14 +33,14 @@ fn is_absent(person: &Person, path: &str) {
     let absent = "/petition/98765";
     for rest in ["", "/history", "/edit", "/files/0", "/files/0/view", "/files/0/inline"] {
         let (hidden, none) = (person.get(&format!("{path}{rest}")), person.get(&format!("{absent}{rest}")));
-        assert_eq!((hidden.status, hidden.body.len()), (404, none.body.len()), "{rest}");
+        assert_eq!((hidden.status, hidden.steady().len()), (404, none.steady().len()), "{rest}");
         assert_eq!(none.status, 404);
     }
     let pairs = [("version", "1"), ("opinion", "x"), ("reason", "查看"), ("recusal-reason", "x"), ("title", "x")];
     for rest in ["edit", "identity", "move/propose", "move/accept", "move/annul", "purge", "recuse"] {
         let ask = |path: &str| {
             let answer = person.post_form(&format!("{path}/{rest}"), &pairs);
-            (answer.status, answer.body.len())
+            (answer.status, answer.steady().len())
         };
         assert_eq!(ask(path), ask(absent), "{rest}");
     }

@@ -248,6 +248,13 @@ impl Answer {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
+    /// The page without what differs from one moment to the next: whether the index is in step stands below each.
+    pub(crate) fn steady(&self) -> String {
+        let text = self.text();
+        let (before, after) = text.split_once("索引").unwrap_or((&text, ""));
+        format!("{before}{}", after.split_once('<').map_or("", |(_, rest)| rest))
+    }
+
     /// The page holds these words.
     pub(crate) fn says(&self, words: &str) -> bool {
         self.text().contains(words)

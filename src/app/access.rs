@@ -1,5 +1,6 @@
-//! Who may do what: the grants that stand beside each kind, held against the roles of an account. What no grant names
-//! is denied. Rights are read live at every act; roles cannot contradict each other because grants only add.
+//! Who may do what: the grants that stand beside each kind, or what the county's charter has in their place, held
+//! against the roles of an account and its single rights. What neither names is denied. Rights are read live at every
+//! act; they cannot contradict each other because grants only add.
 
 use std::sync::Arc;
 

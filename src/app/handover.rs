@@ -2,9 +2,9 @@
 //! account and closes it, and sees how much work is open, never what; who answers for the unit (负责人, or the petition
 //! office for a county) assigns the open work and the drafts in between.
 //!
-//! What must hold: nothing is left with somebody whose account is closed, by whatever way; a successor is of the unit,
-//! does such work and is not kept out of the record; rights, second factor and account go in one transaction with the
-//! check that nothing is left.
+//! What must hold: nothing is left with somebody whose account another person closes or moves (one that ends by its
+//! last day is listed before); a successor is of the unit, does such work and is not kept out of the record; rights,
+//! second factor and account go in one transaction with the check that nothing is left.
 
 mod work;
 

@@ -179,14 +179,13 @@ fn reach(actor: &Actor) -> Vec<Reach> {
 
 /// Single rights of an account that hold on a day, in words.
 fn extras(fields: &Fields, day: Day) -> Vec<(String, Option<Day>)> {
-    let holds = |row: &&Fields| row.get(extra::UNTIL).is_none() || day <= row.day(extra::UNTIL);
     let words = |row: &Fields| {
         let (module, action) = ((&grant::MODULES, extra::MODULE), (&grant::ACTIONS, extra::ACTION));
         let parts = [module, action, (&grant::SCOPES, extra::SCOPE)];
         let words = parts.map(|(dict, tag)| dict.label(row.text(tag)).to_owned()).join("·");
         (words, Some(row.day(extra::UNTIL)).filter(|day| day.is_full()))
     };
-    fields.rows(tag::EXTRA).iter().filter(holds).map(words).collect()
+    fields.rows(tag::EXTRA).iter().filter(|row| account::extra_lasts(row, day)).map(words).collect()
 }
 
 fn word(role: &str) -> &'static str {
@@ -234,7 +233,7 @@ fn ending(accounts: &[Record], now: Moment) -> Vec<Ending> {
         };
         let extra = |row: &&Fields| {
             let until = row.day(extra::UNTIL);
-            until.is_full() && today <= until && until <= soon
+            until.is_full() && account::extra_lasts(row, today) && until <= soon
         };
         let extras = a.fields.rows(tag::EXTRA).iter().filter(extra).map(|row| Ending {
             account: a.id,

@@ -217,7 +217,12 @@ pub fn lasts(grant: &Fields, day: Day) -> bool {
     grant.day(temporary::UNTIL).is_full() && day <= grant.day(temporary::UNTIL)
 }
 
-/// Takes every role away; how far the account may know stays.
+/// A single right holds on this day; without a last day it does until it is taken away.
+pub fn extra_lasts(grant: &Fields, day: Day) -> bool {
+    grant.get(extra::UNTIL).is_none() || day <= grant.day(extra::UNTIL)
+}
+
+/// Takes every role and single right away; how far the account may know stays.
 pub fn withdraw(fields: &mut Fields) {
     fields.remove(ROLES_TAG);
     fields.remove(TEMPORARY);
@@ -255,8 +260,7 @@ pub fn extras_on(fields: &Fields, day: Day) -> Vec<Extra> {
     if is_administrator(fields) {
         return Vec::new();
     }
-    let ended = |row: &&Fields| row.get(extra::UNTIL).is_none() || day <= row.day(extra::UNTIL);
-    let rows = fields.rows(EXTRA).iter().filter(ended).filter(|_| !is_over(fields, day));
+    let rows = fields.rows(EXTRA).iter().filter(|row| extra_lasts(row, day) && !is_over(fields, day));
     let known = rows.filter_map(|row| {
         let kind = super::by_name(row.text(extra::MODULE)).filter(|k| grant::is_module(k))?.tag;
         let (right, scope) = (Right::of_code(row.text(extra::ACTION))?, Scope::of_code(row.text(extra::SCOPE))?);

@@ -1,28 +1,27 @@
-//! From what a person typed to queries of the engine, and the gate of rights every one of them passes.
+//! From what a person typed to queries of the engine.
 //!
-//! What must hold: no text is an error; the gate is part of the query, so that what a person may not see is
-//! neither counted nor ranked; a short text finds rows that contain it and nothing else as long as there is
-//! one such row. Running queries and putting answers together is `search::Index`'s business.
+//! What must hold: no text is an error; a short text finds rows that contain it and nothing else as long as
+//! there is one such row. The gate of rights that every query passes is `gate`'s, running queries and putting
+//! answers together is `search::Index`'s business.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
+use tantivy::Term;
 use tantivy::query::{
-    Bm25StatisticsProvider, BooleanQuery, BoostQuery, ConstScoreQuery, DisjunctionMaxQuery, EnableScoring,
-    Explanation, Occur, PhraseQuery, Query, Scorer, TermQuery, Weight,
+    Bm25StatisticsProvider, BooleanQuery, BoostQuery, ConstScoreQuery, DisjunctionMaxQuery, Occur,
+    PhraseQuery, Query, TermQuery,
 };
 use tantivy::schema::{Field, IndexRecordOption};
-use tantivy::{DocId, DocSet, Score, SegmentReader, TERMINATED, Term};
 
 use crate::base::text::{folded_chars, numeral_variants};
 
 use super::analyzer;
-use super::schema::{Columns, Fields};
+use super::schema::Fields;
 use super::statistics::Statistics;
 use super::step::Stepped;
 use super::{
     NAME_CHARS_MAX, NEAR_CHARS_MIN, NEAR_POSTINGS_MAX, NEAR_POSTINGS_MIN, NEAR_TERMS_MAX, QUERY_CHARS_MAX,
-    QUERY_PARTS_MAX, Request, Scope, Units,
+    QUERY_PARTS_MAX,
 };
 
 /// Words of questions, which no record is about.
@@ -367,184 +366,6 @@ fn all(queries: Vec<Box<dyn Query>>) -> Box<dyn Query> {
         return Box::new(BooleanQuery::intersection(queries));
     }
     Box::new(BooleanQuery::intersection(queries.into_iter().map(stepped).collect()))
-}
-
-/// Who may see what, and what was asked for besides the text. Compiled once, asked for every candidate.
-#[derive(Clone, Debug)]
-pub(super) struct Gate {
-    /// By kind; a kind that is absent lets nothing through.
-    kinds: BTreeMap<u8, Lane>,
-    units: Vec<u64>,
-    from: u32,
-    to: u32,
-    hidden: Vec<u64>,
-    /// Batches whose rows are hidden, ascending, and the newest that is known.
-    batches: (Vec<u64>, u64),
-    /// The highest label that passes.
-    ceiling: u8,
-}
-
-/// What passes of one kind.
-#[derive(Clone, Debug)]
-struct Lane {
-    /// Units whose rows are visible, ascending; `None` for all.
-    units: Option<Vec<u64>>,
-    /// States wanted; `None` for all.
-    states: Option<Vec<u8>>,
-}
-
-impl Lane {
-    /// Lets the rows of `units` pass as well.
-    fn widen(&mut self, units: &Units) {
-        self.units = match (self.units.take(), units) {
-            (Some(have), Units::Only(more)) => Some(sorted([have.as_slice(), more].concat())),
-            _ => None,
-        };
-    }
-}
-
-impl Gate {
-    /// The gate for `scope` and the filters of `request`.
-    pub(super) fn new(scope: &Scope, request: &Request) -> Self {
-        let mut kinds: BTreeMap<u8, Lane> = BTreeMap::new();
-        let wanted = |kind: &u8| request.kinds.is_empty() || request.kinds.contains(kind);
-        for (kind, units) in scope.lanes().iter().filter(|l| wanted(&l.0)) {
-            let of_kind = || request.states.iter().filter(|s| s.0 == *kind).map(|s| s.1).collect();
-            let states = (!request.states.is_empty()).then(of_kind);
-            kinds.entry(*kind).or_insert(Lane { units: Some(Vec::new()), states }).widen(units);
-        }
-        let day = |day: i32| u32::try_from(day).unwrap_or(0);
-        let (from, to) = (day(request.from), day(request.to));
-        let batches = (sorted(request.hidden.clone()), request.newest_batch);
-        let (units, hidden) = (request.units.clone(), sorted(request.exclude.clone()));
-        Self { kinds, units, from, to, hidden, batches, ceiling: scope.1 }
-    }
-
-    /// The same gate that also hides `ids`.
-    pub(super) fn hiding(&self, ids: impl Iterator<Item = u64>) -> Self {
-        let mut gate = self.clone();
-        gate.hidden.extend(ids);
-        gate.hidden = sorted(gate.hidden);
-        gate
-    }
-
-    /// The same gate that hides no ids: for rows that are newer than the index.
-    pub(super) fn hiding_none(&self) -> Self {
-        Self { hidden: Vec::new(), ..self.clone() }
-    }
-
-    /// The ids that are hidden, ascending.
-    pub(super) fn hidden(&self) -> &[u64] {
-        &self.hidden
-    }
-
-    fn lets(&self, columns: &Columns, doc: DocId) -> bool {
-        let Some(lane) = self.kinds.get(&columns.kind(doc)) else { return false };
-        let unit = columns.unit(doc);
-        lane.units.as_ref().is_none_or(|only| only.binary_search(&unit).is_ok())
-            && (self.units.is_empty() || self.units.contains(&unit))
-            && columns.label(doc) <= self.ceiling
-            && lane.states.as_ref().is_none_or(|only| only.contains(&columns.state(doc)))
-            && self.lets_day(columns.day(doc))
-            && self.lets_batch(columns.batch(doc))
-            && (self.hidden.is_empty() || self.hidden.binary_search(&columns.id(doc)).is_err())
-    }
-
-    fn lets_batch(&self, batch: u64) -> bool {
-        let (hidden, newest) = &self.batches;
-        batch == 0 || (batch <= *newest && hidden.binary_search(&batch).is_err())
-    }
-
-    fn lets_day(&self, day: u32) -> bool {
-        (self.from == 0 || day >= self.from) && (self.to == 0 || (day != 0 && day <= self.to))
-    }
-}
-
-fn sorted(mut ids: Vec<u64>) -> Vec<u64> {
-    ids.sort_unstable();
-    ids.dedup();
-    ids
-}
-
-/// A query whose matches have passed the gate.
-#[derive(Clone, Debug)]
-pub(super) struct Gated {
-    inner: Arc<dyn Query>,
-    gate: Arc<Gate>,
-}
-
-impl Gated {
-    /// Puts `gate` before `inner`.
-    pub(super) fn new(inner: Box<dyn Query>, gate: Gate) -> Self {
-        Self { inner: Arc::from(inner), gate: Arc::new(gate) }
-    }
-}
-
-impl Query for Gated {
-    fn weight(&self, scoring: EnableScoring<'_>) -> tantivy::Result<Box<dyn Weight>> {
-        Ok(Box::new(GatedWeight { inner: self.inner.weight(scoring)?, gate: Arc::clone(&self.gate) }))
-    }
-}
-
-struct GatedWeight {
-    inner: Box<dyn Weight>,
-    gate: Arc<Gate>,
-}
-
-impl Weight for GatedWeight {
-    fn scorer(&self, reader: &SegmentReader, boost: Score) -> tantivy::Result<Box<dyn Scorer>> {
-        let inner = self.inner.scorer(reader, boost)?;
-        let mut gated = GatedScorer { inner, gate: Arc::clone(&self.gate), columns: Columns::open(reader)? };
-        gated.pass();
-        Ok(Box::new(gated))
-    }
-
-    fn explain(&self, reader: &SegmentReader, doc: DocId) -> tantivy::Result<Explanation> {
-        self.inner.explain(reader, doc)
-    }
-}
-
-struct GatedScorer {
-    inner: Box<dyn Scorer>,
-    gate: Arc<Gate>,
-    columns: Columns,
-}
-
-impl GatedScorer {
-    /// Moves on to the next row the gate lets through, the present one included.
-    fn pass(&mut self) -> DocId {
-        let mut doc = self.inner.doc();
-        while doc != TERMINATED && !self.gate.lets(&self.columns, doc) {
-            doc = self.inner.advance();
-        }
-        doc
-    }
-}
-
-impl DocSet for GatedScorer {
-    fn advance(&mut self) -> DocId {
-        self.inner.advance();
-        self.pass()
-    }
-
-    fn seek(&mut self, target: DocId) -> DocId {
-        self.inner.seek(target);
-        self.pass()
-    }
-
-    fn doc(&self) -> DocId {
-        self.inner.doc()
-    }
-
-    fn size_hint(&self) -> u32 {
-        self.inner.size_hint()
-    }
-}
-
-impl Scorer for GatedScorer {
-    fn score(&mut self) -> Score {
-        self.inner.score()
-    }
 }
 
 #[cfg(test)]

@@ -20,6 +20,8 @@ mod day;
 mod disk;
 #[path = "crash/files.rs"]
 mod files;
+#[path = "crash/index.rs"]
+mod index;
 #[path = "crash/refused.rs"]
 mod refused;
 #[path = "crash/rot.rs"]

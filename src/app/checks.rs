@@ -182,7 +182,7 @@ pub fn drill(trial: &Trial<'_>, now: &dyn Fn() -> Moment) -> Result<Certificate>
 fn self_test(store: &Store, place: &Path) -> Result<u64> {
     let snapshot = store.read()?;
     let docs = sample(&snapshot)?;
-    let (index, _) = Index::open(&place.join("index"), 1)?;
+    let (index, _) = Index::open(&place.join("index"), 1, &store.file_keys())?;
     let every = Scope::nothing().under(u8::MAX);
     let scope = crate::records::ALL.iter().fold(every, |s, kind| s.with(kind.tag, Units::All));
     let phrases = docs.iter().filter_map(|d| Some((d.id, phrase(&d.body).or_else(|| phrase(&d.title))?)));

@@ -112,7 +112,9 @@ impl App {
             return Ok(Finding { name: "检索索引", verdict: Verdict::Bad, text });
         }
         let verdict = if lag > 10_000 { Verdict::Warn } else { Verdict::Good };
-        let text = format!("索引 {documents} 条，{} MB，落后日志 {lag} 条。", bytes >> 20);
+        let made = self.index_made().map(|(done, of)| format!("正在重建，已读日志 {done} / {of} 条。"));
+        let made = made.unwrap_or_default();
+        let text = format!("索引 {documents} 条，{} MB，已密封，落后日志 {lag} 条。{made}", bytes >> 20);
         Ok(Finding { name: "检索索引", verdict, text })
     }
 

@@ -2,7 +2,8 @@
 //! not seen yet is named by the journal, so searches are complete all the same.
 //!
 //! What must hold: an index is asked together with the position it had read to; while another one is made beside it,
-//! the old one answers and keeps up; a crash at any moment leaves one that is whole, or none, which is then made.
+//! the old one answers and keeps up; a crash at any moment leaves one that is whole, or none, which is then made. An
+//! index lasts no longer than the generation of keys it was sealed under.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -72,6 +73,8 @@ struct Progress {
     failure: Option<Error>,
     /// Another index is wanted, or being made.
     rebuilding: bool,
+    /// How far it is: entries read, and entries there are.
+    made: Option<(Seq, Seq)>,
     /// It failed, and may be damaged.
     doubted: bool,
 }
@@ -126,6 +129,7 @@ impl Follower {
             waiting: 0,
             failure: None,
             rebuilding: false,
+            made: None,
             doubted: false,
         };
         let shared = Arc::new(Shared {
@@ -183,6 +187,11 @@ impl Follower {
 
     /// Waits until the index has seen an entry.
     pub fn wait(&self, seq: Seq) -> Result<()> {
+        self.wait_aloud(seq, &|_, _| ())
+    }
+
+    /// The same; `heard` is told now and then how far another index is.
+    pub fn wait_aloud(&self, seq: Seq, heard: &dyn Fn(u64, u64)) -> Result<()> {
         {
             let mut progress = lock(&self.shared.progress);
             progress.waiting += 1;
@@ -197,6 +206,9 @@ impl Follower {
             done = progress.failure.clone().map_or(Ok(()), Err);
             let waited = self.shared.moved.wait_timeout(progress, Duration::from_millis(500));
             progress = waited.unwrap_or_else(std::sync::PoisonError::into_inner).0;
+            if let Some((done, of)) = progress.made {
+                heard(done.0, of.0);
+            }
         }
         progress.waiting -= 1;
         done
@@ -237,6 +249,17 @@ impl Follower {
         }
     }
 
+    /// While another index is made: entries it has read, and entries there are.
+    pub fn made(&self) -> Option<(u64, u64)> {
+        lock(&self.shared.progress).made.map(|(done, of)| (done.0, of.0))
+    }
+
+    /// Has it looked whether the keys of the index are still there, after a generation was forgotten.
+    pub fn look(&self) {
+        // One that has stopped is opened again, and seen then.
+        let _stopped = lock(&self.wake).as_ref().map(|w| w.send(()));
+    }
+
     /// Reads the dictionaries that a search needs: better now than in somebody's first search.
     pub fn warm_up(&self) {
         let scope = Scope::nothing().under(u8::MAX);
@@ -263,12 +286,12 @@ impl Drop for Follower {
 /// The index at its place, whatever a crash left beside it.
 fn open(store: &Store, dir: &Path) -> Result<(Index, Option<Seq>)> {
     recover(dir)?;
-    let (index, position) = Index::open(dir, store.facts().epoch)?;
+    let (index, position) = Index::open(dir, store.facts().epoch, &store.file_keys())?;
     // An index ahead of the journal belongs to another history.
     if position.is_some_and(|p| p > store.head().seq) {
         drop(index);
         fs::remove_dir_all(dir)?;
-        return Index::open(dir, store.facts().epoch);
+        return Index::open(dir, store.facts().epoch, &store.file_keys());
     }
     Ok((index, position))
 }
@@ -311,12 +334,14 @@ fn run(shared: &Shared, woken: &Receiver<()>) {
             return;
         }
         look_closer(shared);
+        renew(shared);
         let wanted = lock(&shared.progress).rebuilding;
         let work = || if wanted { start_over(shared) } else { catch_up(shared) };
         let done = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(Error::internal("the index panicked")));
         let mut progress = lock(&shared.progress);
         if wanted {
             progress.rebuilding = false;
+            progress.made = None;
         }
         progress.failure = done.err();
         progress.doubted |= progress.failure.is_some();
@@ -355,6 +380,15 @@ fn look_closer(shared: &Shared) {
     }
 }
 
+/// Files that were sealed under a generation that is forgotten now do not open again, and are not to: new ones are made
+/// while the old ones, whose own keys are in memory, answer.
+fn renew(shared: &Shared) {
+    let mut progress = lock(&shared.progress);
+    if progress.index.generation() < shared.store.generation() && !shared.store.is_rotating() {
+        progress.rebuilding = true;
+    }
+}
+
 fn is_sound(index: &Index) -> bool {
     // A merge may remove a file between listing and reading.
     (0..3).find_map(|_| index.is_sound().ok()).unwrap_or(false)
@@ -366,11 +400,12 @@ fn start_over(shared: &Shared) -> Result<()> {
     if place.exists() {
         fs::remove_dir_all(&place)?;
     }
-    let (fresh, _) = Index::open(&place, shared.store.facts().epoch)?;
+    let (fresh, _) = Index::open(&place, shared.store.facts().epoch, &shared.store.file_keys())?;
     loop {
         let snapshot = shared.store.read()?;
         let head = snapshot.head()?.seq;
         let mut done = Uncommitted::nothing(fresh.position().unwrap_or_default());
+        lock(&shared.progress).made = Some((done.upto, head));
         take_up(&snapshot, &fresh, &mut done)?;
         fresh.commit(done.upto)?;
         if shared.stopping.load(Ordering::Acquire) {

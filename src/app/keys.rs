@@ -95,6 +95,7 @@ impl App {
             next = self.rewrap(from)?;
         }
         self.store.end_rotation(Act::new(local_doer(), act::KEY_ROTATED))?;
+        self.follower.look();
         Ok(Rotated { generation, done: of, of })
     }
 
@@ -133,6 +134,7 @@ fn go_on(own: &Weak<App>) -> Result<()> {
     let _only = lock(&app.rotation);
     if app.store.is_rotating() {
         app.store.end_rotation(Act::new(local_doer(), act::KEY_ROTATED))?;
+        app.follower.look();
     }
     Ok(())
 }

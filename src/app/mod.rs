@@ -194,6 +194,11 @@ impl App {
 
     /// Rebuilds derived tables and index from records and journal.
     pub fn reindex(&self, doer: &crate::store::Doer) -> Result<u64> {
+        self.reindex_aloud(doer, &|_, _| ())
+    }
+
+    /// The same; `heard` is told now and then how many entries were read, and how many there are.
+    pub fn reindex_aloud(&self, doer: &crate::store::Doer, heard: &dyn Fn(u64, u64)) -> Result<u64> {
         let act = crate::store::Act::new(doer.clone(), crate::records::act::REINDEX);
         self.store.submit(move |txn| {
             txn.act(act);
@@ -201,7 +206,7 @@ impl App {
         })?;
         self.store.rebuild_derived()?;
         self.follower.rebuild()?;
-        self.wait_for_index()?;
+        self.follower.wait_aloud(self.store.head().seq, heard)?;
         Ok(self.follower.index().0.doc_count())
     }
 }

@@ -347,6 +347,7 @@ mod tests {
                 file.write_all_at(&vec![0xff; length], 0).unwrap();
             }
         }
+        app.follower.index().0.forget();
         let failed = app.search(&clerk, &query).err().unwrap();
         assert!(failed.kind() == ErrorKind::Busy && failed.public().contains("自动重建"), "{failed:?}");
         let found = (0..600).find_map(|_| {

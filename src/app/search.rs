@@ -158,6 +158,11 @@ impl App {
         let position = index.position().unwrap_or_default();
         Ok((self.follower.lag(), index.doc_count(), index.size_bytes()?, position))
     }
+
+    /// While another index is made: entries it has read, and entries there are.
+    pub fn index_made(&self) -> Option<(u64, u64)> {
+        self.follower.made()
+    }
 }
 
 /// The state of the record this one is a row of, where that was entered by mistake.

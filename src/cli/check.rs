@@ -160,7 +160,14 @@ fn conclude(count: usize, heads: &[Head], last: u64, out: &mut dyn Out) -> Resul
 
 /// Rebuilds what is derived.
 pub(super) fn reindex(app: &Arc<App>, out: &mut dyn Out) -> Result<()> {
-    let documents = app.reindex(&local_doer())?;
+    // `heard` is called again and again; a line a step is enough.
+    let said = std::cell::Cell::new(None);
+    let heard = std::cell::RefCell::new(&mut *out);
+    let documents = app.reindex_aloud(&local_doer(), &|done, of| {
+        if said.replace(Some(done)) != Some(done) {
+            heard.borrow_mut().err(&format!("已读日志 {done} / {of} 条"));
+        }
+    })?;
     out.out(&format!("派生表和索引已重建，索引 {documents} 条。"));
     Ok(())
 }

@@ -1,141 +1,210 @@
-//! The folder of the index: what was said to be written lasts, and what rotted is noticed.
+//! The folder of the index: every file is sealed, what was said to be written lasts, and what is not what was written
+//! is noticed.
 //!
-//! What must hold: a new list of segments lasts before a file that only the old list names is removed, or a power cut
-//! could keep the old list and lose its files; the small files, which the engine protects by no checksum, say by a
-//! digest in their last line what they should be. The engine's own files carry checksums, which [`reads`] and the
-//! caller look at when the index is opened.
+//! What must hold: no byte of an index lies readable on a disk, and nothing there opens it without the master key; a
+//! file that was changed, cut, swapped with another or put back is an error when it is opened or read, never other
+//! bytes; a new list of segments lasts before a file that only the old list names is removed, or a power cut could
+//! keep the old list and lose its files. Names of files are the engine's; locks are empty files.
 
-use std::fs::{self, File};
+mod cache;
+mod format;
+mod read;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeSet, HashMap};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use tantivy::Directory;
 use tantivy::directory::error::{DeleteError, LockError, OpenDirectoryError, OpenReadError, OpenWriteError};
 use tantivy::directory::{
-    DirectoryLock, FileHandle, Lock, MmapDirectory, WatchCallback, WatchHandle, WritePtr,
+    DirectoryLock, FileHandle, Lock, MmapDirectory, WatchCallback, WatchCallbackList, WatchHandle, WritePtr,
 };
 
-use crate::store::seal::sha256;
+use crate::store::FileKeys;
+
+use cache::Cache;
+use format::{FileId, Sealing, damaged};
+use read::Sealed;
 
 /// The list of segments, with the payload of the last commit.
 const LIST: &str = "meta.json";
-/// What the last line of a small file begins with.
-const DIGEST: &str = "sha256 ";
+/// The list of files that the engine made.
+const MANAGED: &str = ".managed.json";
+/// What the names of its locks begin with.
+const LOCKS: &str = ".tantivy-";
 
-/// The engine's folder of mapped files, with the two promises above.
+/// The engine's folder, sealed. What lies in it is written, named and locked as the engine does it.
 #[derive(Clone, Debug)]
-pub(super) struct Lasting(MmapDirectory);
+pub(super) struct Vault {
+    inner: MmapDirectory,
+    shared: Arc<Shared>,
+}
 
-impl Lasting {
-    /// A folder that is there.
-    pub(super) fn open(dir: &Path) -> Result<Self, OpenDirectoryError> {
-        MmapDirectory::open(dir).map(Self)
+struct Shared {
+    dir: PathBuf,
+    keys: FileKeys,
+    cache: Arc<Cache>,
+    /// Files that somebody reads.
+    open: Mutex<HashMap<PathBuf, Weak<Sealed>>>,
+    /// Which writing of a file was seen or made last: another one was put there by somebody else.
+    known: Mutex<HashMap<PathBuf, FileId>>,
+    /// Who wants to hear of a new list. The engine's own way reads lines of text.
+    watching: WatchCallbackList,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.dir.fmt(f)
     }
 }
 
-/// Reads every file of a folder to its end: a bad sector is an error here, and the end of the process when a mapped
-/// file meets it.
-pub(super) fn reads(dir: &Path) -> io::Result<()> {
+impl Vault {
+    /// A folder that is there.
+    pub(super) fn open(dir: &Path, keys: FileKeys) -> Result<Self, OpenDirectoryError> {
+        let inner = MmapDirectory::open(dir)?;
+        let (dir, cache) = (dir.to_owned(), Arc::new(Cache::default()));
+        let (open, known, watching) = (Mutex::default(), Mutex::default(), WatchCallbackList::default());
+        let shared = Shared { dir, keys, cache, open, known, watching };
+        Ok(Self { inner, shared: Arc::new(shared) })
+    }
+
+    /// Reads these files and both lists to their ends as they lie on the disk now; the oldest generation whose key is
+    /// needed for it. A file that is gone is an error, also when a merge removed it meanwhile.
+    pub(super) fn verify<'a>(&self, files: impl Iterator<Item = &'a Path>) -> io::Result<u32> {
+        let mut oldest = self.shared.keys.current();
+        for name in files.chain([LIST, MANAGED].map(Path::new)) {
+            let shared = &self.shared;
+            let file = Sealed::open(&shared.dir.join(name), name, &shared.keys, &shared.cache)?;
+            file.verify()?;
+            // Another writing of a list may be there by now.
+            if name != Path::new(LIST) && name != Path::new(MANAGED) {
+                shared.know(name, file.id())?;
+            }
+            oldest = oldest.min(file.generation());
+        }
+        Ok(oldest)
+    }
+
+    #[cfg(test)]
+    pub(super) fn forget(&self) {
+        self.shared.cache.forget();
+    }
+
+    fn read_file(&self, path: &Path) -> io::Result<Arc<Sealed>> {
+        let mut open = held(&self.shared.open);
+        if let Some(file) = open.get(path).and_then(Weak::upgrade) {
+            return Ok(file);
+        }
+        let shared = &self.shared;
+        let file = Arc::new(Sealed::open(&shared.dir.join(path), path, &shared.keys, &shared.cache)?);
+        shared.know(path, file.id())?;
+        open.retain(|_, file| file.strong_count() > 0);
+        open.insert(path.to_owned(), Arc::downgrade(&file));
+        Ok(file)
+    }
+}
+
+impl Shared {
+    fn know(&self, path: &Path, id: FileId) -> io::Result<()> {
+        let known = *held(&self.known).entry(path.to_owned()).or_insert(id);
+        if known == id { Ok(()) } else { Err(damaged("another writing of the file")) }
+    }
+}
+
+/// Files of a folder that hold nothing of an index with these files: what a power cut left, or others put there.
+pub(super) fn strays(dir: &Path, files: &BTreeSet<PathBuf>) -> io::Result<Vec<PathBuf>> {
+    let mut strays = Vec::new();
     for entry in fs::read_dir(dir)? {
-        match File::open(entry?.path()) {
-            Ok(mut file) if file.metadata()?.is_file() => io::copy(&mut file, &mut io::sink()).map(drop)?,
-            Ok(_) => {}
-            // A merge may remove a file between listing and opening.
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-            Err(e) => return Err(e),
+        let entry = entry?;
+        let name = PathBuf::from(entry.file_name());
+        let own = [LIST, MANAGED].iter().any(|own| name == Path::new(own))
+            || name.to_string_lossy().starts_with(LOCKS)
+            || files.contains(&name);
+        if !own && entry.file_type()?.is_file() {
+            strays.push(entry.path());
         }
     }
-    Ok(())
+    Ok(strays)
 }
 
-fn last_line(content: &[u8]) -> String {
-    format!("{DIGEST}{}\n", hex::encode(sha256(&[content])))
+fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What stands before the last line, when that line is right.
-fn checked(mut bytes: Vec<u8>) -> Option<Vec<u8>> {
-    let length = bytes.len().checked_sub(last_line(&[]).len())?;
-    let right = bytes[length..] == *last_line(&bytes[..length]).as_bytes();
-    bytes.truncate(length);
-    right.then_some(bytes)
-}
-
-impl Directory for Lasting {
-    fn atomic_write(&self, path: &Path, content: &[u8]) -> io::Result<()> {
-        self.0.atomic_write(path, &[content, last_line(content).as_bytes()].concat())?;
-        // The other small file is synced along with the folder before the next list is written.
-        if path == Path::new(LIST) { self.0.sync_directory() } else { Ok(()) }
+fn unread(path: &Path, e: io::Error) -> OpenReadError {
+    if e.kind() == io::ErrorKind::NotFound {
+        OpenReadError::FileDoesNotExist(path.to_owned())
+    } else {
+        OpenReadError::wrap_io_error(e, path.to_owned())
     }
+}
 
-    fn atomic_read(&self, path: &Path) -> Result<Vec<u8>, OpenReadError> {
-        checked(self.0.atomic_read(path)?).ok_or_else(|| {
-            let wrong = io::Error::new(io::ErrorKind::InvalidData, "not what its last line says");
-            OpenReadError::wrap_io_error(wrong, PathBuf::from(path))
-        })
-    }
-
+impl Directory for Vault {
     fn get_file_handle(&self, path: &Path) -> Result<Arc<dyn FileHandle>, OpenReadError> {
-        self.0.get_file_handle(path)
+        let file = self.read_file(path).map_err(|e| unread(path, e))?;
+        Ok(file)
     }
 
     fn delete(&self, path: &Path) -> Result<(), DeleteError> {
-        self.0.delete(path)
+        held(&self.shared.open).remove(path);
+        held(&self.shared.known).remove(path);
+        self.inner.delete(path)
     }
 
     fn exists(&self, path: &Path) -> Result<bool, OpenReadError> {
-        self.0.exists(path)
+        self.inner.exists(path)
     }
 
     fn open_write(&self, path: &Path) -> Result<WritePtr, OpenWriteError> {
-        self.0.open_write(path)
+        let unwritten = |e: io::Error| OpenWriteError::wrap_io_error(e, path.to_owned());
+        // Chunks are as long as the engine's own buffer is not.
+        let plain = self.inner.open_write(path)?.into_inner().map_err(|e| unwritten(e.into_error()))?;
+        let (sealing, id) = Sealing::begin(&self.shared.keys, path, plain).map_err(unwritten)?;
+        held(&self.shared.known).insert(path.to_owned(), id);
+        Ok(io::BufWriter::new(Box::new(sealing)))
+    }
+
+    fn atomic_read(&self, path: &Path) -> Result<Vec<u8>, OpenReadError> {
+        // Nobody writes it between reading and comparing.
+        let mut known = held(&self.shared.known);
+        let bytes = self.inner.atomic_read(path)?;
+        let opened = format::open_whole(&self.shared.keys, path, &bytes);
+        let (content, id) = opened.map_err(|e| unread(path, e))?;
+        if *known.entry(path.to_owned()).or_insert(id) != id {
+            return Err(unread(path, damaged("another writing of the file")));
+        }
+        Ok(content)
+    }
+
+    fn atomic_write(&self, path: &Path, content: &[u8]) -> io::Result<()> {
+        let (bytes, id) = format::seal_whole(&self.shared.keys, path, content)?;
+        let mut known = held(&self.shared.known);
+        self.inner.atomic_write(path, &bytes)?;
+        known.insert(path.to_owned(), id);
+        drop(known);
+        // The other small file is synced along with the folder before the next list is written.
+        if path != Path::new(LIST) {
+            return Ok(());
+        }
+        self.inner.sync_directory()?;
+        // Nobody waits until they heard.
+        drop(self.shared.watching.broadcast());
+        Ok(())
     }
 
     fn sync_directory(&self) -> io::Result<()> {
-        self.0.sync_directory()
+        self.inner.sync_directory()
     }
 
     fn acquire_lock(&self, lock: &Lock) -> Result<DirectoryLock, LockError> {
-        self.0.acquire_lock(lock)
+        self.inner.acquire_lock(lock)
     }
 
     fn watch(&self, callback: WatchCallback) -> tantivy::Result<WatchHandle> {
-        self.0.watch(callback)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A digit of the position, a removed row that comes back: the engine would have believed either.
-    #[test]
-    fn no_bit_of_a_small_file_can_change_unnoticed() {
-        let home = tempfile::tempdir().unwrap();
-        let folder = Lasting::open(home.path()).unwrap();
-        let content = b"{\"deletes\":null,\"payload\":\"{\\\"seq\\\":27}\"}\n";
-        for name in [LIST, ".managed.json"] {
-            folder.atomic_write(Path::new(name), content).unwrap();
-            assert_eq!(folder.atomic_read(Path::new(name)).unwrap(), content);
-            let whole = fs::read(home.path().join(name)).unwrap();
-            for bit in 0..whole.len() * 8 {
-                let mut bytes = whole.clone();
-                bytes[bit / 8] ^= 1 << (bit % 8);
-                assert_eq!(checked(bytes), None, "bit {bit}");
-            }
-            (0..whole.len())
-                .for_each(|length| assert_eq!(checked(whole[..length].to_vec()), None, "cut to {length}"));
-        }
-    }
-
-    #[test]
-    fn a_folder_is_read_to_the_end_of_each_file() {
-        let home = tempfile::tempdir().unwrap();
-        fs::write(home.path().join("a"), [7; 100_000]).unwrap();
-        fs::create_dir(home.path().join("b")).unwrap();
-        reads(home.path()).unwrap();
-        // A link to itself cannot be opened by anybody.
-        std::os::unix::fs::symlink("c", home.path().join("c")).unwrap();
-        assert!(reads(home.path()).is_err());
+        Ok(self.shared.watching.subscribe(callback))
     }
 }

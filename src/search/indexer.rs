@@ -1,9 +1,11 @@
 //! The index on disk: opening, changing, committing, and knowing how far it has read the journal.
 //!
 //! What must hold: the position travels in the commit itself, so that documents and position can never
-//! disagree; an index of another epoch or schema, or one that fails its checksums, is thrown away and built
-//! again from the journal. The caller owns the folder (one process at a time) and replays what is missing.
+//! disagree; an index of another epoch or schema, or one that is not what was written, is thrown away and built
+//! again from the journal. Its files are sealed ([`directory`]); one that another program or an older version
+//! wrote in plain is thrown away as well. The caller owns the folder (one process at a time) and replays what is missing.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -12,12 +14,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use tantivy::directory::RamDirectory;
-use tantivy::{IndexReader, IndexSettings, IndexWriter, ReloadPolicy, SingleSegmentIndexWriter, TantivyError, Term};
+use tantivy::index::SegmentComponent;
+use tantivy::{IndexReader, IndexSettings, IndexWriter, ReloadPolicy, SegmentMeta, SingleSegmentIndexWriter, TantivyError, Term};
 
 use crate::base::{Error, ErrorKind, Result, Seq, background};
-use crate::store::durable;
+use crate::store::{FileKeys, durable};
 
-use super::directory::{self, Lasting};
+use super::directory::{self, Vault};
 use super::schema::{self, Fields, SCHEMA_VERSION};
 use super::statistics::Shelf;
 use super::{Change, Doc, FRESH_MEMORY_BYTES, INDEX_WRITER_HEAP_BYTES, INDEX_WRITER_THREADS};
@@ -28,7 +31,12 @@ pub struct Index {
     epoch: u64,
     fields: Fields,
     inner: tantivy::Index,
+    folder: Vault,
+    /// The oldest generation under which a file of it was sealed when it was opened.
+    generation: u32,
     reader: IndexReader,
+    /// Somebody searched since the last commit was made visible.
+    asked: AtomicBool,
     /// What is visible now.
     shelf: Mutex<Shelf>,
     /// None when the index has retired, or the last one failed.
@@ -51,32 +59,48 @@ struct Payload {
 
 impl Index {
     /// Opens the index in `dir` or creates it, and tells how far it has read; `None` when it starts empty and
-    /// everything must be replayed. Reads the whole index once to check it.
+    /// everything must be replayed. Reads the whole index once to check it, and removes files that belong to none.
+    /// `keys` seal its files.
     ///
     /// # Errors
     /// `Busy` when another process has the folder, `Io` when the folder cannot be used. Damage is no error:
     /// the contents are removed.
-    pub fn open(dir: &Path, epoch: u64) -> Result<(Self, Option<Seq>)> {
+    pub fn open(dir: &Path, epoch: u64, keys: &FileKeys) -> Result<(Self, Option<Seq>)> {
         if !dir.exists() {
             fs::create_dir_all(dir)?;
             // What is in it would be gone with its name.
             dir.parent().map_or(Ok(()), durable::sync_folder)?;
         }
-        let kept = usable(dir, epoch);
-        let (inner, position, settled) = match kept {
-            Some((inner, seq, settled)) => (inner, Some(seq), settled),
-            None => (create(dir)?, None, Seq(0)),
+        let kept = usable(dir, epoch, keys);
+        let position = kept.as_ref().map(|kept| kept.position);
+        let Kept { inner, folder, generation, settled, strays, .. } = match kept {
+            Some(kept) => kept,
+            None => create(dir, keys)?,
         };
         let writer = start_writer(&inner)?;
+        // Whoever has the folder by now is this process: nobody else is making them.
+        strays.iter().try_for_each(fs::remove_file)?;
         let reader = reader(&inner)?;
         let (_, fields) = schema::build();
         let shelf = Mutex::new(Shelf::new(reader.searcher()).map_err(failed)?);
         let (dir, writer, kept) = (dir.to_owned(), Mutex::new(Some(writer)), Mutex::new(position));
-        let (retired, settled) = (AtomicBool::default(), Mutex::new(settled));
-        Ok((
-            Self { dir, epoch, fields, inner, reader, shelf, writer, retired, position: kept, settled },
-            position,
-        ))
+        let (retired, asked, settled) = (AtomicBool::default(), AtomicBool::default(), Mutex::new(settled));
+        let index = Self {
+            dir,
+            epoch,
+            fields,
+            inner,
+            folder,
+            generation,
+            reader,
+            asked,
+            shelf,
+            writer,
+            retired,
+            position: kept,
+            settled,
+        };
+        Ok((index, position))
     }
 
     /// Takes up changes; each replaces what the index had under its id. Visible after [`Self::commit`].
@@ -142,8 +166,21 @@ impl Index {
     /// # Errors
     /// `Io` or `Internal` when they cannot be read; a merge that removes one meanwhile does that too.
     pub fn is_sound(&self) -> Result<bool> {
-        directory::reads(&self.dir)?;
-        Ok(self.inner.validate_checksum().map_err(failed)?.is_empty())
+        let files = files(&self.inner).map_err(failed)?;
+        self.folder.verify(files.iter().map(PathBuf::as_path))?;
+        Ok(true)
+    }
+
+    /// Forgets what was opened of its files, as if much else had been asked for since.
+    #[cfg(test)]
+    pub(crate) fn forget(&self) {
+        self.folder.forget();
+    }
+
+    /// The oldest generation of keys under which a file of it was sealed when it was opened: without that generation
+    /// it does not open again.
+    pub fn generation(&self) -> u32 {
+        self.generation
     }
 
     /// Bytes on disk.
@@ -209,6 +246,7 @@ impl Index {
 
     /// What is visible now, on which the rows `hidden` do not count.
     pub(super) fn shelf(&self, hidden: &[u64]) -> Result<Shelf> {
+        self.asked.store(true, Ordering::Relaxed);
         let shelf = held(&self.shelf).clone();
         shelf.without(self.fields.id, hidden).map_err(failed)
     }
@@ -216,7 +254,17 @@ impl Index {
     /// Makes what was committed visible.
     fn show(&self) -> Result<()> {
         self.reader.reload().map_err(failed)?;
-        *held(&self.shelf) = Shelf::new(self.reader.searcher()).map_err(failed)?;
+        let shelf = Shelf::new(self.reader.searcher()).map_err(failed)?;
+        // What was searched is searched again: while the old shelf holds the dictionaries of old segments they are not
+        // opened twice, and those of new ones are there before somebody waits for them.
+        if self.asked.swap(false, Ordering::Relaxed) {
+            for reader in shelf.searcher().segment_readers() {
+                for (field, _) in reader.schema().fields().filter(|(_, entry)| entry.is_indexed()) {
+                    reader.inverted_index(field).map_err(failed)?;
+                }
+            }
+        }
+        *held(&self.shelf) = shelf;
         Ok(())
     }
 
@@ -269,26 +317,55 @@ fn reader(index: &tantivy::Index) -> Result<IndexReader> {
     index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into().map_err(failed)
 }
 
-/// The index in `dir` and its position, if it is whole and ours.
-fn usable(dir: &Path, epoch: u64) -> Option<(tantivy::Index, Seq, Seq)> {
-    // The engine panics on some damaged files.
-    catch_unwind(AssertUnwindSafe(|| whole(dir, epoch))).ok().flatten()
+/// An index that was opened.
+struct Kept {
+    inner: tantivy::Index,
+    folder: Vault,
+    generation: u32,
+    position: Seq,
+    settled: Seq,
+    /// Files in the folder that are not of it.
+    strays: Vec<PathBuf>,
 }
 
-fn whole(dir: &Path, epoch: u64) -> Option<(tantivy::Index, Seq, Seq)> {
-    directory::reads(dir).ok()?;
-    let mut index = tantivy::Index::open(Lasting::open(dir).ok()?).ok()?;
+/// The index in `dir`, if it is whole and ours.
+fn usable(dir: &Path, epoch: u64, keys: &FileKeys) -> Option<Kept> {
+    // The engine panics on some damaged files.
+    catch_unwind(AssertUnwindSafe(|| whole(dir, epoch, keys))).ok().flatten()
+}
+
+fn whole(dir: &Path, epoch: u64, keys: &FileKeys) -> Option<Kept> {
+    let folder = Vault::open(dir, keys.clone()).ok()?;
+    let mut inner = tantivy::Index::open(folder.clone()).ok()?;
     let (schema, _) = schema::build();
-    let payload: Payload = serde_json::from_str(&index.load_metas().ok()?.payload?).ok()?;
-    let ours = payload.epoch == epoch && payload.schema == SCHEMA_VERSION && index.schema() == schema;
-    let right = ours && index.validate_checksum().ok()?.is_empty();
-    index.set_tokenizers(schema::tokenizers());
-    // A file that is gone has no checksum; every segment has to open.
-    (right && reader(&index).is_ok()).then_some((index, Seq(payload.seq), Seq(payload.settled)))
+    let payload: Payload = serde_json::from_str(&inner.load_metas().ok()?.payload?).ok()?;
+    let ours = payload.epoch == epoch && payload.schema == SCHEMA_VERSION && inner.schema() == schema;
+    if !ours {
+        return None;
+    }
+    let files = files(&inner).ok()?;
+    // Each chunk has a tag: what opens is what was written, and the engine's own sums say nothing more.
+    let generation = folder.verify(files.iter().map(PathBuf::as_path)).ok()?;
+    let strays = directory::strays(dir, &files).ok()?;
+    inner.set_tokenizers(schema::tokenizers());
+    let (position, settled) = (Seq(payload.seq), Seq(payload.settled));
+    reader(&inner).is_ok().then_some(Kept { inner, folder, generation, position, settled, strays })
+}
+
+/// Names of the files of the last commit.
+fn files(index: &tantivy::Index) -> tantivy::Result<BTreeSet<PathBuf>> {
+    use SegmentComponent::{Delete, FastFields, FieldNorms, Positions, Postings, Store, Terms};
+    let metas = index.searchable_segment_metas()?;
+    let of = |meta: &SegmentMeta| {
+        let removed = meta.has_deletes().then_some(Delete);
+        let all = [Postings, Positions, FastFields, FieldNorms, Terms, Store].into_iter().chain(removed);
+        all.map(|part| meta.relative_path(part)).collect::<Vec<_>>()
+    };
+    Ok(metas.iter().flat_map(of).collect())
 }
 
 /// An empty index in place of whatever `dir` holds.
-fn create(dir: &Path) -> Result<tantivy::Index> {
+fn create(dir: &Path, keys: &FileKeys) -> Result<Kept> {
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
         if entry.file_type()?.is_dir() {
@@ -298,15 +375,16 @@ fn create(dir: &Path) -> Result<tantivy::Index> {
         }
     }
     let (schema, _) = schema::build();
-    let folder = Lasting::open(dir).map_err(|e| failed(e.into()))?;
-    let mut index = tantivy::Index::create(folder, schema, IndexSettings::default()).map_err(failed)?;
-    index.set_tokenizers(schema::tokenizers());
-    Ok(index)
+    let folder = Vault::open(dir, keys.clone()).map_err(|e| failed(e.into()))?;
+    let generation = keys.current();
+    let mut inner = tantivy::Index::create(folder.clone(), schema, IndexSettings::default()).map_err(failed)?;
+    inner.set_tokenizers(schema::tokenizers());
+    Ok(Kept { inner, folder, generation, position: Seq(0), settled: Seq(0), strays: Vec::new() })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{ask, changes, doc, everything, ids, index};
+    use super::super::tests::{ask, changes, doc, everything, ids, index, keys};
     use super::*;
 
     #[test]
@@ -315,11 +393,11 @@ mod tests {
         assert_eq!(index.position(), Some(Seq(5)));
         assert!(index.size_bytes().unwrap() > 0);
         drop(index);
-        let (index, at) = Index::open(dir.path(), 1).unwrap();
+        let (index, at) = Index::open(dir.path(), 1, &keys()).unwrap();
         assert_eq!((at, index.doc_count()), (Some(Seq(5)), 1));
         assert_eq!(ids(&index.search(&everything(), &ask("举报"), &[]).unwrap()), [1]);
         drop(index);
-        let (index, at) = Index::open(dir.path(), 2).unwrap();
+        let (index, at) = Index::open(dir.path(), 2, &keys()).unwrap();
         assert_eq!((at, index.position(), index.doc_count()), (None, None, 0));
     }
 
@@ -332,14 +410,14 @@ mod tests {
         let mut bytes = fs::read(&postings).unwrap();
         bytes[3] ^= 1;
         fs::write(&postings, bytes).unwrap();
-        let (index, at) = Index::open(dir.path(), 1).unwrap();
+        let (index, at) = Index::open(dir.path(), 1, &keys()).unwrap();
         assert_eq!((at, index.doc_count()), (None, 0));
     }
 
     #[test]
     fn the_folder_has_one_owner() {
         let (dir, _index) = index(&[]);
-        let second = Index::open(dir.path(), 1).err().map(|e| e.kind());
+        let second = Index::open(dir.path(), 1, &keys()).err().map(|e| e.kind());
         assert_eq!(second, Some(ErrorKind::Busy));
     }
 
@@ -400,7 +478,7 @@ mod tests {
         index.remember_settled(Seq(6)).unwrap();
         assert_eq!((has(&index), index.settled(), index.position()), (false, Seq(6), Some(Seq(6))));
         drop(index);
-        let (index, at) = Index::open(dir.path(), 1).unwrap();
+        let (index, at) = Index::open(dir.path(), 1, &keys()).unwrap();
         assert_eq!((at, index.settled(), index.doc_count()), (Some(Seq(6)), Seq(6), 1));
     }
 

@@ -35,6 +35,12 @@ use statistics::{Shelf, Statistics};
 pub const INDEX_WRITER_HEAP_BYTES: usize = 64 << 20;
 /// Threads that make postings: an import keeps both cores of a small box busy with them.
 pub(crate) const INDEX_WRITER_THREADS: usize = 2;
+/// Bytes of a chunk of a file of the index: what is opened to read one byte of it. A short list of rows is in one.
+pub(crate) const INDEX_CHUNK_BYTES: usize = 16 << 10;
+/// Memory for opened pieces of the files of the index, in bytes: lists of rows, columns, lengths.
+pub const INDEX_CACHE_BYTES: usize = 64 << 20;
+/// The same for merges, which read everything once and in order.
+pub const INDEX_MERGE_CACHE_BYTES: usize = 8 << 20;
 /// Memory of the throw-away index of fresh rows, in bytes.
 pub const FRESH_MEMORY_BYTES: usize = 16 << 20;
 /// Longest search text that is looked at, in characters.
@@ -289,9 +295,15 @@ mod tests {
         docs.iter().map(|d| Change { id: d.id, doc: Some(d.clone()) }).collect()
     }
 
+    /// The same keys for every index of these tests.
+    pub(super) fn keys() -> crate::store::FileKeys {
+        static KEYS: std::sync::OnceLock<crate::store::FileKeys> = std::sync::OnceLock::new();
+        KEYS.get_or_init(|| crate::store::FileKeys::passing().unwrap()).clone()
+    }
+
     pub(super) fn index(docs: &[Doc]) -> (tempfile::TempDir, Index) {
         let dir = tempfile::tempdir().unwrap();
-        let (index, at) = Index::open(dir.path(), 1).unwrap();
+        let (index, at) = Index::open(dir.path(), 1, &keys()).unwrap();
         assert_eq!(at, None);
         index.apply(changes(docs)).unwrap();
         index.commit(Seq(5)).unwrap();

@@ -209,7 +209,7 @@ mod tests {
     /// An index that took up `batches`, one commit each.
     fn grown(batches: &[Vec<Change>], settled: bool) -> (tempfile::TempDir, Index) {
         let dir = tempfile::tempdir().unwrap();
-        let (index, _) = Index::open(dir.path(), 1).unwrap();
+        let (index, _) = Index::open(dir.path(), 1, &super::super::tests::keys()).unwrap();
         for (seq, batch) in (1..).zip(batches) {
             index.apply(batch.clone()).unwrap();
             index.commit(Seq(seq)).unwrap();

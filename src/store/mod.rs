@@ -15,6 +15,7 @@ mod check;
 mod condition;
 pub(crate) mod durable;
 pub(crate) mod fault;
+mod filekey;
 mod follow;
 mod journal;
 mod kept;
@@ -47,6 +48,7 @@ pub use chain::{ChainReport, Times, Walked, chain_only};
 pub use changes::{GONE_ROWS, Seen, Touched};
 pub use check::Report;
 pub use condition::{Failure, Fence, Halt};
+pub use filekey::FileKeys;
 pub use follow::{Applied, Change};
 pub use journal::{Doer, Entry, Head, Header, Part as EntryPart, Subject};
 pub use keys::{NewSlot, Rewrapped, SlotInfo};
@@ -327,6 +329,11 @@ impl Store {
     /// Where the key file lies that opened the store, when one did.
     pub fn key_file(&self) -> Option<&Path> {
         self.shared.ring.key_file.as_deref()
+    }
+
+    /// What seals the keys of files beside the store.
+    pub fn file_keys(&self) -> FileKeys {
+        self.shared.ring.file_keys()
     }
 
     /// The head of the journal as last committed.

@@ -7,6 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
+use super::filekey::FileKeys;
 use super::keyslot::{self, Opened, Slot, SlotFile, SlotKind};
 use super::seal::Secret;
 use crate::base::{Error, Result};
@@ -30,6 +31,11 @@ impl Generations {
     /// Number of the generation that wraps new record keys.
     pub(super) fn current(&self) -> u32 {
         self.keys.last().map_or(0, |(n, _)| *n)
+    }
+
+    /// Id of the store.
+    pub(super) fn store(&self) -> &str {
+        &self.store
     }
 
     /// Opens the key of a record.
@@ -69,7 +75,7 @@ pub(super) struct Ring {
     pub(super) key_file: Option<PathBuf>,
     dir: PathBuf,
     master: Secret,
-    generations: RwLock<Arc<Generations>>,
+    generations: Arc<RwLock<Arc<Generations>>>,
     /// The slot file as it is on the disk.
     file: Mutex<SlotFile>,
 }
@@ -109,7 +115,7 @@ impl Ring {
             key_file: opened.key_file,
             dir: dir.to_owned(),
             master: opened.master,
-            generations: RwLock::new(Arc::new(generations)),
+            generations: Arc::new(RwLock::new(Arc::new(generations))),
             file: Mutex::new(file),
         })
     }
@@ -117,6 +123,11 @@ impl Ring {
     /// The generation keys of this moment.
     pub(super) fn generations(&self) -> Arc<Generations> {
         Arc::clone(&self.generations.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What seals the keys of files beside the store, now and after changes of the generations.
+    pub(super) fn file_keys(&self) -> FileKeys {
+        FileKeys::of(Arc::clone(&self.generations))
     }
 
     /// The master key, for the slots it is wrapped for.

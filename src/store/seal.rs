@@ -78,6 +78,11 @@ impl Secret {
         Some(body)
     }
 
+    /// The key of one stream, made ready once for many chunks.
+    pub fn stream(&self) -> Result<StreamKey> {
+        self.key().map(StreamKey)
+    }
+
     /// Keyed hashes of exact values under this secret.
     pub fn hashes(&self) -> Hashes {
         Hashes(hmac::Key::new(hmac::HMAC_SHA256, &self.0))
@@ -91,6 +96,31 @@ impl Secret {
     fn key(&self) -> Result<LessSafeKey> {
         UnboundKey::new(&AES_256_GCM, &self.0).map(LessSafeKey::new).map_err(|_| Error::internal("key"))
     }
+}
+
+/// A key that is used for one stream alone, made ready once. Number and end of a chunk are its nonce, as in
+/// [`Secret::seal_chunk`]; what the stream is called is bound in beside them.
+pub struct StreamKey(LessSafeKey);
+
+impl StreamKey {
+    /// Seals a chunk where it stands and appends the tag.
+    pub fn seal(&self, (number, last): (u64, bool), name: &[u8], chunk: &mut Vec<u8>) -> Result<()> {
+        let aad = chunk_place(name, number, last);
+        let sealed = self.0.seal_in_place_append_tag(chunk_nonce(number, last), Aad::from(aad), chunk);
+        sealed.map_err(|_| Error::internal("seal chunk"))
+    }
+
+    /// Opens a sealed chunk into `plain`, which is as long as it; `None` when key, number, end, name or bytes differ.
+    /// What stands in `plain` then is nothing.
+    pub fn open(&self, (number, last): (u64, bool), name: &[u8], sealed: &[u8], plain: &mut [u8]) -> Option<()> {
+        let (body, tag) = sealed.split_at_checked(sealed.len().checked_sub(TAG)?)?;
+        let aad = chunk_place(name, number, last);
+        self.0.open_separate_gather(chunk_nonce(number, last), Aad::from(aad), body, tag, plain).ok()
+    }
+}
+
+fn chunk_place(name: &[u8], number: u64, last: bool) -> Vec<u8> {
+    [name, &number.to_be_bytes(), &[u8::from(last)]].concat()
 }
 
 /// Keyed hashes under one secret, made ready once; wiped when dropped.
@@ -167,6 +197,27 @@ mod tests {
             let set = all.iter().filter(|bytes| bytes[bit / 8] >> (bit % 8) & 1 == 1).count();
             assert!((count * 45 / 100..count * 55 / 100).contains(&set), "bit {bit}: {set} of {count}");
         }
+    }
+
+    #[test]
+    fn a_chunk_of_a_stream_opens_only_as_what_it_is() {
+        let (key, mut sealed) = (Secret::random().unwrap(), b"chunk".to_vec());
+        key.stream().unwrap().seal((3, false), b"file", &mut sealed).unwrap();
+        let opens = |key: &Secret, which, name: &[u8], sealed: &[u8]| {
+            let mut plain = vec![0; sealed.len().saturating_sub(CHUNK_OVERHEAD)];
+            key.stream().unwrap().open(which, name, sealed, &mut plain).map(|()| plain)
+        };
+        assert_eq!(opens(&key, (3, false), b"file", &sealed).unwrap(), b"chunk");
+        assert!(opens(&Secret::random().unwrap(), (3, false), b"file", &sealed).is_none());
+        assert!(opens(&key, (2, false), b"file", &sealed).is_none());
+        assert!(opens(&key, (3, true), b"file", &sealed).is_none());
+        assert!(opens(&key, (3, false), b"fine", &sealed).is_none());
+        for bit in 0..sealed.len() * 8 {
+            let mut flipped = sealed.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert!(opens(&key, (3, false), b"file", &flipped).is_none(), "bit {bit}");
+        }
+        assert!((0..sealed.len()).all(|cut| opens(&key, (3, false), b"file", &sealed[..cut]).is_none()));
     }
 
     /// ASVS 11.3.4

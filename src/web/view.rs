@@ -200,7 +200,11 @@ fn status(app: &App) -> Result<String> {
     let backup = app.last_backup()?.map_or("尚无备份".to_owned(), |at| format!("最近备份 {at} 已验证"));
     let (lag, ..) = app.index_status()?;
     // Looks at records are entries too, and those few that the index has not seen are searched beside it.
-    let index = if lag <= FEW { "索引同步".to_owned() } else { format!("索引更新中（{lag}）") };
+    let index = match app.index_made() {
+        Some((done, of)) => format!("索引重建中（{}%）", done.saturating_mul(100) / of.max(1)),
+        None if lag <= FEW => "索引同步".to_owned(),
+        None => format!("索引更新中（{lag}）"),
+    };
     Ok(format!("已加密 · {backup} · {index}"))
 }
 

@@ -104,15 +104,16 @@ impl Promised {
 
 /// Looks at everything that a cut left; what is wrong, if anything.
 fn examine(dir: &Path, promised: &Promised, n: usize) -> Result<(), String> {
+    let store = Store::open(dir, clock()).map_err(|e| format!("does not open: {e:?}"))?;
     let index = index_dir(dir);
     // While one index takes the other's place, there is none under that name.
     if index.exists() {
-        let position = Index::open(&index, 1).map_err(|e| format!("the index does not open: {e:?}"))?.1;
+        let opened = Index::open(&index, 1, &store.file_keys());
+        let position = opened.map_err(|e| format!("the index does not open: {e:?}"))?.1;
         if position.unwrap_or_default().0 < promised.index {
             return Err(format!("the index stands at {position:?}, it had stood at {}", promised.index));
         }
     }
-    let store = Store::open(dir, clock()).map_err(|e| format!("does not open: {e:?}"))?;
     if store.head().seq.0 < promised.seq {
         return Err(format!("the journal ends at {:?}, promised was {}", store.head().seq, promised.seq));
     }

@@ -17,7 +17,7 @@ use jiceng::backup::{self, KeyFile, Target, Wish};
 use jiceng::base::{RecordId, Result, Seq};
 use jiceng::records::{FileRef, petition};
 use jiceng::search::{Found, Index, Request, Scope, Units};
-use jiceng::store::{DATABASE_FILE, Doer, SLOT_FILE, Store};
+use jiceng::store::{DATABASE_FILE, Doer, FileKeys, SLOT_FILE, Store};
 
 use super::disk::{Chance, Disk, SECTOR};
 use super::{WORKERS, campaign, clock, memory, petition_form};
@@ -40,6 +40,7 @@ enum Fate {
 struct County {
     files: BTreeMap<PathBuf, Vec<u8>>,
     key: KeyFile,
+    index_keys: FileKeys,
     right: Right,
 }
 
@@ -82,14 +83,15 @@ fn county() -> County {
         backup::run(&store, Target { folder: &sets, marked: false }, &recipients, &|_| Ok(())).unwrap();
     }
     let records = records(&store).unwrap();
+    let index_keys = store.file_keys();
     drop(store);
-    let (index, position) = Index::open(&index_dir(&dir), 1).unwrap();
+    let (index, position) = Index::open(&index_dir(&dir), 1, &index_keys).unwrap();
     let (found, position) = (found(&index).unwrap(), position.unwrap());
     drop(index);
     let mut files = BTreeMap::new();
     read_all(home.path(), home.path(), &mut files);
     let [key, _] = keys;
-    County { files, key, right: Right { records, attachments, found, position } }
+    County { files, key, index_keys, right: Right { records, attachments, found, position } }
 }
 
 fn read_all(root: &Path, folder: &Path, files: &mut BTreeMap<PathBuf, Vec<u8>>) {
@@ -215,7 +217,8 @@ fn in_the_index(county: &County, home: &Path, chance: &mut Chance) -> Result<Fat
     let (name, whole) = any_file(county, "d/index", chance);
     fs::write(home.join(name), rotten(whole, chance)).unwrap();
     let index = index_dir(&home.join("d"));
-    let (opened, position) = Index::open(&index, 1).map_err(|e| format!("it does not open: {e:?}"))?;
+    let opened = Index::open(&index, 1, &county.index_keys);
+    let (opened, position) = opened.map_err(|e| format!("it does not open: {e:?}"))?;
     let answers = found(&opened).map_err(|e| format!("it opens and does not answer: {e:?}"))?;
     drop(opened);
     match position {

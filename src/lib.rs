@@ -37,8 +37,8 @@
 //! 5. No page is reachable without a row in [`web::ROUTES`], and each row names the access it needs.
 //! 6. Every hit, count and facet is computed after the permission filter; rights are read live, and read again in the
 //!    transaction that acts.
-//! 7. Plain content never touches the disk: values, payloads, attachments, temporary files. The search index is the
-//!    one exception so far: it can be read by whoever can read the data folder, and holds no petitioner's identity.
+//! 7. Plain content never touches the disk: values, payloads, attachments, the search index, temporary files. Each is
+//!    sealed under keys that lie, wrapped, under the generation key; nothing on the disk opens without the master key.
 //! 8. `serve` opens no outbound socket.
 //! 9. The records of an import batch are there while the batch is done, and at no other time: not in lists, counts,
 //!    hits or by their address. Nothing but the batch's own state decides over them.

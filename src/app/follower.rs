@@ -256,6 +256,7 @@ impl Follower {
 
     /// Has it looked whether the keys of the index are still there, after a generation was forgotten.
     pub fn look(&self) {
+        renew(&self.shared);
         // One that has stopped is opened again, and seen then.
         let _stopped = lock(&self.wake).as_ref().map(|w| w.send(()));
     }

@@ -189,6 +189,10 @@ fn rotate(app: &App, out: &mut dyn Out) -> Result<()> {
     let mut out = said.borrow_mut();
     out.out(&format!("密钥已轮换到第 {} 代，共 {} 把。", done.generation, done.of));
     out.err("旧一代密钥已从 keys.json 中删除。已有的备份不受影响，仍含各自当时的密钥。");
+    // What is not made now is made when the folder is opened next.
+    if let Err(e) = app.wait_for_index() {
+        out.err(&format!("检索索引还没有用新密钥重建，下次启动时会自动进行：{e}"));
+    }
     Ok(())
 }
 

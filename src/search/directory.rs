@@ -6,10 +6,11 @@
 //! bytes; a new list of segments lasts before a file that only the old list names is removed, or a power cut could
 //! keep the old list and lose its files. Names of files are the engine's; locks are empty files.
 
+mod atrest;
 mod cache;
 mod format;
+mod measure;
 mod read;
-#[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeSet, HashMap};

@@ -3,7 +3,8 @@
 //! What must hold: the position travels in the commit itself, so that documents and position can never
 //! disagree; an index of another epoch or schema, or one that is not what was written, is thrown away and built
 //! again from the journal. Its files are sealed ([`directory`]); one that another program or an older version
-//! wrote in plain is thrown away as well. The caller owns the folder (one process at a time) and replays what is missing.
+//! wrote in plain is thrown away as well. The caller owns the folder (one process at a time) and replays what is
+//! missing.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -15,7 +16,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use serde::{Deserialize, Serialize};
 use tantivy::directory::RamDirectory;
 use tantivy::index::SegmentComponent;
-use tantivy::{IndexReader, IndexSettings, IndexWriter, ReloadPolicy, SegmentMeta, SingleSegmentIndexWriter, TantivyError, Term};
+use tantivy::{IndexReader, IndexSettings, IndexWriter, ReloadPolicy, SegmentMeta, SingleSegmentIndexWriter};
+use tantivy::{TantivyError, Term};
 
 use crate::base::{Error, ErrorKind, Result, Seq, background};
 use crate::store::{FileKeys, durable};

@@ -1,5 +1,5 @@
-//! A damaged index: files deleted, cut, flipped, wiped, swapped, put back from an earlier day, or of nobody. It opens as
-//! what was written at some moment, and then follows the journal, or it is made anew: whoever searches finds what the
+//! A damaged index: files deleted, cut, flipped, wiped, swapped, put back from an earlier day, or of nobody. It opens
+//! as what was written at some moment, and then follows the journal, or it is made anew: whoever searches finds what the
 //! records say, at once and in the end, with nothing missing, nothing stale and nothing that is not there.
 //!
 //! `JICENG_CAMPAIGN=n` tries n times as many images, `JICENG_FROM` begins later; the same number is always the same
@@ -178,8 +178,8 @@ fn opens(county: &County, place: &Path) -> Result<Fate, String> {
     let left = read_all(place, place);
     let last = county.moments.last().unwrap();
     let Some(position) = position else {
-        let empty = found.iter().all(|f| f.total == 0) && left.keys().all(|n| n.to_string_lossy().starts_with(['.', 'm']));
-        return if empty { Ok(Fate::Remade) } else { Err(format!("made anew and not empty: {:?}", left.keys())) };
+        let few = left.keys().all(|name| name.to_string_lossy().starts_with(['.', 'm']));
+        return if few && found.iter().all(|f| f.total == 0) { Ok(Fate::Remade) } else { Err(format!("made anew and not empty: {:?}", left.keys())) };
     };
     let moment = county.moments.iter().find(|m| m.position == position);
     let moment = moment.ok_or_else(|| format!("it stands at {position:?}, where it never stood"))?;

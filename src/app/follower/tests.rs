@@ -149,3 +149,68 @@ fn a_crash_within_a_rebuild_leaves_a_whole_index() {
     let app = App::open(&at, Arc::new(SystemClock)).unwrap();
     assert_eq!(found(&app, KNOWN), 1);
 }
+
+/// Generations under which the files of an index were sealed, as their headers say.
+fn generations(index: &Path) -> BTreeSet<u32> {
+    let heads = fs::read_dir(index).unwrap().map(|e| fs::read(e.unwrap().path()).unwrap());
+    heads.filter_map(|b| Some(u32::from_be_bytes(b.get(12..16)?.try_into().unwrap()))).collect()
+}
+
+/// Removed rows and merged segments lie on in sectors that nobody wrote since: what opened them has to go.
+#[test]
+fn a_new_generation_of_keys_makes_a_new_index_and_the_old_one_never_opens_again() {
+    let (dir, app) = county();
+    let index = index_dir(app.dir());
+    assert_eq!(generations(&index), BTreeSet::from([1]));
+    let stolen: Vec<(PathBuf, Vec<u8>)> =
+        fs::read_dir(&index).unwrap().map(|e| e.unwrap().path()).map(|p| (p.clone(), fs::read(p).unwrap())).collect();
+    app.rotate_keys(&|_| ()).unwrap();
+    // The old one answers meanwhile.
+    assert_eq!(found(&app, KNOWN), 1);
+    app.wait_for_index().unwrap();
+    assert_eq!((app.follower.index().0.generation(), generations(&index)), (2, BTreeSet::from([2])));
+    assert_eq!(found(&app, KNOWN), 1);
+    drop(app);
+    fs::remove_dir_all(&index).unwrap();
+    fs::create_dir(&index).unwrap();
+    stolen.iter().for_each(|(path, bytes)| fs::write(path, bytes).unwrap());
+    let store = Store::open(&dir.path().join("d"), Arc::new(SystemClock)).unwrap();
+    assert_eq!(open(&store, &index).unwrap().1, None);
+    drop(store);
+    let app = App::open(&dir.path().join("d"), Arc::new(SystemClock)).unwrap();
+    app.wait_for_index().unwrap();
+    assert_eq!((found(&app, KNOWN), generations(&index)), (1, BTreeSet::from([2])));
+}
+
+/// A stop between the end of a rotation and the new index.
+#[test]
+fn an_index_under_keys_that_are_gone_is_made_anew_at_the_next_start() {
+    let (dir, app) = county();
+    let store = app.store.clone();
+    let act = |action| crate::store::Act::new(super::super::access::local_doer(), action);
+    drop(app);
+    store.begin_rotation(act(act::KEY_ROTATION)).unwrap();
+    let mut next = Some(0);
+    while let Some(from) = next {
+        next = store.rewrap(from, act(act::KEY_REWRAPPED)).unwrap().next;
+    }
+    store.end_rotation(act(act::KEY_ROTATED)).unwrap();
+    drop(store);
+    let app = App::open(&dir.path().join("d"), Arc::new(SystemClock)).unwrap();
+    app.wait_for_index().unwrap();
+    assert_eq!((found(&app, KNOWN), generations(&index_dir(app.dir()))), (1, BTreeSet::from([2])));
+}
+
+#[test]
+fn whoever_waits_for_a_new_index_is_told_how_far_it_is() {
+    let (_dir, app) = county();
+    let heard = Mutex::new(Vec::new());
+    app.reindex_aloud(&super::super::access::local_doer(), &|done, of| lock(&heard).push((done, of))).unwrap();
+    let heard = lock(&heard);
+    assert!(heard.iter().all(|(done, of)| done <= of && *of > 0), "{heard:?}");
+    assert!(heard.windows(2).all(|w| w[0].0 <= w[1].0) && app.index_made().is_none());
+    drop(heard);
+    lock(&app.follower.shared.progress).made = Some((Seq(30), Seq(60)));
+    let told = app.doctor(false).unwrap();
+    assert!(told.iter().any(|f| f.name == "检索索引" && f.text.contains("正在重建，已读日志 30 / 60 条")));
+}

@@ -1,6 +1,6 @@
 //! A damaged index: files deleted, cut, flipped, wiped, swapped, put back from an earlier day, or of nobody. It opens
-//! as what was written at some moment, and then follows the journal, or it is made anew: whoever searches finds what the
-//! records say, at once and in the end, with nothing missing, nothing stale and nothing that is not there.
+//! as what was written at some moment, and then follows the journal, or it is made anew: whoever searches finds what
+//! the records say, at once and in the end, with nothing missing, nothing stale and nothing that is not there.
 //!
 //! `JICENG_CAMPAIGN=n` tries n times as many images, `JICENG_FROM` begins later; the same number is always the same
 //! damage.

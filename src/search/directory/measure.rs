@@ -7,6 +7,7 @@
 
 use std::time::{Duration, Instant};
 
+use tantivy::merge_policy::NoMergePolicy;
 use tantivy::query::{BooleanQuery, Occur, PhraseQuery, Query, TermQuery};
 use tantivy::schema::IndexRecordOption;
 use tantivy::{IndexReader, IndexSettings, IndexWriter, ReloadPolicy, Term};
@@ -47,7 +48,9 @@ fn made(dir: &Path, inner: impl Directory, rows: u64) -> Folder {
     let mut index = tantivy::Index::create(inner, schema, IndexSettings::default()).unwrap();
     index.set_tokenizers(schema::tokenizers());
     let begun = Instant::now();
-    let mut writer: IndexWriter = index.writer_with_num_threads(2, 64 << 20).unwrap();
+    // Both are cut into the same segments, which become one in the end.
+    let mut writer: IndexWriter = index.writer_with_num_threads(1, 256 << 20).unwrap();
+    writer.set_merge_policy(Box::new(NoMergePolicy));
     for n in 1..=rows {
         writer.add_document(fields.document(&row(n))).unwrap();
         if n % ROWS_A_COMMIT == 0 {
@@ -55,6 +58,8 @@ fn made(dir: &Path, inner: impl Directory, rows: u64) -> Folder {
         }
     }
     writer.commit().unwrap();
+    writer.merge(&index.searchable_segment_ids().unwrap()).wait().unwrap();
+    writer.garbage_collect_files().wait().unwrap();
     writer.wait_merging_threads().unwrap();
     let indexing = begun.elapsed();
     let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into().unwrap();

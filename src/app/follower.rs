@@ -42,6 +42,8 @@ const CHANGES_AT_REST: usize = limits::FRESH_MAX / 4;
 const CROWD: usize = 4;
 const ASIDE_STEP: Duration = Duration::from_millis(10);
 const ASIDE_STEPS: usize = 50;
+/// After so long a new index that did not come about is begun again, which new keys ask for.
+const RENEW_PAUSE: Duration = Duration::from_secs(600);
 /// Records applied at once.
 const RECORDS_AT_ONCE: usize = 2_000;
 
@@ -75,6 +77,8 @@ struct Progress {
     rebuilding: bool,
     /// How far it is: entries read, and entries there are.
     made: Option<(Seq, Seq)>,
+    /// It was begun for this generation of keys, then.
+    renewed: Option<(u32, Instant)>,
     /// It failed, and may be damaged.
     doubted: bool,
 }
@@ -130,6 +134,7 @@ impl Follower {
             failure: None,
             rebuilding: false,
             made: None,
+            renewed: None,
             doubted: false,
         };
         let shared = Arc::new(Shared {
@@ -220,8 +225,10 @@ impl Follower {
     }
 
     /// Whether the index on the disk is what was written; what cannot be read three times is not.
+    /// One whose place another is about to take is not looked at: it may lie under keys that are forgotten.
     pub fn is_sound(&self) -> bool {
-        is_sound(&self.index().0)
+        let leaves = lock(&self.shared.progress).rebuilding;
+        leaves || is_sound(&self.index().0)
     }
 
     /// Asks the index. Where that fails, it is looked at soon, and made anew when it is damaged.
@@ -385,7 +392,12 @@ fn look_closer(shared: &Shared) {
 /// while the old ones, whose own keys are in memory, answer.
 fn renew(shared: &Shared) {
     let mut progress = lock(&shared.progress);
-    if progress.index.generation() < shared.store.generation() && !shared.store.is_rotating() {
+    let wanted = shared.store.generation();
+    if progress.index.generation() >= wanted || shared.store.is_rotating() || progress.rebuilding {
+        return;
+    }
+    if progress.renewed.is_none_or(|(before, at)| before < wanted || at.elapsed() > RENEW_PAUSE) {
+        progress.renewed = Some((wanted, Instant::now()));
         progress.rebuilding = true;
     }
 }

@@ -179,7 +179,10 @@ fn opens(county: &County, place: &Path) -> Result<Fate, String> {
     let last = county.moments.last().unwrap();
     let Some(position) = position else {
         let few = left.keys().all(|name| name.to_string_lossy().starts_with(['.', 'm']));
-        return if few && found.iter().all(|f| f.total == 0) { Ok(Fate::Remade) } else { Err(format!("made anew and not empty: {:?}", left.keys())) };
+        if few && found.iter().all(|f| f.total == 0) {
+            return Ok(Fate::Remade);
+        }
+        return Err(format!("made anew and not empty: {:?}", left.keys()));
     };
     let moment = county.moments.iter().find(|m| m.position == position);
     let moment = moment.ok_or_else(|| format!("it stands at {position:?}, where it never stood"))?;

@@ -13,8 +13,11 @@ mod indexer;
 mod query;
 mod schema;
 mod snippet;
+mod sounds;
 mod statistics;
 mod step;
+mod suggest;
+mod words;
 
 use std::collections::BTreeMap;
 
@@ -166,6 +169,11 @@ pub struct Found {
     pub units: Vec<(u64, u64)>,
     /// Matches by kind and state, ascending.
     pub states: Vec<((u8, u8), u64)>,
+    /// Where the text is the name of a person: rows that name somebody who sounds or looks alike and that are not
+    /// among the matches, best first; counted nowhere.
+    pub alike: Vec<Hit>,
+    /// Where no row contains the text: the text with one mistake put right that some row in scope contains.
+    pub meant: Option<String>,
 }
 
 /// A row that was found.
@@ -210,6 +218,28 @@ impl Index {
     /// # Errors
     /// `Io` or `Internal` when the index cannot be read; never because of the text.
     pub fn search(&self, scope: &Scope, request: &Request, fresh: &[Doc]) -> Result<Found> {
+        let ask = self.ask(scope, request, fresh)?;
+        let plan = Plan::new(&request.text);
+        if plan.is_empty() {
+            let order = if request.order == Order::Relevance { Order::Newest } else { request.order };
+            return Ok(ask.exact(&AllQuery, order)?.found(request, true));
+        }
+        let fields = self.fields();
+        let query = plan.strict(&fields);
+        let strict = ask.exact(query.as_ref(), request.order)?;
+        let named = plan.name().and_then(|n| suggest::alike(&fields, n, query.as_ref(), &Statistics(&ask.shelves)));
+        let alike = named.map_or(Ok(Vec::new()), |q| ask.few(q.as_ref(), suggest::ALIKE_HITS_MAX))?;
+        if strict.tally.total > 0 {
+            return Ok(Found { alike, ..strict.found(request, true) });
+        }
+        match plan.near(&fields, &Statistics(&ask.shelves)) {
+            Some(query) => Ok(Found { alike, ..ask.near(query.as_ref())?.found(request, false) }),
+            None => Ok(Found { exact: true, alike, ..Found::default() }),
+        }
+    }
+
+    /// The shelves and gates of a question.
+    fn ask<'a>(&self, scope: &Scope, request: &'a Request, fresh: &[Doc]) -> Result<Ask<'a>> {
         let latest: BTreeMap<u64, &Doc> = fresh.iter().map(|d| (d.id, d)).collect();
         let gate = Gate::new(scope, request);
         let gates = [gate.hiding(latest.keys().copied()), gate.hiding_none()];
@@ -217,20 +247,7 @@ impl Index {
         if !latest.is_empty() {
             shelves.push(indexer::beside(latest.into_values())?);
         }
-        let ask = Ask { shelves, gates, request };
-        let plan = Plan::new(&request.text);
-        if plan.is_empty() {
-            let order = if request.order == Order::Relevance { Order::Newest } else { request.order };
-            return Ok(ask.exact(&AllQuery, order)?.found(request, true));
-        }
-        let strict = ask.exact(plan.strict(&self.fields()).as_ref(), request.order)?;
-        if strict.tally.total > 0 {
-            return Ok(strict.found(request, true));
-        }
-        match plan.near(&self.fields(), &Statistics(&ask.shelves)) {
-            Some(query) => Ok(ask.near(query.as_ref())?.found(request, false)),
-            None => Ok(Found { exact: true, ..Found::default() }),
-        }
+        Ok(Ask { shelves, gates, request })
     }
 }
 
@@ -246,6 +263,12 @@ impl Ask<'_> {
     fn exact(&self, query: &dyn Query, order: Order) -> Result<Answer> {
         let depth = self.request.offset.saturating_add(self.request.limit).min(PAGE_DEPTH_MAX);
         self.run(query, Gather { order, keep: depth, count: true })
+    }
+
+    /// The best rows, uncounted.
+    fn few(&self, query: &dyn Query, keep: usize) -> Result<Vec<Hit>> {
+        let best = self.run(query, Gather { order: Order::Relevance, keep, count: false })?;
+        Ok(best.rows.iter().map(|r| Hit { id: r.id, kind: r.kind, score: r.score }).collect())
     }
 
     /// The nearest rows are the whole answer: counted and put in order afterwards.

@@ -13,12 +13,13 @@ use tantivy::query::{
 };
 use tantivy::schema::{Field, IndexRecordOption};
 
-use crate::base::text::{folded_chars, numeral_variants};
+use crate::base::text::{find_numerals, folded_chars, numeral_variants};
 
 use super::analyzer;
 use super::schema::Fields;
 use super::statistics::Statistics;
 use super::step::Stepped;
+use super::words;
 use super::{
     NAME_CHARS_MAX, NEAR_CHARS_MIN, NEAR_POSTINGS_MAX, NEAR_POSTINGS_MIN, NEAR_TERMS_MAX, QUERY_CHARS_MAX,
     QUERY_PARTS_MAX,
@@ -62,6 +63,10 @@ mod weight {
     pub(super) const YEAR: f32 = 100.0;
     /// Power of the number of times that a question says a word.
     pub(super) const REPEATED: f32 = 0.7;
+    /// A term of law that nobody typed, against an everyday word that somebody did.
+    pub(super) const MEANT: f32 = 0.5;
+    /// The text is a title, or a part of one, and the number of an article of it.
+    pub(super) const ADDRESS: f32 = 300.0;
     /// The text is the title or the number.
     pub(super) const WHOLE: f32 = 500.0;
     /// The text is the reference.
@@ -121,6 +126,11 @@ impl Plan {
         &self.parts
     }
 
+    /// The first part, where it may be the name of a person.
+    pub(super) fn name(&self) -> Option<&[char]> {
+        self.parts.first().map(|p| p.chars.as_slice())
+    }
+
     /// Rows that contain every part, or the text in one piece, or are named by it.
     pub(super) fn strict(&self, fields: &Fields) -> Box<dyn Query> {
         let mut ways = vec![all(self.parts.iter().map(|p| occurs(fields, &p.chars)).collect())];
@@ -131,6 +141,7 @@ impl Plan {
         }
         ways.push(equals(fields.reference, &self.text, weight::REFERENCE));
         ways.push(equals(fields.whole, &analyzer::bare(&self.text), weight::WHOLE));
+        ways.extend(address(fields, &joined));
         let mut clauses = vec![(Occur::Must, any(ways))];
         if apart {
             let bonus = ConstScoreQuery::new(occurs(fields, &joined), weight::IN_ONE_PIECE);
@@ -169,7 +180,7 @@ impl Plan {
         };
         let name = self.is_name();
         for (text, (kind, times)) in self.tokens() {
-            let times = times.powf(weight::REPEATED);
+            let times = times.powf(if times < 1.0 { 1.0 } else { weight::REPEATED });
             let (pairs, words) = kind.weights();
             let (pairs, words) = (pairs * times, words * times);
             if pairs > 0.0 {
@@ -221,6 +232,18 @@ impl Plan {
                 Some((kind, _)) => *kind = Token::PairAndWord,
                 None => {
                     tokens.insert(word, (Token::Word, 1.0));
+                }
+            }
+        }
+        let said: Vec<char> = self.parts.iter().flat_map(|p| p.chars.iter().copied()).collect();
+        for term in words::terms_of_law(&said) {
+            for pair in folded_chars(term).windows(2) {
+                tokens.entry(pair.iter().collect()).or_insert((Token::Pair, weight::MEANT));
+            }
+            for word in analyzer::terms(term) {
+                let token = tokens.entry(word).or_insert((Token::Word, weight::MEANT));
+                if matches!(token.0, Token::Pair) {
+                    token.0 = Token::PairAndWord;
                 }
             }
         }
@@ -315,6 +338,18 @@ fn occurs(fields: &Fields, chars: &[char]) -> Box<dyn Query> {
         ways.push(boosted(term(fields.title_words, &year), weight::TITLE));
     }
     any(ways)
+}
+
+/// Rows whose title has the title and the number of an article that `chars` is made of: 警察法第3条 is the third one of
+/// 《中华人民共和国人民警察法》, and no other that mentions it.
+fn address(fields: &Fields, chars: &[char]) -> Option<Box<dyn Query>> {
+    let numeral = find_numerals(chars).pop().filter(|n| n.unit == '条')?;
+    let front = chars.get(..numeral.range.start - usize::from(numeral.ordinal))?;
+    let end = numeral.sub.as_ref().map_or(numeral.range.end + 1, |(sub, _)| sub.end);
+    let whole = chars[end..].is_empty() || chars[end..].starts_with(&['第']);
+    let title: Vec<char> = front.iter().copied().filter(|c| !"<>\"".contains(*c)).collect();
+    let number = equals(fields.title_words, &numeral.canonical(), weight::ADDRESS);
+    (whole && title.len() > 1).then(|| all(vec![boosted(phrase(fields.title, &title), weight::TITLE), number]))
 }
 
 /// `2020年` for a part that is a year and nothing else.

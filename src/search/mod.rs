@@ -6,9 +6,13 @@
 //! them and writing the journal entry of the search is left to `app`.
 
 mod analyzer;
+mod asked;
+mod correct;
 mod directory;
 mod gate;
 mod gather;
+#[cfg(test)]
+mod golden;
 mod indexer;
 mod query;
 mod schema;
@@ -26,6 +30,7 @@ use tantivy::query::{AllQuery, Query};
 use crate::base::Result;
 
 pub use analyzer::is_warm;
+pub use asked::wanted_unit;
 pub use indexer::Index;
 pub use snippet::{Piece, highlight, snippet};
 
@@ -134,6 +139,8 @@ pub struct Request {
     pub kinds: Vec<u8>,
     /// Units wanted; empty for all.
     pub units: Vec<u64>,
+    /// Units that are called as [`wanted_unit`] says.
+    pub named_units: Vec<u64>,
     /// Pairs of kind and state wanted; empty for all.
     pub states: Vec<(u8, u8)>,
     /// First day, `yyyymmdd`; 0 for no bound.
@@ -225,15 +232,20 @@ impl Index {
             return Ok(ask.exact(&AllQuery, order)?.found(request, true));
         }
         let fields = self.fields();
-        let query = plan.strict(&fields);
+        let query = plan.strict(&fields, &request.named_units);
         let strict = ask.exact(query.as_ref(), request.order)?;
         let named = plan.name().and_then(|n| suggest::alike(&fields, n, query.as_ref(), &Statistics(&ask.shelves)));
         let alike = named.map_or(Ok(Vec::new()), |q| ask.few(q.as_ref(), suggest::ALIKE_HITS_MAX))?;
         if strict.tally.total > 0 {
             return Ok(Found { alike, ..strict.found(request, true) });
         }
-        match plan.near(&fields, &Statistics(&ask.shelves)) {
-            Some(query) => Ok(Found { alike, ..ask.near(query.as_ref())?.found(request, false) }),
+        let right = plan.correctable().map_or(Ok(Vec::new()), |c| correct::corrections(&ask, &fields, c))?;
+        let meant = right.first().map(|(text, _)| text.clone());
+        match plan.near(&fields, &Statistics(&ask.shelves), &request.named_units) {
+            Some(near) => {
+                let query = query::above(near, right.into_iter().map(|(_, query)| query));
+                Ok(Found { alike, meant, ..ask.near(query.as_ref())?.found(request, false) })
+            }
             None => Ok(Found { exact: true, alike, ..Found::default() }),
         }
     }

@@ -31,11 +31,11 @@ const RAW: &str = "jiceng-raw";
 pub(super) struct Fields {
     pub(super) id: Field,
     kind: Field,
-    unit: Field,
+    pub(super) unit: Field,
     state: Field,
     batch: Field,
     label: Field,
-    day: Field,
+    pub(super) day: Field,
     boost: Field,
     /// Pairs, with positions.
     pub(super) title: Field,

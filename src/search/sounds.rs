@@ -4,6 +4,9 @@
 //! What must hold: sounds are a field of their own; what somebody looked for by its characters is never found by
 //! its sound among the answers, only beside them.
 
+use std::collections::HashMap;
+use std::sync::OnceLock;
+
 use pinyin::ToPinyin;
 use tantivy::tokenizer::{Token, TokenStream, Tokenizer};
 
@@ -49,6 +52,24 @@ fn sound(c: char) -> Option<String> {
     };
     let rest = rest.strip_suffix('g').filter(|r| r.ends_with('n')).unwrap_or(rest);
     Some(format!("{first}{rest}"))
+}
+
+/// The common characters that sound as `c` does.
+pub(super) fn same(c: char) -> &'static [char] {
+    static BY_SOUND: OnceLock<HashMap<String, Vec<char>>> = OnceLock::new();
+    let table = BY_SOUND.get_or_init(|| {
+        let mut table: HashMap<String, Vec<char>> = HashMap::new();
+        for other in '\u{4E00}'..='\u{9FFF}' {
+            // A traditional form is in no index.
+            if folded_chars(other.encode_utf8(&mut [0; 4])) == [other]
+                && let Some(sound) = sound(other)
+            {
+                table.entry(sound).or_default().push(other);
+            }
+        }
+        table
+    });
+    sound(c).and_then(|s| table.get(&s)).map_or(&[], Vec::as_slice)
 }
 
 /// The sounds of neighbours, with the place of the first.

@@ -4,6 +4,9 @@
 //! may see. Looking for proposals costs no more in a large index than in a small one: terms are looked up, few are
 //! walked.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+
 use tantivy::Term;
 use tantivy::query::{Bm25StatisticsProvider, Query};
 use tantivy::schema::Field;
@@ -52,10 +55,14 @@ pub(super) fn corrections(
 
 fn proposals(ask: &Ask<'_>, fields: &Fields, chars: &[char]) -> Result<Vec<Proposal>> {
     let statistics = Statistics(&ask.shelves);
+    let known: RefCell<HashMap<[char; 2], u64>> = RefCell::default();
     let rows = |a: char, b: char| -> u64 {
-        let text: String = [a, b].iter().collect();
-        let of = |field| statistics.doc_freq(&Term::from_field_text(field, &text)).unwrap_or(0);
-        of(fields.body) + 4 * of(fields.title) + of(fields.names)
+        let look = || {
+            let text: String = [a, b].iter().collect();
+            let of = |field| statistics.doc_freq(&Term::from_field_text(field, &text)).unwrap_or(0);
+            of(fields.body) + 4 * of(fields.title) + of(fields.names)
+        };
+        *known.borrow_mut().entry([a, b]).or_insert_with(look)
     };
     let mut all: Vec<Proposal> = Vec::new();
     // How well a text holds together is how rare its rarest pair is.

@@ -1,4 +1,5 @@
 //! A golden set of searches over a small invented corpus: what each must find, and that it finds nothing else.
+#![cfg(test)]
 
 use super::tests::{ask, doc, everything, ids, index};
 use super::{Doc, Request};

@@ -11,7 +11,6 @@ mod correct;
 mod directory;
 mod gate;
 mod gather;
-#[cfg(test)]
 mod golden;
 mod indexer;
 mod query;

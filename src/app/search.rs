@@ -92,6 +92,7 @@ impl App {
             text: query.text.chars().take(limits::QUERY_CHARS).collect(),
             kinds: query.kinds.clone(),
             units: query.units.iter().map(|u| u.0).collect(),
+            named_units: self.units_called(&query.text)?,
             states: query.states.clone(),
             from: query.from,
             to: query.to,
@@ -115,6 +116,13 @@ impl App {
             catching_up,
             micros: u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
         })
+    }
+
+    /// The units that the text asks for by their name, or a part of it.
+    fn units_called(&self, text: &str) -> Result<Vec<u64>> {
+        let Some(name) = search::wanted_unit(text) else { return Ok(Vec::new()) };
+        let directory = self.directory()?;
+        Ok(directory.units.iter().filter(|u| u.name.contains(&name)).map(|u| u.id.0).collect())
     }
 
     fn hits(

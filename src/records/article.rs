@@ -52,6 +52,11 @@ pub fn follow(article: &mut Fields, regulation: &Fields) {
     }
 }
 
+/// The title of the regulation that an address names.
+fn regulation_of(address: &str) -> &str {
+    address.strip_prefix('《').and_then(|a| a.rsplit_once('》')).map_or(address, |(title, _)| title)
+}
+
 /// The kind.
 pub static KIND: Kind = Kind {
     tag: 3,
@@ -81,7 +86,10 @@ pub static KIND: Kind = Kind {
     owned: false,
     sensitive: false,
     preset: |_| Fields::default(),
-    weight: |record| if matches!(record.fields.text(STATUS), "amended" | "repealed") { 0.6 } else { 1.0 },
+    weight: |record| match record.fields.text(STATUS) {
+        "amended" | "repealed" => 0.6,
+        _ => regulation::standing(regulation_of(record.fields.text(ADDRESS))),
+    },
     sample: |seed| {
         Fields::default()
             .with(REGULATION, Value::Link(RecordId(1)))

@@ -153,13 +153,38 @@ pub static KIND: Kind = Kind {
     },
 };
 
-/// Superseded and repealed texts stand below the one in force.
+/// Superseded and repealed texts stand below the one in force, rules below laws.
 fn weight(record: &Record) -> f32 {
     match record.fields.text(STATUS) {
         _ if record.state == VOID => 0.6,
         "amended" | "repealed" => 0.6,
-        _ => 1.0,
+        _ => standing(record.fields.text(TITLE)),
     }
+}
+
+/// How much a text counts beside others that say the same, by what its title says it is: a law, an ordinance (条例),
+/// rules below them; on trial or not.
+pub fn standing(title: &str) -> f32 {
+    let mut depth = 0_u32;
+    let mut plain = String::new();
+    for c in title.chars() {
+        match c {
+            '（' | '(' => depth += 1,
+            '）' | ')' => depth = depth.saturating_sub(1),
+            c if depth == 0 => plain.push(c),
+            _ => {}
+        }
+    }
+    let law = plain.ends_with("法典") || (plain.ends_with('法') && !plain.ends_with("办法"));
+    let rank = if law {
+        1.0
+    } else if plain.ends_with("条例") {
+        0.92
+    } else {
+        0.83
+    };
+    let trial = ["试行", "暂行", "试点"].iter().any(|word| title.contains(word));
+    if trial { rank * 0.92 } else { rank }
 }
 
 /// What versions of one regulation share: the title without brackets, years, 试行 and 修订 marks.
@@ -179,7 +204,15 @@ pub fn version_key(title: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::version_key;
+    use super::{standing, version_key};
+
+    #[test]
+    fn laws_stand_above_rules() {
+        assert!(standing("中华人民共和国监察法") > standing("信访工作条例"));
+        assert!(standing("信访工作条例") > standing("信访举报办理办法"));
+        assert!(standing("信访举报办理办法") > standing("信访举报办理办法（试行）"));
+        assert_eq!(standing("监察法（2024年修正）"), 1.0);
+    }
 
     #[test]
     fn versions_of_one_regulation_share_their_key() {

@@ -180,11 +180,17 @@ pub(super) fn phrase(chars: &[char]) -> Vec<(usize, String)> {
     (0..last).step_by(2).chain([last]).map(pair).collect()
 }
 
+/// What everybody leaves out of the titles of laws.
+const STATE: &[char] = &['中', '华', '人', '民', '共', '和', '国'];
+
 /// A name without marks and with numerals in one spelling, for comparing as a whole: 《信访工作条例》第二十一条 and
-/// `信访工作条例 21条` are the same.
+/// `信访工作条例 21条` are the same, and 《中华人民共和国刑法》 is 刑法.
 pub(super) fn bare(text: &str) -> String {
     let mut chars = folded_chars(text);
     chars.retain(|c| c.is_alphanumeric());
+    while let Some(at) = chars.windows(STATE.len()).position(|w| w == STATE).filter(|_| chars.len() > STATE.len()) {
+        chars.drain(at..at + STATE.len());
+    }
     let mut out = String::new();
     let mut at = 0;
     for n in find_numerals(&chars) {

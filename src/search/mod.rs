@@ -6,15 +6,21 @@
 //! them and writing the journal entry of the search is left to `app`.
 
 mod analyzer;
+mod asked;
+mod correct;
 mod directory;
 mod gate;
 mod gather;
+mod golden;
 mod indexer;
 mod query;
 mod schema;
 mod snippet;
+mod sounds;
 mod statistics;
 mod step;
+mod suggest;
+mod words;
 
 use std::collections::BTreeMap;
 
@@ -23,6 +29,7 @@ use tantivy::query::{AllQuery, Query};
 use crate::base::Result;
 
 pub use analyzer::is_warm;
+pub use asked::wanted_unit;
 pub use indexer::Index;
 pub use snippet::{Piece, highlight, snippet};
 
@@ -137,6 +144,8 @@ pub struct Request {
     pub kinds: Vec<u8>,
     /// Units wanted; empty for all.
     pub units: Vec<u64>,
+    /// Units that are called as [`wanted_unit`] says.
+    pub named_units: Vec<u64>,
     /// Pairs of kind and state wanted; empty for all.
     pub states: Vec<(u8, u8)>,
     /// First day, `yyyymmdd`; 0 for no bound.
@@ -172,6 +181,11 @@ pub struct Found {
     pub units: Vec<(u64, u64)>,
     /// Matches by kind and state, ascending.
     pub states: Vec<((u8, u8), u64)>,
+    /// Where the text is the name of a person: rows that name somebody who sounds or looks alike and that are not
+    /// among the matches, best first; counted nowhere.
+    pub alike: Vec<Hit>,
+    /// Where no row contains the text: the text with one mistake put right that some row in scope contains.
+    pub meant: Option<String>,
 }
 
 /// A row that was found.
@@ -216,6 +230,33 @@ impl Index {
     /// # Errors
     /// `Io` or `Internal` when the index cannot be read; never because of the text.
     pub fn search(&self, scope: &Scope, request: &Request, fresh: &[Doc]) -> Result<Found> {
+        let ask = self.ask(scope, request, fresh)?;
+        let plan = Plan::new(&request.text);
+        if plan.is_empty() {
+            let order = if request.order == Order::Relevance { Order::Newest } else { request.order };
+            return Ok(ask.exact(&AllQuery, order)?.found(request, true));
+        }
+        let fields = self.fields();
+        let query = plan.strict(&fields, &request.named_units);
+        let strict = ask.exact(query.as_ref(), request.order)?;
+        let named = plan.name().and_then(|n| suggest::alike(&fields, n, query.as_ref(), &Statistics(&ask.shelves)));
+        let alike = named.map_or(Ok(Vec::new()), |q| ask.few(q.as_ref(), suggest::ALIKE_HITS_MAX))?;
+        if strict.tally.total > 0 {
+            return Ok(Found { alike, ..strict.found(request, true) });
+        }
+        let right = plan.correctable().map_or(Ok(Vec::new()), |c| correct::corrections(&ask, &fields, c))?;
+        let meant = right.first().map(|(text, _)| text.clone());
+        match plan.near(&fields, &Statistics(&ask.shelves), &request.named_units) {
+            Some(near) => {
+                let query = query::above(near, right.into_iter().map(|(_, query)| query));
+                Ok(Found { alike, meant, ..ask.near(query.as_ref())?.found(request, false) })
+            }
+            None => Ok(Found { exact: true, alike, ..Found::default() }),
+        }
+    }
+
+    /// The shelves and gates of a question.
+    fn ask<'a>(&self, scope: &Scope, request: &'a Request, fresh: &[Doc]) -> Result<Ask<'a>> {
         let latest: BTreeMap<u64, &Doc> = fresh.iter().map(|d| (d.id, d)).collect();
         let gate = Gate::new(scope, request);
         let gates = [gate.hiding(latest.keys().copied()), gate.hiding_none()];
@@ -223,20 +264,7 @@ impl Index {
         if !latest.is_empty() {
             shelves.push(indexer::beside(latest.into_values())?);
         }
-        let ask = Ask { shelves, gates, request };
-        let plan = Plan::new(&request.text);
-        if plan.is_empty() {
-            let order = if request.order == Order::Relevance { Order::Newest } else { request.order };
-            return Ok(ask.exact(&AllQuery, order)?.found(request, true));
-        }
-        let strict = ask.exact(plan.strict(&self.fields()).as_ref(), request.order)?;
-        if strict.tally.total > 0 {
-            return Ok(strict.found(request, true));
-        }
-        match plan.near(&self.fields(), &Statistics(&ask.shelves)) {
-            Some(query) => Ok(ask.near(query.as_ref())?.found(request, false)),
-            None => Ok(Found { exact: true, ..Found::default() }),
-        }
+        Ok(Ask { shelves, gates, request })
     }
 }
 
@@ -252,6 +280,12 @@ impl Ask<'_> {
     fn exact(&self, query: &dyn Query, order: Order) -> Result<Answer> {
         let depth = self.request.offset.saturating_add(self.request.limit).min(PAGE_DEPTH_MAX);
         self.run(query, Gather { order, keep: depth, count: true })
+    }
+
+    /// The best rows, uncounted.
+    fn few(&self, query: &dyn Query, keep: usize) -> Result<Vec<Hit>> {
+        let best = self.run(query, Gather { order: Order::Relevance, keep, count: false })?;
+        Ok(best.rows.iter().map(|r| Hit { id: r.id, kind: r.kind, score: r.score }).collect())
     }
 
     /// The nearest rows are the whole answer: counted and put in order afterwards.

@@ -5,20 +5,23 @@
 //! answers together is `search::Index`'s business.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use tantivy::Term;
 use tantivy::query::{
     Bm25StatisticsProvider, BooleanQuery, BoostQuery, ConstScoreQuery, DisjunctionMaxQuery, Occur,
-    PhraseQuery, Query, TermQuery,
+    PhraseQuery, Query, RangeQuery, TermQuery,
 };
 use tantivy::schema::{Field, IndexRecordOption};
 
-use crate::base::text::{folded_chars, numeral_variants};
+use crate::base::text::{find_numerals, folded_chars, numeral_variants};
 
 use super::analyzer;
+use super::asked::Asked;
 use super::schema::Fields;
 use super::statistics::Statistics;
 use super::step::Stepped;
+use super::words;
 use super::{
     NAME_CHARS_MAX, NEAR_CHARS_MIN, NEAR_POSTINGS_MAX, NEAR_POSTINGS_MIN, NEAR_TERMS_MAX, QUERY_CHARS_MAX,
     QUERY_PARTS_MAX,
@@ -49,6 +52,9 @@ const ASKING: &[&str] = &[
     "吧",
 ];
 
+/// What stands between two of which one is enough.
+const OR: &[&str] = &["或", "OR", "|", "｜", "或者"];
+
 /// Weights of a match by the field it is in; the body weighs 1.
 mod weight {
     pub(super) const TITLE: f32 = 3.0;
@@ -62,6 +68,12 @@ mod weight {
     pub(super) const YEAR: f32 = 100.0;
     /// Power of the number of times that a question says a word.
     pub(super) const REPEATED: f32 = 0.7;
+    /// A term of law that nobody typed, against an everyday word that somebody did.
+    pub(super) const MEANT: f32 = 0.5;
+    /// The text with one mistake put right.
+    pub(super) const CORRECTED: f32 = 100.0;
+    /// The text is a title, or a part of one, and the number of an article of it.
+    pub(super) const ADDRESS: f32 = 300.0;
     /// The text is the title or the number.
     pub(super) const WHOLE: f32 = 500.0;
     /// The text is the reference.
@@ -76,6 +88,8 @@ pub(super) struct Plan {
     parts: Vec<Part>,
     /// What must not occur.
     banned: Vec<Vec<char>>,
+    /// What the search is narrowed to.
+    asked: Vec<Asked>,
 }
 
 /// A piece of the search text.
@@ -84,53 +98,98 @@ pub(super) struct Part {
     pub(super) chars: Vec<char>,
     /// Stood in quotes: also near answers must contain it.
     pub(super) quoted: bool,
+    /// What may stand in its place.
+    pub(super) or: Vec<Vec<char>>,
+}
+
+impl Part {
+    fn new(chars: Vec<char>, quoted: bool) -> Self {
+        Self { chars, quoted, or: Vec::new() }
+    }
+
+    fn occurs(&self, fields: &Fields) -> Box<dyn Query> {
+        let ways = std::iter::once(&self.chars).chain(&self.or);
+        if self.or.is_empty() { occurs(fields, &self.chars) } else { any(ways.map(|w| occurs(fields, w)).collect()) }
+    }
+
+    fn is_single_mark(&self) -> bool {
+        self.chars.len() == 1 && !self.chars[0].is_alphanumeric()
+    }
 }
 
 impl Plan {
-    /// Takes `text` apart. Parts stand between blanks; `"…"` is one part, `-x` is banned. Where that leaves
-    /// nothing to look for, or a quote is open, the characters stand for themselves.
+    /// Takes `text` apart. Parts stand between blanks; `"…"` is one part, `-x` is banned, `a 或 b` is one of two, and
+    /// [`Asked`] says what narrows. Where that leaves nothing to look for, or a quote is open, the characters stand for
+    /// themselves.
     pub(super) fn new(text: &str) -> Self {
         let text: String = text.trim().chars().take(QUERY_CHARS_MAX).collect();
         let mut plan = Self { text: text.clone(), ..Self::default() };
         let mut rest = text.trim();
-        while !rest.is_empty() && plan.parts.len() + plan.banned.len() < QUERY_PARTS_MAX {
+        let mut either = false;
+        while !rest.is_empty() && plan.parts.len() + plan.banned.len() + plan.asked.len() < QUERY_PARTS_MAX {
             let (piece, quoted, behind) = next_piece(rest);
             rest = behind.trim_start();
-            match piece.strip_prefix(['-', '－']).filter(|_| !quoted).map(folded_chars) {
-                Some(chars) if !chars.is_empty() => plan.banned.push(chars),
-                _ => plan.parts.push(Part { chars: folded_chars(piece), quoted }),
+            let or = !quoted && OR.contains(&piece) && !plan.parts.is_empty() && !rest.is_empty();
+            let part = Part::new(folded_chars(piece), quoted);
+            let banned = piece.strip_prefix(['-', '－']).filter(|_| !quoted).map(folded_chars);
+            match (banned.filter(|b| !b.is_empty()), Asked::read(piece).filter(|_| !quoted)) {
+                _ if or => {}
+                (Some(chars), _) => plan.banned.push(chars),
+                (_, Some(asked)) => plan.asked.push(asked),
+                _ if part.chars.is_empty() || part.is_single_mark() => {}
+                _ => match plan.parts.last_mut().filter(|_| either) {
+                    Some(last) => last.or.push(part.chars),
+                    None => plan.parts.push(part),
+                },
             }
+            either = or;
         }
-        let single_mark = |p: &Part| p.chars.len() == 1 && !p.chars[0].is_alphanumeric();
-        plan.parts.retain(|p| !p.chars.is_empty() && !single_mark(p));
-        if plan.parts.is_empty() {
+        if plan.parts.is_empty() && plan.asked.is_empty() {
             plan.banned.clear();
             let chars = folded_chars(&text);
-            plan.parts.extend((!chars.is_empty()).then_some(Part { chars, quoted: false }));
+            plan.parts.extend((!chars.is_empty()).then(|| Part::new(chars, false)));
         }
         plan
     }
 
     /// Nothing to look for.
     pub(super) fn is_empty(&self) -> bool {
-        self.parts.is_empty()
+        self.parts.is_empty() && self.asked.is_empty()
     }
 
-    /// What must occur.
-    pub(super) fn parts(&self) -> &[Part] {
-        &self.parts
+    /// Every run of characters that is looked for.
+    pub(super) fn looked_for(&self) -> Vec<Vec<char>> {
+        let parts = self.parts.iter().flat_map(|p| std::iter::once(&p.chars).chain(&p.or).cloned());
+        parts.chain(self.asked.iter().map(Asked::chars)).filter(|c| !c.is_empty()).collect()
+    }
+
+    /// The text, where it is one part that may hold a mistake.
+    pub(super) fn correctable(&self) -> Option<&[char]> {
+        match self.parts.as_slice() {
+            [part] if self.asked.is_empty() && self.banned.is_empty() && !part.quoted && part.or.is_empty() => {
+                self.is_name().then_some(part.chars.as_slice())
+            }
+            _ => None,
+        }
+    }
+
+    /// The first part, where it may be the name of a person.
+    pub(super) fn name(&self) -> Option<&[char]> {
+        self.parts.first().map(|p| p.chars.as_slice())
     }
 
     /// Rows that contain every part, or the text in one piece, or are named by it.
-    pub(super) fn strict(&self, fields: &Fields) -> Box<dyn Query> {
-        let mut ways = vec![all(self.parts.iter().map(|p| occurs(fields, &p.chars)).collect())];
+    pub(super) fn strict(&self, fields: &Fields, units: &[u64]) -> Box<dyn Query> {
+        let parts = self.parts.iter().map(|p| p.occurs(fields));
+        let mut ways = vec![all(parts.chain(self.narrowed(fields, units)).collect())];
         let joined = folded_chars(&self.text);
-        let apart = self.parts.len() > 1 || self.parts.iter().any(|p| p.chars != joined);
+        let apart = self.parts.len() > 1 || !self.asked.is_empty() || self.parts.iter().any(|p| p.chars != joined);
         if apart {
             ways.push(occurs(fields, &joined));
         }
         ways.push(equals(fields.reference, &self.text, weight::REFERENCE));
         ways.push(equals(fields.whole, &analyzer::bare(&self.text), weight::WHOLE));
+        ways.extend(address(fields, &joined));
         let mut clauses = vec![(Occur::Must, any(ways))];
         if apart {
             let bonus = ConstScoreQuery::new(occurs(fields, &joined), weight::IN_ONE_PIECE);
@@ -147,14 +206,42 @@ impl Plan {
     }
 
     /// Rows that share characters and words with the text; `None` when the text is too short for that.
-    pub(super) fn near(&self, fields: &Fields, statistics: &Statistics<'_>) -> Option<Box<dyn Query>> {
+    pub(super) fn near(
+        &self,
+        fields: &Fields,
+        statistics: &Statistics<'_>,
+        units: &[u64],
+    ) -> Option<Box<dyn Query>> {
         if self.length() < NEAR_CHARS_MIN {
             return None;
         }
         let shared = self.shared(fields, statistics);
-        let quoted = self.parts.iter().filter(|p| p.quoted).map(|p| occurs(fields, &p.chars));
-        let must = all(std::iter::once(any(shared)).chain(quoted).collect());
+        let quoted = self.parts.iter().filter(|p| p.quoted).map(|p| p.occurs(fields));
+        let must = all(std::iter::once(any(shared)).chain(quoted).chain(self.narrowed(fields, units)).collect());
         Some(self.without_banned(fields, vec![(Occur::Must, must)]))
+    }
+
+    /// What the text narrows to; `units` are those that are called as it says.
+    fn narrowed<'a>(&'a self, fields: &'a Fields, units: &'a [u64]) -> impl Iterator<Item = Box<dyn Query>> + 'a {
+        self.asked.iter().map(move |asked| match asked {
+            Asked::Title(chars) => within(fields.title, fields.title_words, chars),
+            Asked::Name(chars) => within(fields.names, fields.title_words, chars),
+            Asked::Number(text) => {
+                let mut ways = vec![
+                    equals(fields.reference, text, weight::REFERENCE),
+                    equals(fields.whole, &analyzer::bare(text), weight::WHOLE),
+                    within(fields.number, fields.title_words, &folded_chars(text)),
+                ];
+                ways.extend(analyzer::numbers(text).iter().map(|n| equals(fields.title_words, n, weight::NUMERAL)));
+                any(ways)
+            }
+            Asked::Unit(name) => {
+                let mut ways = vec![within(fields.names, fields.title_words, &folded_chars(name))];
+                ways.extend(units.iter().map(|unit| between(fields.unit, *unit, *unit)));
+                any(ways)
+            }
+            Asked::Days(from, to) => between(fields.day, (*from).max(1), *to),
+        })
     }
 
     /// The rarest of the text's characters, pairs and words, as many as the bounds allow.
@@ -169,7 +256,7 @@ impl Plan {
         };
         let name = self.is_name();
         for (text, (kind, times)) in self.tokens() {
-            let times = times.powf(weight::REPEATED);
+            let times = times.powf(if times < 1.0 { 1.0 } else { weight::REPEATED });
             let (pairs, words) = kind.weights();
             let (pairs, words) = (pairs * times, words * times);
             if pairs > 0.0 {
@@ -224,6 +311,18 @@ impl Plan {
                 }
             }
         }
+        let said: Vec<char> = self.parts.iter().flat_map(|p| p.chars.iter().copied()).collect();
+        for term in words::terms_of_law(&said) {
+            for pair in folded_chars(term).windows(2) {
+                tokens.entry(pair.iter().collect()).or_insert((Token::Pair, weight::MEANT));
+            }
+            for word in analyzer::terms(term) {
+                let token = tokens.entry(word).or_insert((Token::Word, weight::MEANT));
+                if matches!(token.0, Token::Pair) {
+                    token.0 = Token::PairAndWord;
+                }
+            }
+        }
         tokens
     }
 
@@ -233,6 +332,16 @@ impl Plan {
         }
         Box::new(BooleanQuery::new(clauses))
     }
+}
+
+/// The rows of `near`, those of `better` above the others.
+pub(super) fn above(near: Box<dyn Query>, better: impl Iterator<Item = Box<dyn Query>>) -> Box<dyn Query> {
+    let better: Vec<Box<dyn Query>> = better.collect();
+    if better.is_empty() {
+        return near;
+    }
+    let bonus = ConstScoreQuery::new(any(better), weight::CORRECTED);
+    Box::new(BooleanQuery::new(vec![(Occur::Must, near), (Occur::Should, Box::new(bonus))]))
 }
 
 /// What a token of a near query is.
@@ -275,6 +384,20 @@ fn telling(chars: &[char]) -> Vec<Vec<char>> {
     runs
 }
 
+/// Rows in whose `field` the characters occur; one character alone is looked up among `words`.
+fn within(field: Field, words: Field, chars: &[char]) -> Box<dyn Query> {
+    match chars {
+        [c] => term(words, &c.to_string()),
+        _ => phrase(field, chars),
+    }
+}
+
+/// Rows whose column has a value of these.
+fn between(field: Field, from: u64, to: u64) -> Box<dyn Query> {
+    let bound = |value| Bound::Included(Term::from_field_u64(field, value));
+    Box::new(ConstScoreQuery::new(Box::new(RangeQuery::new(bound(from), bound(to))), 1.0))
+}
+
 fn marks(chars: &[char]) -> usize {
     chars.iter().filter(|c| !c.is_alphanumeric()).count()
 }
@@ -315,6 +438,18 @@ fn occurs(fields: &Fields, chars: &[char]) -> Box<dyn Query> {
         ways.push(boosted(term(fields.title_words, &year), weight::TITLE));
     }
     any(ways)
+}
+
+/// Rows whose title has the title and the number of an article that `chars` is made of: 警察法第3条 is the third one of
+/// 《中华人民共和国人民警察法》, and no other that mentions it.
+fn address(fields: &Fields, chars: &[char]) -> Option<Box<dyn Query>> {
+    let numeral = find_numerals(chars).pop().filter(|n| n.unit == '条')?;
+    let front = chars.get(..numeral.range.start - usize::from(numeral.ordinal))?;
+    let end = numeral.sub.as_ref().map_or(numeral.range.end + 1, |(sub, _)| sub.end);
+    let whole = chars[end..].is_empty() || chars[end..].starts_with(&['第']);
+    let title: Vec<char> = front.iter().copied().filter(|c| !"<>\"".contains(*c)).collect();
+    let number = equals(fields.title_words, &numeral.canonical(), weight::ADDRESS);
+    (whole && title.len() > 1).then(|| all(vec![boosted(phrase(fields.title, &title), weight::TITLE), number]))
 }
 
 /// `2020年` for a part that is a year and nothing else.

@@ -15,9 +15,10 @@ use std::sync::Arc;
 
 use super::Doc;
 use super::analyzer::{self, PAIRS, Pairs, WORDS, Words};
+use super::sounds::{self, SOUNDS, Sounds};
 
 /// Version of fields and tokens, written with every commit.
-pub(super) const SCHEMA_VERSION: u32 = 3;
+pub(super) const SCHEMA_VERSION: u32 = 4;
 
 /// Most bytes of a title or number that are compared as a whole.
 const WHOLE_BYTES_MAX: usize = 1024;
@@ -30,11 +31,11 @@ const RAW: &str = "jiceng-raw";
 pub(super) struct Fields {
     pub(super) id: Field,
     kind: Field,
-    unit: Field,
+    pub(super) unit: Field,
     state: Field,
     batch: Field,
     label: Field,
-    day: Field,
+    pub(super) day: Field,
     boost: Field,
     /// Pairs, with positions.
     pub(super) title: Field,
@@ -49,6 +50,10 @@ pub(super) struct Fields {
     pub(super) reference: Field,
     /// Number and title, bare.
     pub(super) whole: Field,
+    /// Sounds of names and title.
+    pub(super) sounds: Field,
+    /// What is offered while somebody types.
+    pub(super) starts: Field,
 }
 
 /// The schema and its handles.
@@ -74,6 +79,8 @@ pub(super) fn build() -> (Schema, Fields) {
         body_words: s.add_text_field("body_words", words()),
         reference: s.add_text_field("reference", raw()),
         whole: s.add_text_field("whole", raw()),
+        sounds: s.add_text_field("sounds", text(SOUNDS, IndexRecordOption::WithFreqsAndPositions, false)),
+        starts: s.add_text_field("starts", raw()),
     };
     (s.build(), fields)
 }
@@ -84,6 +91,7 @@ pub(super) fn tokenizers() -> TokenizerManager {
     let manager = TokenizerManager::default();
     manager.register(PAIRS, Pairs);
     manager.register(WORDS, Words);
+    manager.register(SOUNDS, Sounds);
     manager.register(RAW, RawTokenizer::default());
     manager
 }
@@ -122,6 +130,13 @@ impl Fields {
             if !name.is_empty() && name.len() <= WHOLE_BYTES_MAX {
                 d.add_text(self.whole, name);
             }
+        }
+        // The chapters of articles are no names.
+        if !doc.title.starts_with('《') {
+            d.add_text(self.sounds, format!("{}\n{}", doc.names, doc.title));
+        }
+        for start in sounds::starts(doc) {
+            d.add_text(self.starts, start);
         }
         let reference = doc.reference.trim();
         if !reference.is_empty() && reference.len() <= WHOLE_BYTES_MAX {

@@ -59,13 +59,14 @@ fn hits(text: &str, query: &str) -> Vec<Range<usize>> {
     let folded = Folded::new(text);
     let plan = Plan::new(query);
     let mut found: Vec<Range<usize>> = Vec::new();
-    for part in plan.parts() {
-        for way in std::iter::once(&part.chars).chain(&numeral_variants(&part.chars)) {
+    let parts = plan.looked_for();
+    for part in &parts {
+        for way in std::iter::once(part).chain(&numeral_variants(part)) {
             found.extend(occurrences(folded.chars(), way));
         }
     }
     if found.is_empty() {
-        found = plan.parts().iter().flat_map(|p| shared_runs(folded.chars(), &p.chars)).collect();
+        found = parts.iter().flat_map(|p| shared_runs(folded.chars(), p)).collect();
         let longest = found.iter().map(Range::len).max().unwrap_or(0);
         found.retain(|r| r.len() * 2 >= longest);
     }

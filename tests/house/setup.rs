@@ -156,7 +156,9 @@ fn enter_people(person: &Person) -> Vec<String> {
 #[test]
 fn a_county_is_set_up_from_its_link_to_three_administrators_and_a_verified_backup() {
     let (county, root) = county();
-    assert!(county.log().contains("尚未初始化") && county.log().contains("证书指纹"));
+    // The server answers a moment before it has written that.
+    let told = || county.log().contains("尚未初始化") && county.log().contains("证书指纹");
+    super::offsite::wait_for("what an empty county says", told);
     let first = link(&county);
     let person = holder(&county, &first);
     assert_eq!(person.get("/setup").expect(303).location(), "/setup/units");

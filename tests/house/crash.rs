@@ -13,7 +13,7 @@ use super::form::Form;
 use super::passwords::PASSWORD;
 use super::register::noise;
 
-const ROUNDS: u64 = 20;
+const ROUNDS: u64 = 8;
 pub(crate) const UNITS: [&str; 3] = ["石鼓岭镇纪委", "枫桥坞镇纪委", "白鹭浦镇纪委"];
 
 /// What the server said it has: path, title, and the bytes of the attachment.

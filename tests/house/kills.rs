@@ -17,7 +17,7 @@ use super::passwords::PASSWORD;
 use super::register::noise;
 use super::wire;
 
-const ROUNDS: u64 = 20;
+const ROUNDS: u64 = 8;
 /// Calls, and how many of them one thread makes at most before the round ends.
 const CALLS: [(&str, u64); 6] =
     [("pwrite64", 150), ("fdatasync", 12), ("write", 25), ("fsync", 2), ("rename", 2), ("openat", 25)];

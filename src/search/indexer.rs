@@ -12,6 +12,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tantivy::directory::RamDirectory;
@@ -26,6 +28,11 @@ use super::directory::{self, Vault};
 use super::schema::{self, Fields, SCHEMA_VERSION};
 use super::statistics::Shelf;
 use super::{Change, Doc, FRESH_MEMORY_BYTES, INDEX_WRITER_HEAP_BYTES, INDEX_WRITER_THREADS};
+
+/// A child process that is just being started holds the locks of this one for a moment, also those that were given
+/// back: the lock of the folder is asked for so often before somebody else is said to have it.
+const LOCK_TRIES: u32 = 10;
+const LOCK_PAUSE: Duration = Duration::from_millis(50);
 
 /// The index with its one writer.
 pub struct Index {
@@ -278,7 +285,16 @@ impl Index {
 /// The engine's own threads step back for others as whoever starts them does; nobody waits for what they do.
 fn start_writer(index: &tantivy::Index) -> Result<IndexWriter> {
     let index = index.clone();
-    let start = move || index.writer_with_num_threads(INDEX_WRITER_THREADS, INDEX_WRITER_HEAP_BYTES);
+    let start = move || {
+        let mut tries = LOCK_TRIES;
+        loop {
+            match index.writer_with_num_threads(INDEX_WRITER_THREADS, INDEX_WRITER_HEAP_BYTES) {
+                Err(TantivyError::LockFailure(..)) if tries > 1 => tries -= 1,
+                done => return done,
+            }
+            thread::sleep(LOCK_PAUSE);
+        }
+    };
     let started = background("index-start", start)?.join();
     started.map_err(|_| Error::internal("the index panicked"))?.map_err(failed)
 }
@@ -421,6 +437,22 @@ mod tests {
         let (dir, _index) = index(&[]);
         let second = Index::open(dir.path(), 1, &keys()).err().map(|e| e.kind());
         assert_eq!(second, Some(ErrorKind::Busy));
+    }
+
+    /// A server that made another index while it started a child was told that another process has the folder.
+    #[test]
+    fn a_lock_that_is_held_for_a_moment_is_waited_for() {
+        let (dir, index) = index(&[]);
+        drop(index);
+        let name = tantivy::directory::INDEX_WRITER_LOCK.filepath.clone();
+        let held = fs::File::open(dir.path().join(name)).unwrap();
+        held.try_lock().unwrap();
+        let child = thread::spawn(move || {
+            thread::sleep(LOCK_PAUSE * 2);
+            drop(held);
+        });
+        Index::open(dir.path(), 1, &keys()).unwrap();
+        child.join().unwrap();
     }
 
     #[test]

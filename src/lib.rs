@@ -89,6 +89,8 @@
 //!   nothing to whoever sees it, and one that was revoked a minute ago ends what is open.
 //! * Requests for identities are sealed facts, not records of a kind: they last a week and name many records, and are
 //!   shown to nobody who may not see each of these.
+//! * Keys of the index's files lie under the generation key itself, and a new generation makes a new index instead of
+//!   wrapping headers again in place: nothing of the old one opens, and a torn header is one kind of damage less.
 //! * Petitions of unknown rank come in, but stay 待补全 until the rank is known: the gate is never skipped silently.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking"))]

@@ -12,6 +12,7 @@ mod gather;
 mod indexer;
 mod query;
 mod schema;
+mod similar;
 mod snippet;
 mod statistics;
 mod step;
@@ -24,6 +25,7 @@ use crate::base::Result;
 
 pub use analyzer::is_warm;
 pub use indexer::Index;
+pub use similar::{Alike, Like, Pieces};
 pub use snippet::{Piece, highlight, snippet};
 
 use gate::{Gate, Gated};

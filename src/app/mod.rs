@@ -41,6 +41,7 @@ mod run_entry;
 pub mod runner;
 pub mod scrub;
 pub mod search;
+pub mod selftest;
 pub mod session;
 pub mod setup;
 mod sight;

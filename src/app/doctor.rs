@@ -5,6 +5,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use super::policy::Asked;
+use super::selftest::SHORT_SAMPLE;
 use super::{App, Halt};
 use crate::base::{Moment, Result, limits};
 use crate::store::{SlotInfo, SlotKind};
@@ -38,6 +39,7 @@ impl App {
     /// Runs all checks; `deep` reads everything there is.
     pub fn doctor(&self, deep: bool) -> Result<Vec<Finding>> {
         let mut findings = vec![self.data(deep)?, self.index()?, self.keys()?, self.backups()?];
+        findings.extend(deep.then(|| self.search_sample()));
         findings.extend(self.away()?);
         findings.push(self.scrubs()?);
         findings.extend(self.standing());
@@ -116,6 +118,25 @@ impl App {
         let made = made.unwrap_or_default();
         let text = format!("索引 {documents} 条，{} MB，已密封，落后日志 {lag} 条。{made}", bytes >> 20);
         Ok(Finding { name: "检索索引", verdict, text })
+    }
+
+    /// Search finds some of what is there.
+    fn search_sample(&self) -> Finding {
+        let name = "检索自检";
+        let finding = |verdict, text| Finding { name, verdict, text };
+        match self.try_search(SHORT_SAMPLE) {
+            Err(e) => finding(Verdict::Bad, e.public().to_owned()),
+            Ok(tried) => {
+                let asked: usize = tried.iter().map(|t| t.asked).sum();
+                match tried.iter().map(|t| t.missed.len()).sum::<usize>() {
+                    0 => finding(Verdict::Good, format!("抽查 {asked} 次，全部找到。")),
+                    missed => finding(
+                        Verdict::Bad,
+                        format!("抽查 {asked} 次，{missed} 次没有找到。请运行 jiceng reindex 重建后再查。"),
+                    ),
+                }
+            }
+        }
     }
 
     /// What opens the data, and what a stolen disk would reveal by it.

@@ -233,7 +233,12 @@ impl Follower {
 
     /// Asks the index. Where that fails, it is looked at soon, and made anew when it is damaged.
     pub fn ask(&self, index: &Index, scope: &Scope, request: &Request, fresh: &[Doc]) -> Result<Found> {
-        let found = catch_unwind(AssertUnwindSafe(|| index.search(scope, request, fresh)));
+        self.guarded(|| index.search(scope, request, fresh))
+    }
+
+    /// The same with any question.
+    pub fn guarded<T>(&self, ask: impl FnOnce() -> Result<T>) -> Result<T> {
+        let found = catch_unwind(AssertUnwindSafe(ask));
         found.unwrap_or_else(|_| Err(Error::internal("the index panicked"))).map_err(|e| {
             lock(&self.shared.progress).doubted = true;
             let _stopped = lock(&self.wake).as_ref().map(|w| w.send(()));

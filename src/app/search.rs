@@ -182,7 +182,7 @@ fn parent_void(snapshot: &Snapshot, kind: &Kind, record: &Record) -> Result<Opti
 }
 
 /// What the actor may find.
-fn scope(actor: &Actor, clearance: Label) -> search::Scope {
+pub(super) fn scope(actor: &Actor, clearance: Label) -> search::Scope {
     let mut scope = search::Scope::nothing().under(clearance as u8);
     for kind in records::ALL.iter().filter(|k| k.indexed) {
         let sees = actor.scope(kind, Right::See);

@@ -10,6 +10,7 @@ use super::output::Out;
 use super::{Secrets, actor};
 use crate::app::search::{Hit, Query, Results};
 use crate::app::App;
+use crate::app::access::local_doer;
 use crate::base::{Error, Result};
 use crate::records::{self, Search, field::Field};
 
@@ -34,6 +35,12 @@ pub(super) struct SearchArgs {
     /// 成批检索：每行 {"id","text"}
     #[arg(long)]
     queries: Option<PathBuf>,
+    /// 自检：抽查记录的编号、标题、正文片段和姓名，看是否都能找到；只报数量
+    #[arg(long, conflicts_with_all = ["queries", "text", "login", "kind", "limit", "format"])]
+    self_test: bool,
+    /// 自检时每类抽查多少条
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    sample: u32,
     /// 检索词；- 表示从标准输入读
     #[arg(allow_hyphen_values = true)]
     text: Option<String>,
@@ -69,6 +76,9 @@ impl SearchArgs {
 
 /// Answers one query, or all queries of a file.
 pub(super) fn run(args: &SearchArgs, app: &Arc<App>, secret: &Secrets, out: &mut dyn Out) -> Result<()> {
+    if args.self_test {
+        return self_test(args, app, out);
+    }
     let asked = questions(args, secret)?;
     let actor = actor(app, args.login.as_deref(), secret)?;
     app.wait_for_index()?;
@@ -85,6 +95,22 @@ pub(super) fn run(args: &SearchArgs, app: &Arc<App>, secret: &Secrets, out: &mut
     };
     out.err(&format!("{} queries, p50 {:.2} ms, p99 {:.2} ms", micros.len(), at(50), at(99)));
     Ok(())
+}
+
+/// Asks for a sample of what is there; says how much of it was found, and nothing of what it says.
+fn self_test(args: &SearchArgs, app: &Arc<App>, out: &mut dyn Out) -> Result<()> {
+    app.wait_for_index()?;
+    let tried = app.test_search(&local_doer(), args.sample as usize)?;
+    let mut missed = 0;
+    for t in &tried {
+        let behind = if t.behind == 0 { String::new() } else { format!("，同样内容较多而在其后 {}", t.behind) };
+        out.out(&format!("{}：抽查 {}，首页找到 {}{behind}，没有找到 {}", t.what, t.asked, t.first, t.missed.len()));
+        for (label, id) in &t.missed {
+            out.out(&format!("  {label} 记录 {id}"));
+        }
+        missed += t.missed.len();
+    }
+    if missed == 0 { Ok(()) } else { Err(Error::invalid(format!("检索自检有 {missed} 次没有找到。请运行 jiceng reindex 重建索引后再试。"))) }
 }
 
 fn questions(args: &SearchArgs, secret: &Secrets) -> Result<Vec<(String, String)>> {

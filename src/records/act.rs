@@ -190,6 +190,18 @@ actions! {
     CERTIFICATE = 156, "绑定证书";
     /// Its owner took it off.
     CERTIFICATE_OFF = 157, "解除证书";
+    /// Likely or known repeats of a petition were shown.
+    REPEATS = 170, "查看重复信访";
+    /// Somebody found that a petition repeats an earlier one.
+    REPEAT = 171, "确认重复信访";
+    /// Somebody found that two petitions are two matters.
+    NO_REPEAT = 172, "排除重复信访";
+    /// One of both was taken back.
+    REPEAT_UNDONE = 173, "撤销重复信访结论";
+    /// Records like one that is open were shown.
+    SIMILAR = 174, "查看相似内容";
+    /// Whether search finds what is there was tried with a sample of the records.
+    SEARCH_TESTED = 175, "检索自检";
 }
 
 /// Acts by which identities of petitioners are looked at or leave.

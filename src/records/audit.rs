@@ -69,12 +69,12 @@ impl Group {
         let group = match action {
             // Codes from 100 are the second factor and what else belongs to logging in; settings are not.
             30..=33 | 100..=105 | 107 | 113 | 150 | 156..=157 => Self::Login,
-            20..=23 | 25 | 151 | 152 => Self::Look,
+            20..=23 | 25 | 151 | 152 | 170 | 174 => Self::Look,
             24 | 96 | 121 | 153 => Self::Export,
             40 | 41 => Self::Refused,
             2 | 50..=52 | 55..=57 | 59..=74 | 80 | 95 | 154 => Self::Keys,
             10..=15 if administers() => Self::Admin,
-            10..=15 | 34 | 90 | 91 | 130..=132 => Self::Business,
+            10..=15 | 34 | 90 | 91 | 130..=132 | 171..=173 => Self::Business,
             _ => Self::Admin,
         };
         let tells = matches!(group, Self::Login | Self::Keys);

@@ -26,6 +26,7 @@ pub mod rank;
 pub mod record;
 pub mod recusal;
 pub mod regulation;
+pub mod repeat;
 
 use crate::base::{Day, RecordId};
 
@@ -96,6 +97,7 @@ pub static ALL: &[&Kind] = &[
     &purge::KIND,
     &recusal::KIND,
     &handover::KIND,
+    &repeat::KIND,
 ];
 
 /// The kind with a stored number.

@@ -16,6 +16,7 @@ pub mod tag {
     pub const RECEIVED: u16 = 17;
     pub const CHANNEL: u16 = 18;
     pub const ORIGIN: u16 = 19;
+    pub const ORIGIN_NUMBER: u16 = 22;
     pub const TITLE: u16 = 30;
     pub const TEXT: u16 = 31;
     pub const PLACE: u16 = 33;
@@ -180,7 +181,7 @@ static FIELDS: &[Field] = &[
     Field::new(ORIGIN, "origin", "来源", Widget::Choice(&ORIGINS)).kept().group(HEAD),
     Field::new(20, "repeat", "初次或重复", Widget::Choice(&REPEATS)).kept().group(HEAD),
     Field::new(21, "people", "联名或来访人数", Widget::Int(1, 100_000)).kept().group(HEAD),
-    Field::new(22, "origin_number", "原编号", Widget::Line).group(HEAD).search(Search::Number),
+    Field::new(ORIGIN_NUMBER, "origin_number", "原编号", Widget::Line).group(HEAD).search(Search::Number),
     Field::new(23, "assigned_by", "交办文号", Widget::Line).group(HEAD).search(Search::Number),
     Field::new(24, "assigned_due", "要求办结日期", Widget::Date(false)).group(HEAD),
     Field::new(TITLE, "title", "标题", Widget::Line)

@@ -15,6 +15,7 @@ mod golden;
 mod indexer;
 mod query;
 mod schema;
+mod similar;
 mod snippet;
 mod sounds;
 mod statistics;
@@ -31,6 +32,7 @@ use crate::base::Result;
 pub use analyzer::is_warm;
 pub use asked::wanted_unit;
 pub use indexer::Index;
+pub use similar::{Alike, Like, Pieces};
 pub use snippet::{Piece, highlight, snippet};
 
 use gate::{Gate, Gated};

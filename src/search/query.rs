@@ -459,7 +459,8 @@ fn year(chars: &[char]) -> Option<String> {
     year.then(|| digits.iter().copied().chain(['年']).collect())
 }
 
-fn phrase(field: Field, chars: &[char]) -> Box<dyn Query> {
+/// Rows whose field has `chars` somewhere.
+pub(super) fn phrase(field: Field, chars: &[char]) -> Box<dyn Query> {
     let mut terms: Vec<(usize, Term)> = analyzer::phrase(chars)
         .into_iter()
         .map(|(at, pair)| (at, Term::from_field_text(field, &pair)))

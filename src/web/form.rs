@@ -12,7 +12,7 @@ use crate::app::names::Directory;
 use crate::app::session::Live;
 use crate::app::stage::Waiting;
 use crate::records::field::{self, Problem, Raw};
-use crate::records::{Field, FileRef, Kind, Part, Widget};
+use crate::records::{Field, FileRef, Kind, Part, Widget, petition};
 
 /// What a form does with the petitioner's identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,6 +103,9 @@ pub fn form(live: &Live, directory: &Directory, f: &Form<'_>) -> Markup {
                 button.btn.btn-primary type="submit" accesskey="s" data-key="save" { "保存" }
                 @if f.version.is_none() {
                     button.btn type="submit" name="keep" value="draft" accesskey="d" { "存为草稿" }
+                    @if f.kind.tag == petition::KIND.tag {
+                        button.btn type="submit" name="keep" value="repeats" formnovalidate { "查重" }
+                    }
                 }
                 @if let Some(label) = f.look {
                     button.btn type="submit" name="preview" value="1" { (label) }

@@ -159,6 +159,8 @@ pub static ROUTES: &[Route] = &[
     post("/{kind}/{id}/move/{name}", Access::Account, pages::record::advance),
     post("/{kind}/{id}/purge", Access::Account, pages::purge::ask),
     post("/{kind}/{id}/label", Access::Account, pages::label::set),
+    post("/{kind}/{id}/repeats", Access::Account, pages::repeats::decide),
+    get("/{kind}/{id}/similar", Access::Account, pages::repeats::similar),
     post("/{kind}/{id}/recuse", Access::Account, pages::recusal::declare),
     post("/{kind}/{id}/identity", Access::Account, pages::record::reveal),
     post("/{kind}/{id}/password", Access::Account, pages::relief::reset),

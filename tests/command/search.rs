@@ -285,3 +285,24 @@ fn titles_cannot_drive_a_terminal() {
         assert!(!ran.out.chars().any(|c| c.is_control() && c != '\n'), "{ran:?}");
     }
 }
+
+/// Counts and ids, and not a word of a record; the same with a server in between, and every time.
+#[test]
+fn the_self_test_finds_everything_and_says_nothing_of_it() {
+    let room = Room::demo();
+    let first = room.good("search --dir d --self-test");
+    let lines: Vec<&str> = first.lines().collect();
+    assert_eq!(lines.len(), 4, "{first}");
+    for (line, what) in lines.iter().zip(["编号", "标题", "正文片段", "姓名和单位"]) {
+        assert!(line.starts_with(&format!("{what}：抽查 ")) && line.ends_with("没有找到 0"), "{line}");
+        assert!(!line.contains("抽查 0"), "{line}");
+    }
+    let server = room.serve("d");
+    assert_eq!(room.good("search --dir d --self-test"), first);
+    drop(server);
+    assert!(room.good("doctor --dir d").contains("[正常] 检索自检：抽查 "));
+    for line in ["--self-test 低保", "--self-test --as demo", "--self-test --sample 0"] {
+        assert_eq!(room.run(&format!("search --dir d {line}")).code, 2, "{line}");
+    }
+    assert_eq!(room.run("audit verify --dir d").code, 0);
+}

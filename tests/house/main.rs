@@ -46,6 +46,7 @@ mod proof;
 mod purge;
 mod recusal;
 mod register;
+mod repeats;
 mod resume;
 mod rights;
 mod setup;

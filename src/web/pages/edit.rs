@@ -9,13 +9,13 @@ use crate::app::{Right, Scope};
 use crate::base::{Error, ErrorKind, RecordId, Result};
 use crate::records::decide;
 use crate::records::field::{self, Problem, Raw};
-use crate::records::{Field, FileRef, Kind, Part, Record, account, rank};
+use crate::records::{Field, FileRef, Kind, Part, Record, account, petition, rank};
 use crate::store::seal;
 use crate::web::form::{self, Form, Identity};
 use crate::web::guard::Call;
 use crate::web::icons::Icon;
 use crate::web::layout::{self, NoticeKind};
-use crate::web::pages::{draft, proof, review};
+use crate::web::pages::{draft, proof, repeats, review};
 use crate::web::respond::Reply;
 use crate::web::view::{self, Outline};
 
@@ -52,6 +52,11 @@ pub fn create(call: &Call) -> Result<Reply> {
     let actor = &call.live()?.actor;
     if call.typed("keep") == "draft" && call.file_problem.is_none() {
         return draft::keep(call, kind, typed(call));
+    }
+    if call.typed("keep") == "repeats" && kind.tag == petition::KIND.tag && !gated(call, kind) {
+        let above = Some(repeats::above_form(call, kind)?);
+        let again = Again { raw: call.raw.clone(), staged: waiting(call)?, above, ..Again::default() };
+        return new_page(call, kind, again).map(Reply::again);
     }
     if only_more_rows(call, kind) {
         let staged = waiting(call)?;

@@ -10,7 +10,7 @@ use crate::records::{Kind, Search, account, batch, petition};
 use crate::web::guard::{Call, pairs};
 use crate::web::icons::Icon;
 use crate::web::layout::{self, NoticeKind, Tab};
-use crate::web::pages::{columns, identities, recusal};
+use crate::web::pages::{columns, identities, recusal, repeats};
 use crate::web::respond::Reply;
 use crate::web::view::{self, Outline};
 
@@ -169,6 +169,7 @@ fn table(call: &Call, kind: &'static Kind, page: &ListPage, chosen: &[u16]) -> R
     let directory = call.app.directory()?;
     let shown = if chosen.is_empty() { kind.columns } else { chosen };
     let columns: Vec<_> = shown.iter().filter_map(|t| kind.field(*t)).collect();
+    let repeated = call.app.repeated(&call.live()?.actor, kind, &page.rows)?;
     Ok(html! {
         div.table-wrap.scrolls[columns.len() > kind.columns.len()] { table.list {
             thead { tr {
@@ -181,6 +182,7 @@ fn table(call: &Call, kind: &'static Kind, page: &ListPage, chosen: &[u16]) -> R
                     @if c.tag == kind.title {
                         td.clip title=(kind.title_of(record)) {
                             a.row-link href=(format!("/{}/{}", kind.name, record.id)) { (kind.title_of(record)) }
+                            @if repeated.contains(&record.id) { " " (repeats::chip()) }
                         }
                     } @else {
                         td.nowrap[c.search != Search::Names] { (view::cell(&directory, kind, record, c.tag)) }

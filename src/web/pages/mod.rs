@@ -27,6 +27,7 @@ pub mod purge;
 pub mod record;
 pub mod recusal;
 pub mod relief;
+pub mod repeats;
 pub mod resume;
 pub mod review;
 pub mod rights;

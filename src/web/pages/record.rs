@@ -14,7 +14,7 @@ use crate::store::seal;
 use crate::web::guard::Call;
 use crate::web::icons::Icon;
 use crate::web::layout::{self, NoticeKind};
-use crate::web::pages::{handover, label, proof, purge, recusal, relief};
+use crate::web::pages::{handover, label, proof, purge, recusal, relief, repeats};
 use crate::web::respond::Reply;
 use crate::web::view::{self, Outline};
 
@@ -103,6 +103,7 @@ fn page(call: &Call, opened: &Opened, revealed: Option<&Record>, problem: Option
         (handover::facts(call, record)?)
         (identity(call, kind, opened, revealed, &directory)?)
         (files(kind, opened))
+        (repeats::section(call, kind, record)?)
         (recusal::stand_in(opened))
         (moves(call, kind, opened)?)
         (purge::facts(call, kind, opened)?)
@@ -142,6 +143,7 @@ fn done(call: &Call, kind: &Kind, record: &Record) -> Option<(NoticeKind, String
         "relief" => "已申请，等待另一名管理员确认。".to_owned(),
         "agreed" => "已确认。该账户须重新登录。".to_owned(),
         "ended" => "这项申请没有生效，账户没有改变。".to_owned(),
+        what @ "repeat" => return repeats::done(what),
         what if kind.tag == records::handover::KIND.tag => return handover::done(call, record, what),
         "moved" => format!("已办理，现为“{}”。", kind.flow.label(record.state)),
         _ => return None,
@@ -155,6 +157,7 @@ fn actions(call: &Call, kind: &Kind, opened: &Opened) -> Markup {
     html! {
         span.sub { (view::state_chip(kind, record.state)) (view::status_chip(kind, record)) }
         (purge::links(opened))
+        (repeats::link(kind, record))
         a.btn href=(format!("{base}/history")) { (Icon::History.svg()) "经过" }
         @if opened.may_edit {
             a.btn.btn-primary href=(format!("{base}/edit")) accesskey="e" { (Icon::Edit.svg()) "修改" }

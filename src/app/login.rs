@@ -189,7 +189,7 @@ impl App {
         let account = self.find_account(attempt.login)?;
         let policy = self.policy()?;
         let stored = account.as_ref().map_or("", |a| a.fields.text(account::tag::CREDENTIAL));
-        let against = if stored.is_empty() { dummy() } else { stored };
+        let against = if stored.is_empty() { dummy(self.facts().demo) } else { stored };
         let fits = attempt.password.len() <= limits::PASSWORD_MAX_BYTES && !stored.is_empty();
         let right = self.throttle.room.turn(guest, || verify(against, attempt.password))?;
         let proof = self.proof(account.as_ref(), attempt.code);

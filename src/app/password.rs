@@ -192,25 +192,40 @@ fn is_words(letters: &str) -> bool {
 
 /// Stored form of a password that was checked already; costly.
 pub fn hash(password: &str) -> Result<String> {
+    hash_at(limits::ARGON_KIB, limits::ARGON_PASSES, password)
+}
+
+/// The same of a password that the documentation names: nothing is gained by making a guess at it dear. Only accounts
+/// that a demo store is made with have such a one.
+pub(super) fn hash_public(password: &str) -> Result<String> {
+    hash_at(limits::ARGON_PUBLIC_KIB, 1, password)
+}
+
+fn hash_at(kib: u32, passes: u32, password: &str) -> Result<String> {
     let salt = seal::random::<16>()?;
-    let hashed = hasher()?.hash_password_with_salt(password.as_bytes(), &salt).map_err(Error::internal)?;
+    let hasher = hasher(kib, passes)?;
+    let hashed = hasher.hash_password_with_salt(password.as_bytes(), &salt).map_err(Error::internal)?;
     Ok(hashed.to_string())
 }
 
-fn hasher() -> Result<Argon2<'static>> {
-    let params = Params::new(limits::ARGON_KIB, limits::ARGON_PASSES, 1, None).map_err(Error::internal)?;
+fn hasher(kib: u32, passes: u32) -> Result<Argon2<'static>> {
+    let params = Params::new(kib, passes, 1, None).map_err(Error::internal)?;
     Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
 }
 
+/// At the cost that is stored with the hash.
 pub(super) fn verify(stored: &str, password: &str) -> bool {
     let Ok(parsed) = PasswordHash::new(stored) else { return false };
-    hasher().is_ok_and(|h| h.verify_password(password.as_bytes(), &parsed).is_ok())
+    let hasher = hasher(limits::ARGON_KIB, limits::ARGON_PASSES);
+    hasher.is_ok_and(|h| h.verify_password(password.as_bytes(), &parsed).is_ok())
 }
 
-/// A hash that fits no password anyone has, with the cost of a real one.
-pub(super) fn dummy() -> &'static str {
-    static DUMMY: std::sync::OnceLock<String> = std::sync::OnceLock::new();
-    DUMMY.get_or_init(|| seal::random::<16>().and_then(|r| hash(&hex::encode(r))).unwrap_or_default())
+/// A hash that fits no password anyone has, with the cost of a real one; in a demo store that of its accounts.
+pub(super) fn dummy(demo: bool) -> &'static str {
+    static DUMMIES: [std::sync::OnceLock<String>; 2] = [const { std::sync::OnceLock::new() }; 2];
+    let hash = if demo { hash_public } else { hash };
+    DUMMIES[usize::from(demo)]
+        .get_or_init(|| seal::random::<16>().and_then(|r| hash(&hex::encode(r))).unwrap_or_default())
 }
 
 /// Letters that are not taken for others, and digits.

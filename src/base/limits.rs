@@ -33,6 +33,8 @@ pub const PASSWORD_MAX_BYTES: usize = 256;
 pub const ARGON_KIB: u32 = 65_536;
 /// Argon2id passes.
 pub const ARGON_PASSES: u32 = 3;
+/// Argon2id memory for passwords that are public, in KiB; one pass.
+pub const ARGON_PUBLIC_KIB: u32 = 1024;
 /// Password checks under way at once.
 pub const ARGON_AT_ONCE: usize = 2;
 /// Password checks that wait for their turn.

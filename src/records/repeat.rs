@@ -76,7 +76,7 @@ static FIELDS: &[Field] = &[
 /// The kind.
 pub static KIND: Kind = Kind {
     tag: 22,
-    name: "repeat",
+    name: "pair",
     label: "重复信访",
     group: None,
     fields: FIELDS,

@@ -19,7 +19,7 @@ use super::search::document;
 use crate::base::{Error, ErrorKind, RecordId, Result, Seq, background, limits};
 use crate::records::batch::{self, hides, state};
 use crate::records::{self, act};
-use crate::search::{Change, Doc, Found, Index, Request, Scope};
+use crate::search::{Change, Index, Request, Scope};
 use crate::store::fault::{Bug, planted};
 use crate::store::{Header, Snapshot, Store, Subject};
 
@@ -231,13 +231,8 @@ impl Follower {
         leaves || is_sound(&self.index().0)
     }
 
-    /// Asks the index. Where that fails, it is looked at soon, and made anew when it is damaged.
-    pub fn ask(&self, index: &Index, scope: &Scope, request: &Request, fresh: &[Doc]) -> Result<Found> {
-        self.guarded(|| index.search(scope, request, fresh))
-    }
-
-    /// The same with any question.
-    pub fn guarded<T>(&self, ask: impl FnOnce() -> Result<T>) -> Result<T> {
+    /// Asks the index something. Where that fails, it is looked at soon, and made anew when it is damaged.
+    pub fn ask<T>(&self, ask: impl FnOnce() -> Result<T>) -> Result<T> {
         let found = catch_unwind(AssertUnwindSafe(ask));
         found.unwrap_or_else(|_| Err(Error::internal("the index panicked"))).map_err(|e| {
             lock(&self.shared.progress).doubted = true;

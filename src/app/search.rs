@@ -103,7 +103,7 @@ impl App {
             hidden: snapshot.hidden_batches()?.into_iter().collect(),
             newest_batch: snapshot.last_id()?.0,
         };
-        let found = self.follower.ask(&index, &scope(actor, sight.clearance()), &request, &docs)?;
+        let found = self.follower.ask(|| index.search(&scope(actor, sight.clearance()), &request, &docs))?;
         let hits = self.hits(&snapshot, (actor, &sight), &query.text, &found)?;
         self.answer_for_search(actor, &query.text, &hits)?;
         Ok(Results {

@@ -96,7 +96,7 @@ impl App {
         let request = Request { exclude, ..request.clone() };
         let every = search::Scope::nothing().under(u8::MAX);
         let every = records::ALL.iter().filter(|k| k.indexed).fold(every, |s, k| s.with(k.tag, Units::All));
-        let found = self.follower.ask(&index, &every, &request, &docs)?;
+        let found = self.follower.ask(|| index.search(&every, &request, &docs))?;
         Ok((found.hits.iter().any(|h| h.id == id), found.total))
     }
 }
@@ -162,7 +162,8 @@ mod tests {
         let app = demo::create(&dir.path().join("d"), clock, false).unwrap();
         app.wait_for_index().unwrap();
         let before = app.test_search(&local_doer(), 40).unwrap();
-        assert!(before.iter().all(|t| t.missed.is_empty() && t.asked > 0 && t.first + t.behind == t.asked), "{before:?}");
+        let whole = |t: &Tried| t.missed.is_empty() && t.asked > 0 && t.first + t.behind == t.asked;
+        assert!(before.iter().all(whole), "{before:?}");
         assert_eq!(app.try_search(40).unwrap()[1..3], before[1..3], "the same store draws the same sample");
         app.wait_for_index().unwrap();
         let (kind, doc, _) = drawn(&app.store.read().unwrap(), 40).unwrap().into_iter().next().unwrap();

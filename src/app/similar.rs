@@ -114,7 +114,7 @@ impl App {
             ..Request::default()
         };
         let scope = scope(actor, sight.clearance());
-        self.follower.guarded(|| index.similar(&scope, &request, &docs, like))
+        self.follower.ask(|| index.similar(&scope, &request, &docs, like))
     }
 }
 

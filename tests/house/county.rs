@@ -19,6 +19,9 @@ use super::wire::{self, Answer, Request, Wire};
 
 const JICENG: &str = env!("CARGO_BIN_EXE_jiceng");
 /// The name of the session's cookie.
+/// The password of those whom [`County::answered`] makes.
+pub(crate) const ANSWERED: &str = "Qiu-tian.2031";
+
 pub(crate) const SESSION: &str = "__Host-session";
 
 /// Units and the log-in of their clerk; the approver's ends in `-fz`.
@@ -70,6 +73,27 @@ impl County {
         let made = Command::new(JICENG).args(["init", "--county", "甲乙县", "--dir"]).arg(&dir).output().unwrap();
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         Self::another(dir, &["serve"])
+    }
+
+    /// A county that is no demo, so that its passwords are costly, and a browser of its system administrator.
+    pub(crate) fn answered() -> (Self, Person) {
+        let account = |(login, role): (&str, &str)| {
+            let about = format!("login = \"{login}\"\nname = \"{login}\"\nunit = \"办公室\"\nroles = [\"{role}\"]");
+            format!("[[account]]\n{about}\npassword = \"{ANSWERED}\"\n")
+        };
+        let people = [("xitong", "sysadmin"), ("baomi", "secadmin"), ("shenji", "auditor")].map(account).concat();
+        let dir = Self::place();
+        let answers = dir.with_extension("toml");
+        fs::write(&answers, format!("[[unit]]\nname = \"办公室\"\nkind = \"office\"\n{people}")).unwrap();
+        let mut init = Command::new(JICENG);
+        init.args(["init", "--county", "甲乙县", "--answers"]).arg(&answers);
+        let made = init.arg("--dir").arg(&dir).output().unwrap();
+        fs::remove_file(answers).unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        let county = Self::another(dir, &["serve"]);
+        let person = county.nobody();
+        person.log_in_as("xitong", ANSWERED).expect(303);
+        (county, person)
     }
 
     fn start(options: &[&str]) -> Self {

@@ -162,7 +162,8 @@ mod tests {
         let app = demo::create(&dir.path().join("d"), clock, false).unwrap();
         app.wait_for_index().unwrap();
         let before = app.test_search(&local_doer(), 40).unwrap();
-        assert!(before.iter().all(|t| t.missed.is_empty() && t.asked > 0 && t.first + t.behind == t.asked), "{before:?}");
+        let all_found = |t: &Tried| t.missed.is_empty() && t.asked > 0 && t.first + t.behind == t.asked;
+        assert!(before.iter().all(all_found), "{before:?}");
         assert_eq!(app.try_search(40).unwrap()[1..3], before[1..3], "the same store draws the same sample");
         app.wait_for_index().unwrap();
         let (kind, doc, _) = drawn(&app.store.read().unwrap(), 40).unwrap().into_iter().next().unwrap();

@@ -35,6 +35,7 @@ pub mod purge;
 pub mod record;
 pub mod recusal;
 pub mod review;
+pub mod regulation;
 pub mod relief;
 pub mod repeats;
 mod run_entry;
@@ -55,6 +56,7 @@ pub mod throttle;
 pub mod totp;
 pub mod ukey;
 pub mod unlock;
+pub mod versions;
 pub mod viewing;
 mod waiting;
 

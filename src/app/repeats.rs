@@ -8,7 +8,7 @@ use std::cmp::Reverse;
 
 use super::record::{authorise, live};
 use super::sight::{Books, Sight};
-use super::similar::open;
+use super::similar::{LOOKED_AT, open};
 use super::{Actor, App, Right};
 use crate::base::text::folded_chars;
 use crate::base::{Error, ErrorKind, RecordId, Result};
@@ -218,8 +218,9 @@ impl App {
             names: mine.names.iter().take(NAMES).cloned().collect(),
             place: fields.text(tag::PLACE).to_owned(),
             text: mine.words.clone(),
+            ..Like::default()
         };
-        let found = self.alike(snapshot, sees, (kind, own.map(|r| r.id)), &like)?;
+        let found = self.alike(snapshot, sees, (kind, own.map(|r| r.id), LOOKED_AT), &like)?;
         let mut ids: Vec<u64> = [found.named, found.placed, found.worded].concat();
         for number in &mine.mentions {
             ids.extend(snapshot.find(kind, tag::NUMBER, number)?.iter().map(|id| id.0));

@@ -9,7 +9,7 @@ use crate::search::{Alike, Like, Pieces, Request};
 use crate::store::{Act, Snapshot};
 
 /// Rows that are looked at for each reason.
-const LOOKED_AT: usize = 40;
+pub(super) const LOOKED_AT: usize = 40;
 /// Most rows that are shown of a kind.
 const SHOWN: usize = 10;
 /// Pieces two texts must share to be told of as alike.
@@ -73,7 +73,7 @@ impl App {
     ) -> Result<Vec<Resembling>> {
         let text = words(record);
         let like = Like { text: text.clone(), ..Like::default() };
-        let found = self.alike(snapshot, (actor, sight), (wanted, Some(record.id)), &like)?;
+        let found = self.alike(snapshot, (actor, sight), (wanted, Some(record.id), LOOKED_AT), &like)?;
         let own = Pieces::of(&text);
         let mut all = Vec::new();
         for other in open(snapshot, (actor, sight), wanted, &found.worded)? {
@@ -92,7 +92,7 @@ impl App {
         &self,
         snapshot: &Snapshot,
         (actor, sight): (&Actor, &Sight),
-        (kind, but): (&'static Kind, Option<RecordId>),
+        (kind, but, limit): (&'static Kind, Option<RecordId>, usize),
         like: &Like,
     ) -> Result<Alike> {
         let (index, seen) = self.follower.index();
@@ -107,7 +107,7 @@ impl App {
         exclude.dedup();
         let request = Request {
             kinds: vec![kind.tag],
-            limit: LOOKED_AT,
+            limit,
             exclude,
             hidden: snapshot.hidden_batches()?.into_iter().collect(),
             newest_batch: snapshot.last_id()?.0,

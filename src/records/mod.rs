@@ -11,6 +11,7 @@ pub mod article;
 pub mod audit;
 pub mod batch;
 pub mod charter;
+pub mod cite;
 pub mod conflict;
 pub mod decide;
 pub mod dict;

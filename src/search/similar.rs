@@ -37,6 +37,8 @@ pub struct Like {
     pub place: String,
     /// The text.
     pub text: String,
+    /// Words that are to stand in a text as they are; empty for none.
+    pub said: String,
 }
 
 /// Rows that may resemble it, the best of each reason first. Each at most once.
@@ -48,6 +50,8 @@ pub struct Alike {
     pub placed: Vec<u64>,
     /// They hold rare pieces of the text.
     pub worded: Vec<u64>,
+    /// Their text holds the words.
+    pub said: Vec<u64>,
 }
 
 /// The pieces of a text, for counting how much two texts share.
@@ -67,6 +71,11 @@ impl Pieces {
     /// How many there are.
     pub fn count(&self) -> usize {
         self.0.len()
+    }
+
+    /// The pieces, as numbers.
+    pub fn iter(&self) -> impl Iterator<Item = u64> + '_ {
+        self.0.iter().copied()
     }
 
     /// How many pieces both have.
@@ -121,7 +130,7 @@ impl Index {
             everywhere.map(|field| phrase(field, &name))
         });
         let named: Vec<_> = named.collect();
-        let place = folded_chars(&like.place);
+        let (place, said) = (folded_chars(&like.place), folded_chars(&like.said));
         let pieces = self.telling(&Statistics(&ask.shelves), &like.text)?;
         let pieces = pieces.iter().map(|piece| -> Box<dyn Query> {
             Box::new(ConstScoreQuery::new(phrase(fields.body, piece), 1.0))
@@ -131,6 +140,7 @@ impl Index {
         Ok(Alike {
             named: if named.is_empty() { Vec::new() } else { first(Order::Newest, union(named))? },
             placed: if place.len() < 2 { Vec::new() } else { first(Order::Newest, phrase(fields.names, &place))? },
+            said: if said.len() < 2 { Vec::new() } else { first(Order::Newest, phrase(fields.body, &said))? },
             worded: if pieces.is_empty() { Vec::new() } else { first(Order::Relevance, union(pieces))? },
         })
     }
@@ -196,7 +206,7 @@ mod tests {
     fn names_and_places_are_found_in_fresh_rows_too_and_nothing_passes_the_gate() {
         let named = |id, unit| Doc { unit, names: "阙知晦\n青石村".into(), ..doc(id, "一件", "无") };
         let (_dir, index) = index(&[named(1, 7), named(2, 8)]);
-        let like = Like { names: vec!["阙知晦".into()], place: "青石村".into(), text: TEXT.into() };
+        let like = Like { names: vec!["阙知晦".into()], place: "青石村".into(), text: TEXT.into(), said: "无".into() };
         let own = Scope::nothing().with(1, Units::Only(vec![7]));
         let found = index.similar(&own, &request(), &[named(3, 7), named(4, 8)], &like).unwrap();
         assert_eq!((&found.named, &found.placed), (&vec![1, 3], &vec![1, 3]));
@@ -209,7 +219,8 @@ mod tests {
     fn no_text_is_too_strange_or_too_long() {
         let (_dir, index) = index(&[doc(1, "一件", TEXT)]);
         for text in ["", "的", "\u{0}\u{FFFF}", "👩‍👩‍👧", "ﷺﷺﷺﷺ", "\"-", &TEXT.repeat(5_000)] {
-            let like = Like { names: vec![text.into()], place: text.into(), text: text.into() };
+            let whole = || text.to_owned();
+            let like = Like { names: vec![whole()], place: whole(), text: whole(), said: whole() };
             index.similar(&everything(), &request(), &[doc(9, text, text)], &like).unwrap();
         }
     }

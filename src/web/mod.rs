@@ -160,6 +160,7 @@ pub static ROUTES: &[Route] = &[
     post("/{kind}/{id}/purge", Access::Account, pages::purge::ask),
     post("/{kind}/{id}/label", Access::Account, pages::label::set),
     post("/{kind}/{id}/repeats", Access::Account, pages::repeats::decide),
+    get("/{kind}/{id}/beside/{other}", Access::Account, pages::regulation::beside),
     get("/{kind}/{id}/similar", Access::Account, pages::repeats::similar),
     post("/{kind}/{id}/recuse", Access::Account, pages::recusal::declare),
     post("/{kind}/{id}/identity", Access::Account, pages::record::reveal),

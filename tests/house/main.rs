@@ -53,6 +53,7 @@ mod setup;
 mod smuggling;
 mod staff;
 mod standby;
+mod statutes;
 mod succession;
 mod twice;
 mod ukey;

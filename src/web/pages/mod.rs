@@ -26,6 +26,7 @@ pub mod proof;
 pub mod purge;
 pub mod record;
 pub mod recusal;
+pub mod regulation;
 pub mod relief;
 pub mod repeats;
 pub mod resume;

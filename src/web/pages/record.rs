@@ -9,12 +9,12 @@ use crate::app::viewing::warning;
 use crate::base::{Error, Result, limits};
 use crate::records::decide::trail;
 use crate::records::record::HANDLER;
-use crate::records::{self, Kind, Record, Widget, article, batch};
+use crate::records::{self, Kind, Record, Widget, batch};
 use crate::store::seal;
 use crate::web::guard::Call;
 use crate::web::icons::Icon;
 use crate::web::layout::{self, NoticeKind};
-use crate::web::pages::{handover, label, proof, purge, recusal, relief, repeats};
+use crate::web::pages::{handover, label, proof, purge, recusal, regulation, relief, repeats};
 use crate::web::respond::Reply;
 use crate::web::view::{self, Outline};
 
@@ -23,6 +23,9 @@ const VOID: &str = "这条记录已作废：编号保留、不再使用，内容
 
 /// The page.
 pub fn show(call: &Call) -> Result<Reply> {
+    if let Some(reply) = regulation::asked(call)? {
+        return Ok(reply);
+    }
     let opened = open(call)?;
     page(call, &opened, None, None).map(Reply::page)
 }
@@ -113,8 +116,9 @@ fn page(call: &Call, opened: &Opened, revealed: Option<&Record>, problem: Option
         (handover::section(call, record)?)
         (recusal::section(call, kind, opened)?)
         (handling(kind, record, &directory))
-        (versions(kind, opened))
-        @if kind.tag == batch::KIND.tag { (members(call, opened)) } @else { (children(call, opened)) }
+        (regulation::around(call, kind, record)?)
+        (regulation::versions(kind, opened))
+        @if kind.tag == batch::KIND.tag { (members(call, opened)) } @else { (regulation::articles(call, opened)?) }
         @if !kind.owned { (head(kind, record, &directory)) }
     };
     view::framed(&call.app, live, outline, content)
@@ -375,23 +379,6 @@ fn handling(kind: &Kind, record: &Record, directory: &Directory) -> Markup {
     }
 }
 
-fn versions(kind: &Kind, opened: &Opened) -> Markup {
-    html! {
-        @if !opened.versions.is_empty() {
-            section.section {
-                h2 { "其他版本" span.count { (opened.versions.len()) } }
-                ul.lines { @for v in &opened.versions { li {
-                    a.grow href=(format!("/{}/{}", kind.name, v.id)) { (kind.title_of(v)) }
-                    @if kind.flow.is_void(v.state) { (view::state_chip(kind, v.state)) }
-                    span.muted { (v.fields.display(kind.fields, records::regulation::tag::NUMBER)) }
-                    span.muted { (v.fields.display(kind.fields, records::regulation::tag::STATUS)) }
-                    span.when { (kind.day_of(v)) }
-                } } }
-            }
-        }
-    }
-}
-
 /// What came in with a batch.
 fn members(call: &Call, opened: &Opened) -> Markup {
     let page = call.asked("page").parse::<u64>().unwrap_or(1);
@@ -416,34 +403,4 @@ fn members(call: &Call, opened: &Opened) -> Markup {
             }
         }
     }
-}
-
-fn children(call: &Call, opened: &Opened) -> Markup {
-    let mut chapter = "";
-    let page = call.asked("page").parse::<u64>().unwrap_or(1);
-    let pages = opened.children_total.div_ceil(limits::CHILD_ROWS as u64);
-    let turn = layout::pager(page, pages, opened.children_total, |n| format!("{}?page={n}", call.path));
-    html! {
-        @if opened.children_total > 0 {
-            section.section {
-                h2 { "条文" span.count { (opened.children_total) } }
-                @if pages > 1 { (turn) }
-                @for row in &opened.children {
-                    @let here = row.fields.text(article::tag::CHAPTER);
-                    @if here != chapter && !here.is_empty() { h3.block-head { ({ chapter = here; here }) } }
-                    article.article id=(format!("a{}", row.id)) {
-                        h3.no { (row.fields.text(article::tag::NO)) }
-                        div.text { (without_number(row)) }
-                    }
-                }
-                @if pages > 1 { (turn) }
-            }
-        }
-    }
-}
-
-/// The words of an article; its number stands beside them already.
-fn without_number(row: &Record) -> &str {
-    let text = row.fields.text(article::tag::TEXT);
-    text.strip_prefix(row.fields.text(article::tag::NO)).map_or(text, str::trim_start)
 }

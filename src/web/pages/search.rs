@@ -185,7 +185,7 @@ fn hit_view(call: &Call, hit: &Hit) -> Result<Markup> {
     let href = match hit.kind.parent_of(record) {
         Some((parent, order)) => {
             let page = order as usize / limits::CHILD_ROWS + 1;
-            format!("/regulation/{parent}?page={page}#a{}", record.id)
+            format!("/regulation/{parent}?page={page}&at={0}#a{0}", record.id)
         }
         None => format!("/{}/{}", hit.kind.name, record.id),
     };

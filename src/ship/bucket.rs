@@ -122,9 +122,9 @@ impl Bucket {
     fn failed(&self, e: &Refusal) -> Error {
         let place = &self.label;
         let detail = e.to_string();
-        let denied = ["InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied", "401", "403"];
+        let denied = matches!(e, Refusal::Unauthenticated { .. } | Refusal::PermissionDenied { .. });
         let message = match e {
-            Refusal::Unauthenticated { .. } | Refusal::PermissionDenied { .. } => {
+            _ if denied || is_denial(&detail) => {
                 format!(
                     "对象存储 {place} 拒绝了凭据。请检查 AWS_ACCESS_KEY_ID、AWS_SECRET_ACCESS_KEY 和桶的授权。"
                 )
@@ -134,11 +134,6 @@ impl Bucket {
             }
             Refusal::NotImplemented { .. } => {
                 format!("对象存储 {place} 不支持带条件的写入（If-None-Match），不能防止覆盖，不能用作目标。")
-            }
-            _ if denied.iter().any(|d| detail.contains(d)) => {
-                format!(
-                    "对象存储 {place} 拒绝了凭据。请检查 AWS_ACCESS_KEY_ID、AWS_SECRET_ACCESS_KEY 和桶的授权。"
-                )
             }
             _ => format!(
                 "连不上对象存储 {place}，或它没有正常答复。请检查网络、地址（--endpoint）和对方服务；恢复后会自动续传。"
@@ -327,9 +322,24 @@ impl Remote for Bucket {
     }
 }
 
+/// Whether a store's answer, of a kind that does not say so, is about the credentials. A bare number is no sign: the
+/// address in the same text has a port.
+fn is_denial(detail: &str) -> bool {
+    let signs = ["InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied", "status code: 401", "status code: 403"];
+    signs.iter().any(|sign| detail.contains(sign))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::is_protected;
+    use super::{is_denial, is_protected};
+
+    #[test]
+    fn a_port_is_not_taken_for_a_refusal() {
+        let away = "Error performing HEAD http://127.0.0.1:40191/county/a.seg - HTTP error: error sending request";
+        assert!(!is_denial(away) && !is_denial(&away.replace("40191", "54033")));
+        assert!(is_denial("Server returned non-2xx status code: 403 Forbidden: "));
+        assert!(is_denial("<Code>SignatureDoesNotMatch</Code>"));
+    }
 
     /// ASVS 12.3.1
     #[test]

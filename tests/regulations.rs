@@ -18,6 +18,7 @@ mod writers;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
+use jiceng::app::versions::align;
 use jiceng::base::Error;
 use jiceng::foreign::statute::{self, Statute};
 use jiceng::foreign::{Block, Format, Item, Reader};
@@ -173,4 +174,42 @@ fn a_printed_regulation_is_recognised() {
     );
     assert_eq!(found.articles[8].chapter, "第三章 附则");
     assert!(found.remarks.is_empty(), "{:?}", found.remarks);
+}
+
+/// Texts of the articles of each version of one ordinance, the oldest first.
+fn versions(dir: &Path) -> Vec<Vec<String>> {
+    let packed = std::fs::File::open(dir.join("knownitem/regulations.jsonl.gz")).unwrap();
+    let mut all: Vec<(String, Vec<String>)> = Vec::new();
+    for line in BufReader::new(flate2::read::GzDecoder::new(packed)).lines() {
+        let value: serde_json::Value = serde_json::from_str(&line.unwrap()).unwrap();
+        if value["title"].as_str().unwrap_or_default().contains("中国共产党纪律处分条例") {
+            let articles = value["articles"].as_array().unwrap().iter();
+            let texts = articles.map(|a| a["text"].as_str().unwrap_or_default().to_owned()).collect();
+            all.push((value["published"].as_str().unwrap_or_default().to_owned(), texts));
+        }
+    }
+    all.sort();
+    all.into_iter().map(|v| v.1).collect()
+}
+
+/// Each article of both stands once, and most of the shorter version became something.
+#[test]
+fn real_versions_of_an_ordinance_stand_side_by_side() {
+    let Some(dir) = material() else {
+        println!("skipped: the shared material is not here (JICENG_SHARED_DATA)");
+        return;
+    };
+    let all = versions(&dir);
+    assert!(all.len() > 1, "{}", all.len());
+    for pair in all.windows(2) {
+        let [old, new] = [&pair[0], &pair[1]].map(|texts| texts.iter().map(String::as_str).collect::<Vec<_>>());
+        let rows = align(&old, &new);
+        let mut olds: Vec<usize> = rows.iter().filter_map(|r| r.old).collect();
+        olds.sort_unstable();
+        assert_eq!(olds, (0..old.len()).collect::<Vec<_>>());
+        assert_eq!(rows.iter().filter_map(|r| r.new).collect::<Vec<_>>(), (0..new.len()).collect::<Vec<_>>());
+        let both = rows.iter().filter(|r| r.old.is_some() && r.new.is_some()).count();
+        println!("{} and {} articles: {both} in common", old.len(), new.len());
+        assert!(both * 2 > old.len().min(new.len()), "{both} of {} and {}", old.len(), new.len());
+    }
 }

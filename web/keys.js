@@ -1,6 +1,7 @@
 // jiceng: keys that save the way to the mouse. Nothing needs this file: every page works the same without it.
 // Ctrl+S saves the form of the page, and never the page itself, which would leave its words on a disk;
-// a slash goes to the search box. The pages say which element is meant by data-key.
+// a slash goes to the search box, j and k go down and up through what was found. The pages say which element is meant
+// by data-key.
 (function () {
   'use strict';
 
@@ -26,6 +27,14 @@
         event.preventDefault();
         find.focus();
         find.select();
+      }
+    } else if (!control && (event.key === 'j' || event.key === 'k') && !types(event.target)) {
+      var hits = Array.prototype.slice.call(document.querySelectorAll('[data-key="hit"]'));
+      var at = hits.indexOf(document.activeElement);
+      var next = hits[event.key === 'j' ? at + 1 : Math.max(at, 1) - 1];
+      if (next) {
+        event.preventDefault();
+        next.focus();
       }
     }
   });

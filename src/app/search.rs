@@ -8,7 +8,7 @@ use super::{Actor, App, Right, Scope};
 use crate::base::{RecordId, Result, Seq, limits};
 use crate::records::label::{self, Label};
 use crate::records::{self, Field, Fields, Kind, Record, Search, Widget, act};
-use crate::search::{self, Doc, Found, Order, Piece, Request, Units};
+use crate::search::{self, Doc, Order, Piece, Request, Units};
 use crate::store::{Act, Snapshot};
 
 /// What is searched for.
@@ -46,6 +46,8 @@ pub struct Hit {
     pub snippet: Vec<Piece>,
     /// What it belongs to was entered by mistake: the label of that state.
     pub parent_void: Option<&'static str>,
+    /// Where which parts of the question stand as they are: the name of the place, and the parts.
+    pub why: Vec<(&'static str, Vec<String>)>,
 }
 
 /// Results of a search.
@@ -62,6 +64,12 @@ pub struct Results {
     pub units: Vec<(RecordId, u64)>,
     /// Hits by kind and state.
     pub states: Vec<((u8, u8), u64)>,
+    /// Hits by month, `yyyymm`, 0 for the month where only the year is known.
+    pub months: Vec<(u32, u64)>,
+    /// Where the question is a name: records with names that sound or look alike; in no count.
+    pub alike: Vec<Hit>,
+    /// Where nothing contains the text: what may have been meant, and is there.
+    pub meant: Option<String>,
     /// Too much changed since the index was last brought up to date to scan it: some new records may be missing.
     pub catching_up: bool,
     /// Microseconds from question to answer.
@@ -104,8 +112,11 @@ impl App {
             newest_batch: snapshot.last_id()?.0,
         };
         let found = self.follower.ask(|| index.search(&scope(actor, sight.clearance()), &request, &docs))?;
-        let hits = self.hits(&snapshot, (actor, &sight), &query.text, &found)?;
-        self.answer_for_search(actor, &query.text, &hits)?;
+        let hits = self.hits(&snapshot, (actor, &sight), &query.text, &found.hits)?;
+        // A group of its own, shown beside the first page only.
+        let alike = if query.offset == 0 { found.alike.as_slice() } else { &[] };
+        let alike = self.hits(&snapshot, (actor, &sight), &query.text, alike)?;
+        self.answer_for_search(actor, &query.text, hits.iter().chain(&alike))?;
         Ok(Results {
             hits,
             total: found.total,
@@ -113,6 +124,9 @@ impl App {
             kinds: found.kinds,
             units: found.units.into_iter().map(|(u, n)| (RecordId(u), n)).collect(),
             states: found.states,
+            months: found.months,
+            alike,
+            meant: found.meant,
             catching_up,
             micros: u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
         })
@@ -130,10 +144,10 @@ impl App {
         snapshot: &Snapshot,
         (actor, sight): (&Actor, &Sight),
         text: &str,
-        found: &Found,
+        found: &[search::Hit],
     ) -> Result<Vec<Hit>> {
-        let mut hits = Vec::with_capacity(found.hits.len());
-        for hit in &found.hits {
+        let mut hits = Vec::with_capacity(found.len());
+        for hit in found {
             let Some(record) = snapshot.get(RecordId(hit.id), false)? else { continue };
             let Some(kind) = records::by_tag(record.kind) else { continue };
             if actor.may(kind, Right::See, record.unit) && !sight.bars(&record) {
@@ -141,18 +155,24 @@ impl App {
                 let body = texts(kind, &record.fields, Search::Body);
                 let snippet = search::snippet(&body, text, limits::SNIPPET_CHARS);
                 let parent_void = parent_void(snapshot, kind, &record)?;
-                hits.push(Hit { record, kind, title, snippet, parent_void });
+                let why = why(kind, &record.fields, text);
+                hits.push(Hit { record, kind, title, snippet, parent_void, why });
             }
         }
         Ok(hits)
     }
 
     /// Where something sensitive was shown, the search and its terms are entered, the terms sealed.
-    fn answer_for_search(&self, actor: &Actor, text: &str, hits: &[Hit]) -> Result<()> {
-        if !hits.iter().any(|h| h.kind.sensitive) {
+    fn answer_for_search<'a>(
+        &self,
+        actor: &Actor,
+        text: &str,
+        hits: impl Iterator<Item = &'a Hit> + Clone,
+    ) -> Result<()> {
+        if !hits.clone().any(|h| h.kind.sensitive) {
             return Ok(());
         }
-        let read: Vec<_> = hits.iter().map(|h| (h.record.id, h.record.kind, h.record.version)).collect();
+        let read: Vec<_> = hits.map(|h| (h.record.id, h.record.kind, h.record.version)).collect();
         let act = Act::new(actor.doer(), act::SEARCH).secret(text).read(read);
         self.store.submit(move |txn| {
             txn.act(act);
@@ -179,6 +199,19 @@ fn parent_void(snapshot: &Snapshot, kind: &Kind, record: &Record) -> Result<Opti
     let parent = snapshot.get(id, false)?;
     let flow = parent.and_then(|p| Some((records::by_tag(p.kind)?.flow, p.state)));
     Ok(flow.filter(|(flow, state)| flow.is_void(*state)).map(|(flow, state)| flow.label(state)))
+}
+
+/// Where what was asked for stands, by the fields that everybody who finds the record may read.
+fn why(kind: &Kind, fields: &Fields, text: &str) -> Vec<(&'static str, Vec<String>)> {
+    let places = [
+        ("标题", Search::Title),
+        ("编号", Search::Number),
+        ("原编号", Search::Reference),
+        ("姓名、单位", Search::Names),
+        ("正文", Search::Body),
+    ];
+    let stands = |(place, role)| (place, search::occurs_in(&texts(kind, fields, role), text));
+    places.into_iter().map(stands).filter(|(_, parts)| !parts.is_empty()).collect()
 }
 
 /// What the actor may find.

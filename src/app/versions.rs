@@ -76,7 +76,7 @@ fn rows(became: &[Option<usize>], came: &[Option<usize>]) -> Vec<Row> {
     let mut rows: Vec<Row> = gone(0).collect();
     for (new, old) in came.iter().enumerate() {
         rows.push(Row { old: *old, new: Some(new) });
-        rows.extend(old.into_iter().flat_map(|old| gone(old + 1)));
+        rows.extend(old.iter().flat_map(|old| gone(old + 1)));
     }
     rows
 }

@@ -69,6 +69,8 @@ pub(super) struct Tally {
     pub(super) total: u64,
     pub(super) units: BTreeMap<u64, u64>,
     pub(super) states: BTreeMap<(u8, u8), u64>,
+    /// By `yyyymm`; rows whose day nobody knows are left out.
+    pub(super) months: BTreeMap<u32, u64>,
 }
 
 impl Tally {
@@ -76,6 +78,9 @@ impl Tally {
         self.total += 1;
         *self.units.entry(row.unit).or_default() += 1;
         *self.states.entry((row.kind, row.state)).or_default() += 1;
+        if row.day > 0 {
+            *self.months.entry(row.day / 100).or_default() += 1;
+        }
     }
 
     fn join(&mut self, other: Self) {
@@ -85,6 +90,9 @@ impl Tally {
         }
         for (state, n) in other.states {
             *self.states.entry(state).or_default() += n;
+        }
+        for (month, n) in other.months {
+            *self.months.entry(month).or_default() += n;
         }
     }
 }
@@ -110,6 +118,7 @@ impl Answer {
             kinds: kinds.into_iter().collect(),
             units: self.tally.units.into_iter().collect(),
             states: self.tally.states.into_iter().collect(),
+            months: self.tally.months.into_iter().collect(),
             ..Found::default()
         }
     }

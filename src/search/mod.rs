@@ -33,7 +33,8 @@ pub use analyzer::is_warm;
 pub use asked::wanted_unit;
 pub use indexer::Index;
 pub use similar::{Alike, Like, Pieces};
-pub use snippet::{Piece, highlight, snippet};
+pub use snippet::{Piece, highlight, occurs_in, snippet};
+pub use words::terms_of_law_in;
 
 use gate::{Gate, Gated};
 use gather::{Answer, Gather, merge, rank};
@@ -183,6 +184,9 @@ pub struct Found {
     pub units: Vec<(u64, u64)>,
     /// Matches by kind and state, ascending.
     pub states: Vec<((u8, u8), u64)>,
+    /// Matches by month (`yyyymm`, the month 0 where only the year is known), ascending; those of unknown days are
+    /// in none.
+    pub months: Vec<(u32, u64)>,
     /// Where the text is the name of a person: rows that name somebody who sounds or looks alike and that are not
     /// among the matches, best first; counted nowhere.
     pub alike: Vec<Hit>,

@@ -54,6 +54,17 @@ pub fn snippet(text: &str, query: &str, max_chars: usize) -> Vec<Piece> {
     out
 }
 
+/// The parts of the search text that stand in the text as they are, as folded characters, each once.
+pub fn occurs_in(text: &str, query: &str) -> Vec<String> {
+    let folded = Folded::new(text);
+    let stands = |way: &Vec<char>| !occurrences(folded.chars(), way).is_empty();
+    let mut parts = Plan::new(query).looked_for();
+    parts.retain(|part| std::iter::once(part).chain(&numeral_variants(part)).any(stands));
+    let mut all: Vec<String> = parts.iter().map(|p| p.iter().collect()).collect();
+    all.dedup();
+    all
+}
+
 /// Byte ranges of the hits, ascending, apart from each other.
 fn hits(text: &str, query: &str) -> Vec<Range<usize>> {
     let folded = Folded::new(text);
@@ -195,6 +206,13 @@ mod tests {
         ] {
             assert_eq!(marked(&highlight(text, query)), expected, "{text} {query}");
         }
+    }
+
+    #[test]
+    fn what_stands_in_a_text_is_named() {
+        assert_eq!(occurs_in("依照第二十一条請求打擊", "第21条 打击 低保"), ["第21条", "打击"]);
+        assert_eq!(occurs_in("招生问题", "姓名:招生 -问题"), ["招生"]);
+        assert!(occurs_in("招生", "招牌").is_empty() && occurs_in("", "").is_empty());
     }
 
     #[test]

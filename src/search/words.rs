@@ -37,6 +37,11 @@ pub(super) fn terms_of_law(chars: &[char]) -> Vec<&'static str> {
     terms
 }
 
+/// The terms of law that a search text also stands for where nothing has it as it is.
+pub fn terms_of_law_in(text: &str) -> Vec<&'static str> {
+    terms_of_law(&folded_chars(text))
+}
+
 fn table() -> &'static Table {
     static WORDS: OnceLock<Table> = OnceLock::new();
     WORDS.get_or_init(|| {

@@ -48,6 +48,7 @@ mod recusal;
 mod register;
 mod repeats;
 mod resume;
+mod results;
 mod rights;
 mod setup;
 mod smuggling;

@@ -292,6 +292,13 @@ fn search_agrees(county: &County, person: &Actor, expected: &BTreeMap<u8, BTreeS
         found.states.iter().map(|(_, n)| n).sum(),
     ];
     assert_eq!(sums, [want.len() as u64; 4], "{}", person.login);
+    let dated = found.hits.iter().filter(|h| h.kind.day_of(&h.record).number() > 0).count();
+    assert_eq!(found.months.iter().map(|(_, n)| n).sum::<u64>(), dated as u64, "{}", person.login);
+    // Names alike are offered from the same records and no others.
+    for name in ["王建国", "李小明", "测某某"] {
+        let found = county.app.search(person, &Query { text: name.into(), limit: 10, ..Query::default() }).unwrap();
+        assert!(found.alike.iter().all(|h| want.contains(&h.record.id)), "{} {name}", person.login);
+    }
     for (tag, ids) in indexed.filter(|(_, ids)| !ids.is_empty()) {
         assert!(found.kinds.contains(&(*tag, ids.len() as u64)), "{} {tag}", person.login);
     }

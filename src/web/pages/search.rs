@@ -6,17 +6,20 @@ use maud::{Markup, html};
 use crate::app::search::{Hit, Query, Results};
 use crate::base::{RecordId, Result, limits};
 use crate::records;
-use crate::search::{Order, Piece};
+use crate::search::{Order, Piece, terms_of_law_in};
 use crate::web::guard::{Call, pairs};
 use crate::web::icons::Icon;
 use crate::web::layout::{self, NoticeKind};
 use crate::web::respond::Reply;
 use crate::web::view::{self, Outline};
 
+/// Most years or months of the list of times.
+const SPANS: usize = 24;
+
 /// The empty page.
 pub fn form(call: &Call) -> Result<Reply> {
     let outline = Outline { title: "全文检索".into(), current: "/search".into(), ..Outline::default() };
-    let hint = html! { p.muted { "可搜信访件、法律法规和条文：标题、内容、编号、姓名、单位。加引号表示必须原样出现，前面加 - 表示排除。" } };
+    let hint = html! { p.muted { "可搜信访件、法律法规和条文：标题、内容、编号、姓名、单位。" } (syntax(true)) };
     view::reply(&call.app, call.live()?, outline, html! { (search_box(call, "")?) (hint) })
 }
 
@@ -42,15 +45,18 @@ pub fn show(call: &Call) -> Result<Reply> {
     let outline = Outline {
         title: "检索结果".into(),
         current: "/search".into(),
-        notice: notice(&results),
+        notice: notice(&query, &results),
         watermark: true,
         ..Outline::default()
     };
     let pages = results.total.min(limits::SEARCH_DEPTH).div_ceil(limits::PAGE_ROWS).max(1);
     let content = html! {
         (search_box(call, &query.text)?)
-        @if results.total == 0 {
-            (layout::empty(Icon::Search, "没有找到。请换个说法、减少字数，或清除左侧的筛选条件。", clear(call)))
+        (syntax(false))
+        (did_you_mean(call, &results)?)
+        (narrowing(call, &query)?)
+        @if results.total == 0 && results.alike.is_empty() {
+            (layout::empty(Icon::Search, "没有找到。请换个说法、减少字数，或去掉上面的筛选条件。", clear(call)))
         } @else {
             div.search-page {
                 (facets(call, &query, &results)?)
@@ -61,6 +67,13 @@ pub fn show(call: &Call) -> Result<Reply> {
                     }
                     @for hit in &results.hits { (hit_view(call, hit)?) }
                     (layout::pager(page, pages, results.total, |n| address(call, "page", &n.to_string())))
+                    @if !results.alike.is_empty() {
+                        section.section #alike {
+                            h2 { "同音或近形" span.count { (results.alike.len()) } }
+                            p.muted { "姓名读音相同、相近或字形相近，不计入上面的条数。请核对是否同一人。" }
+                            @for hit in &results.alike { (hit_view(call, hit)?) }
+                        }
+                    }
                 }
             }
         }
@@ -86,28 +99,103 @@ fn narrowed(call: &Call, mut query: Query, page: u64) -> Query {
     query
 }
 
-fn notice(results: &Results) -> Option<(NoticeKind, String)> {
+fn notice(query: &Query, results: &Results) -> Option<(NoticeKind, String)> {
     if results.catching_up {
         return Some((NoticeKind::Warn, "索引正在更新，刚刚导入的内容可能还搜不到，请稍后再试。".to_owned()));
     }
     let near = !results.exact && results.total > 0;
-    near.then(|| (NoticeKind::Info, "没有完全相同的内容，以下是最相近的结果。".to_owned()))
+    near.then(|| {
+        let mut said = "没有完全相同的内容，以下是最相近的结果。".to_owned();
+        let terms = terms_of_law_in(&query.text);
+        if !terms.is_empty() {
+            said.push_str(&format!("已同时按法律用语查找：{}。", terms.join("、")));
+        }
+        (NoticeKind::Info, said)
+    })
 }
 
 /// The same results with one filter changed; filters are no secret, the terms stay in the session.
 fn address(call: &Call, name: &str, value: &str) -> String {
-    let drop: &[&str] = if name == "kind" { &["page", "kind", "state", "unit"] } else { &["page"] };
+    address_with(call, &[(name, value)])
+}
+
+fn address_with(call: &Call, changed: &[(&str, &str)]) -> String {
+    let names = |name: &str| changed.iter().any(|(n, _)| *n == name);
+    let drop: &[&str] = if names("kind") { &["page", "state", "unit"] } else { &["page"] };
     let kept = pairs(call.query.as_bytes());
     let mut all: Vec<String> = kept
         .into_iter()
-        .filter(|(n, v)| n != name && !drop.contains(&n.as_str()) && !v.is_empty())
+        .filter(|(n, v)| !names(n) && !drop.contains(&n.as_str()) && !v.is_empty())
         .map(|(n, v)| format!("{n}={}", percent_encoding::utf8_percent_encode(&v, percent_encoding::NON_ALPHANUMERIC)))
         .collect();
-    if !value.is_empty() {
-        all.push(format!("{name}={value}"));
-    }
+    all.extend(changed.iter().filter(|(_, v)| !v.is_empty()).map(|(name, value)| format!("{name}={value}")));
     let base = format!("/search/{}", call.param("id"));
     if all.is_empty() { base } else { format!("{base}?{}", all.join("&")) }
+}
+
+/// What a search text may say. Open where nothing was asked yet.
+fn syntax(open: bool) -> Markup {
+    let lines = [
+        ("低保 公示", "两个词都要有"),
+        ("低保 或 五保", "有一个即可，也可写 OR、|"),
+        ("“低保公示”", "原样出现"),
+        ("低保 -公示", "不要“公示”"),
+        ("标题:低保", "只在标题中找；也可用 编号: 文号: 姓名: 单位:"),
+        ("日期:2025-01..2025-06", "时间范围；也可写 日期:2025、日期:2025年1月至6月、日期:>=2025-03"),
+        ("信访工作条例第21条", "直接到条文，数字写法不限"),
+        ("/　j　k", "按键：到检索框，下一条、上一条结果，回车打开"),
+    ];
+    html! {
+        details.syntax.no-print open[open] {
+            summary { "检索写法" }
+            dl { @for (example, says) in lines { div { dt { code { (example) } } dd { (says) } } } }
+        }
+    }
+}
+
+/// What may have been meant. A question is posted, never linked: its words would stand in an address.
+fn did_you_mean(call: &Call, results: &Results) -> Result<Markup> {
+    let Some(meant) = &results.meant else { return Ok(html! {}) };
+    Ok(html! {
+        form.meant.no-print method="post" action="/search" {
+            (view::hidden(call.live()?))
+            input type="hidden" name="text" value=(meant);
+            "您是不是要找 " button.btn-link type="submit" { (meant) } "？"
+        }
+    })
+}
+
+/// The filters that hold, each with the way to take it off.
+fn narrowing(call: &Call, query: &Query) -> Result<Markup> {
+    let directory = call.app.directory()?;
+    let mut all: Vec<(String, String)> = Vec::new();
+    if let Some(kind) = query.kinds.first() {
+        all.push((records::by_tag(*kind).map_or("其他", |k| k.label).to_owned(), address(call, "kind", "")));
+    }
+    if let Some((kind, state)) = query.states.first().and_then(|(k, s)| Some((records::by_tag(*k)?, *s))) {
+        all.push((kind.flow.label(state).to_owned(), address(call, "state", "")));
+    }
+    if let Some(unit) = query.units.first() {
+        all.push((directory.unit(*unit).to_owned(), address(call, "unit", "")));
+    }
+    if query.from > 0 || query.to > 0 {
+        let days = match (call.asked("from"), call.asked("to")) {
+            (from, to) if from == to => from,
+            (from, to) => format!("{from} 至 {to}"),
+        };
+        all.push((days, address_with(call, &[("from", ""), ("to", "")])));
+    }
+    Ok(html! {
+        @if !all.is_empty() {
+            p.narrowing.no-print {
+                "筛选 "
+                @for (label, without) in &all {
+                    a.chip.chip-info href=(without) aria-label=(format!("去掉筛选 {label}")) { (label) " ×" } " "
+                }
+                @if all.len() > 1 { a href=(format!("/search/{}", call.param("id"))) { "全部去掉" } }
+            }
+        }
+    })
 }
 
 fn clear(call: &Call) -> Markup {
@@ -163,6 +251,7 @@ fn facets(call: &Call, query: &Query, results: &Results) -> Result<Markup> {
                 } }
             }
             h2 { "时间" }
+            (histogram(call, query, &results.months))
             form.form method="get" action=(format!("/search/{}", call.param("id"))) {
                 @for (name, value) in pairs(call.query.as_bytes()) {
                     @if !["from", "to", "page"].contains(&name.as_str()) {
@@ -177,6 +266,38 @@ fn facets(call: &Call, query: &Query, results: &Results) -> Result<Markup> {
             }
         }
     })
+}
+
+/// Counts by year, or by month where a single year is asked for; each narrows to its days.
+fn histogram(call: &Call, query: &Query, months: &[(u32, u64)]) -> Markup {
+    let one_year = query.from > 0 && query.from / 10_000 == query.to / 10_000;
+    let mut spans: Vec<(String, u64)> = Vec::new();
+    for (month, n) in months.iter().rev() {
+        let label = match (one_year, month % 100) {
+            (true, 1..) => format!("{}-{:02}", month / 100, month % 100),
+            _ => (month / 100).to_string(),
+        };
+        match spans.last_mut().filter(|last| last.0 == label) {
+            Some(last) => last.1 += n,
+            None => spans.push((label, *n)),
+        }
+    }
+    let most = spans.iter().map(|s| s.1).max().unwrap_or(1).max(1);
+    html! {
+        @if spans.len() > 1 || one_year {
+            ul.spans { @for (span, n) in spans.iter().take(SPANS) {
+                @let narrowed = call.asked("from") == *span && call.asked("to") == *span;
+                @let to = if narrowed { "" } else { span };
+                li { a href=(address_with(call, &[("from", to), ("to", to)])) aria-current=[narrowed.then_some("true")] {
+                    span { (span) }
+                    svg.span-bar viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true" focusable="false" {
+                        rect width=((n * 100).div_ceil(most)) height="8" {}
+                    }
+                    span.count { (layout::grouped(*n)) }
+                } }
+            } }
+        }
+    }
 }
 
 fn hit_view(call: &Call, hit: &Hit) -> Result<Markup> {
@@ -195,7 +316,7 @@ fn hit_view(call: &Call, hit: &Hit) -> Result<Markup> {
         article.hit {
             h3.hit-head {
                 (layout::chip(layout::ChipKind::Plain, hit.kind.label))
-                a.hit-title href=(href) { (marked(&hit.title)) }
+                a.hit-title data-key="hit" href=(href) { (marked(&hit.title)) }
                 @if hit.kind.owned || hit.kind.flow.is_void(record.state) {
                     (view::state_chip(hit.kind, record.state))
                 }
@@ -203,6 +324,11 @@ fn hit_view(call: &Call, hit: &Hit) -> Result<Markup> {
                 (view::status_chip(hit.kind, record))
             }
             p.hit-snip { (marked(&hit.snippet)) }
+            @if !hit.why.is_empty() {
+                p.hit-why { "匹配 " @for (place, parts) in &hit.why {
+                    span { (place) "：" (parts.join("、")) } " "
+                } }
+            }
             p.hit-meta {
                 @if !number.is_empty() { span { (number) } }
                 @if !day.is_unknown() { span { (day) } }

@@ -29,7 +29,7 @@
         find.select();
       }
     } else if (!control && (event.key === 'j' || event.key === 'k') && !types(event.target)) {
-      var hits = Array.prototype.slice.call(document.querySelectorAll('[data-key="hit"]'));
+      var hits = Array.from(document.querySelectorAll('[data-key="hit"]'));
       var at = hits.indexOf(document.activeElement);
       var next = hits[event.key === 'j' ? at + 1 : Math.max(at, 1) - 1];
       if (next) {

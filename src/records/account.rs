@@ -2,7 +2,7 @@
 //! The three administrators (三员) exclude each other and every business role (管理办法 第十三条).
 
 use super::dict::{Dict, entry};
-use super::flow::IN_USE;
+use super::flow::{Flow, in_use};
 use super::grant::{self, KEEP, SEE};
 use super::label::{self, Label};
 use super::{Field, Fields, Grant, Kind, Record, Right, Scope, Value, Widget};
@@ -33,6 +33,7 @@ pub mod tag {
     pub const WAITING: u16 = 28;
     pub const CERTIFICATE: u16 = 48;
     pub const CERTIFICATE_OF: u16 = 49;
+    pub const TRAIL: u16 = 51;
 }
 use tag::*;
 
@@ -140,9 +141,12 @@ static FIELDS: &[Field] = &[
     Field::new(ACTIVATION, "activation", "激活链接", Widget::Hidden),
     Field::new(CERTIFICATE, "certificate", "证书公钥", Widget::Hidden),
     Field::new(CERTIFICATE_OF, "certificate_of", "登录证书", Widget::Fixed),
+    Field::new(TRAIL, "trail", "办理过程", Widget::Hidden),
 ];
 
 const ROLES_TAG: u16 = tag::ROLES;
+
+static FLOW: Flow = in_use(TRAIL);
 
 /// The kind.
 pub static KIND: Kind = Kind {
@@ -151,7 +155,7 @@ pub static KIND: Kind = Kind {
     label: "账户",
     group: Some("管理"),
     fields: FIELDS,
-    flow: &IN_USE,
+    flow: &FLOW,
     title: NAME,
     day: SINCE,
     number: None,

@@ -1,7 +1,7 @@
 //! Article (条): one article of a regulation, a record of its own so that search finds and opens it by itself. What it
 //! shows of its regulation is a copy that follows it ([`follow`]).
 
-use super::flow::{Duty, IN_USE};
+use super::flow::{Duty, Flow, in_use};
 use super::grant::SEE;
 use super::label::LABEL;
 use super::regulation;
@@ -20,6 +20,7 @@ pub mod tag {
     pub const REF: u16 = 22;
     pub const STATUS: u16 = 23;
     pub const PUBLISHED: u16 = 24;
+    pub const TRAIL: u16 = 25;
 }
 use tag::*;
 
@@ -33,6 +34,7 @@ static FIELDS: &[Field] = &[
     Field::new(PUBLISHED, "published", "公布日期", Widget::Date(true)).kept(),
     Field::new(STATUS, "status", "时效性", Widget::OpenChoice(&regulation::STATUSES)).kept(),
     Field::new(REF, "ref", "外部编号", Widget::Line).search(Search::Reference),
+    Field::new(TRAIL, "trail", "办理过程", Widget::Hidden),
 ];
 
 /// Fields that are those of the regulation: nobody types them.
@@ -57,6 +59,8 @@ fn regulation_of(address: &str) -> &str {
     address.strip_prefix('《').and_then(|a| a.rsplit_once('》')).map_or(address, |(title, _)| title)
 }
 
+static FLOW: Flow = in_use(TRAIL);
+
 /// The kind.
 pub static KIND: Kind = Kind {
     tag: 3,
@@ -64,7 +68,7 @@ pub static KIND: Kind = Kind {
     label: "条文",
     group: None,
     fields: FIELDS,
-    flow: &IN_USE,
+    flow: &FLOW,
     title: ADDRESS,
     day: PUBLISHED,
     number: None,

@@ -125,16 +125,18 @@ impl Flow {
     }
 }
 
-/// The flow of things that simply are.
-pub static IN_USE: Flow = Flow {
-    states: &[
-        State { tag: 1, label: "在用", tone: Tone::Done },
-        State { tag: 2, label: "已停用", tone: Tone::Quiet },
-    ],
-    moves: &[
-        Move { name: "close", label: "停用", from: &[1], to: 2, duty: Duty::Handle, opinion: true },
-        Move { name: "reopen", label: "恢复使用", from: &[2], to: 1, duty: Duty::Handle, opinion: true },
-    ],
-    settle: |state, _| state.unwrap_or(1),
-    trail: None,
-};
+/// The flow of things that simply are, with why they were closed and taken into use again in the field `trail`.
+pub const fn in_use(trail: u16) -> Flow {
+    Flow {
+        states: &[
+            State { tag: 1, label: "在用", tone: Tone::Done },
+            State { tag: 2, label: "已停用", tone: Tone::Quiet },
+        ],
+        moves: &[
+            Move { name: "close", label: "停用", from: &[1], to: 2, duty: Duty::Handle, opinion: true },
+            Move { name: "reopen", label: "恢复使用", from: &[2], to: 1, duty: Duty::Handle, opinion: true },
+        ],
+        settle: |state, _| state.unwrap_or(1),
+        trail: Some(trail),
+    }
+}

@@ -2,7 +2,7 @@
 //! deleted, only closed: old papers keep the name of their day.
 
 use super::dict::{Dict, entry};
-use super::flow::IN_USE;
+use super::flow::{Flow, in_use};
 use super::grant::{KEEP, SEE};
 use super::{Field, Fields, Grant, Kind, Record, Scope, Search, Value, Widget};
 use crate::base::Moment;
@@ -17,6 +17,7 @@ pub mod tag {
     pub const SINCE: u16 = 21;
     pub const FORMER: u16 = 22;
     pub const CLOSED: u16 = 23;
+    pub const TRAIL: u16 = 24;
 }
 use tag::*;
 
@@ -46,9 +47,12 @@ static FIELDS: &[Field] = &[
     Field::new(SINCE, "since", "设立日期", Widget::Date(true)),
     Field::new(FORMER, "former", "曾用名", Widget::Hidden),
     Field::new(CLOSED, "closed", "停用日期", Widget::Fixed),
+    Field::new(TRAIL, "trail", "办理过程", Widget::Hidden),
 ];
 
 const KIND_TAG: u16 = tag::KIND;
+
+static FLOW: Flow = in_use(TRAIL);
 
 /// The kind.
 pub static KIND: Kind = Kind {
@@ -57,7 +61,7 @@ pub static KIND: Kind = Kind {
     label: "机构",
     group: Some("管理"),
     fields: FIELDS,
-    flow: &IN_USE,
+    flow: &FLOW,
     title: NAME,
     day: SINCE,
     number: None,

@@ -9,6 +9,7 @@ mod analyzer;
 mod asked;
 mod correct;
 mod directory;
+mod fuzz;
 mod gate;
 mod gather;
 mod golden;

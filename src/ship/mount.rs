@@ -3,7 +3,7 @@
 //! What must hold: a file gets its name when it is whole and synced, by an operation of the file system that fails
 //! where the name is taken; a file system that has none is refused.
 
-use std::fs::{self, File};
+use std::fs::{self, DirEntry, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -24,6 +24,16 @@ const LEFT_OVER_S: i64 = 24 * 3600;
 /// A folder.
 pub(super) struct Mount {
     root: PathBuf,
+}
+
+/// When a file was last written to; `None` where another host has put its draft in place meanwhile.
+fn written(entry: &DirEntry) -> io::Result<Option<Moment>> {
+    let modified = match entry.metadata().and_then(|m| m.modified()) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        modified => modified?,
+    };
+    let age = modified.duration_since(SystemTime::UNIX_EPOCH).ok();
+    Ok(age.and_then(|t| i64::try_from(t.as_millis()).ok()).map(Moment))
 }
 
 impl Mount {
@@ -103,9 +113,7 @@ impl Mount {
             let entry = entry?;
             let name = entry.file_name().to_string_lossy().into_owned();
             let ours = name.strip_prefix(DRAFT_START).is_some_and(|n| n.ends_with(DRAFT_END));
-            let written = entry.metadata().and_then(|m| m.modified())?.duration_since(SystemTime::UNIX_EPOCH);
-            let written = written.ok().and_then(|t| i64::try_from(t.as_millis()).ok());
-            if ours && written.is_some_and(|at| now.seconds_since(Moment(at)) > LEFT_OVER_S) {
+            if ours && written(&entry)?.is_some_and(|at| now.seconds_since(at) > LEFT_OVER_S) {
                 fs::remove_file(entry.path())?;
             }
         }
@@ -286,5 +294,16 @@ mod tests {
         assert_eq!(mount.begin("log/1", 3).unwrap().unwrap(), b"sea");
         (0..2).for_each(|_| mount.remove("log/1").unwrap());
         assert!(Mount::open(&target.path().join("not mounted")).is_err());
+    }
+
+    #[test]
+    fn a_draft_that_another_host_puts_in_place_meanwhile_keeps_nobody_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let draft = folder.path().join(".ship-00.tmp");
+        fs::write(&draft, b"x").unwrap();
+        let entry = fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap();
+        assert!(written(&entry).unwrap().is_some());
+        fs::remove_file(&draft).unwrap();
+        assert_eq!(written(&entry).unwrap(), None);
     }
 }

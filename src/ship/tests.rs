@@ -193,14 +193,15 @@ fn segments_of_two_epochs_are_never_both_accepted() {
         new.write(Kind::Fence, Vec::new());
         new.write(Kind::Change, Vec::new());
         let barrier = Barrier::new(2);
-        std::thread::scope(|scope| {
-            for host in [&old, &new] {
+        let said = std::thread::scope(|scope| {
+            let ships = [&old, &new].map(|host| {
                 let (barrier, target) = (&barrier, target.path());
                 scope.spawn(move || {
                     barrier.wait();
                     host.ship(target).err()
-                });
-            }
+                })
+            });
+            ships.map(|ship| ship.join().unwrap())
         });
         let epochs: Vec<u64> = log_of(target.path())[1..]
             .iter()
@@ -208,7 +209,7 @@ fn segments_of_two_epochs_are_never_both_accepted() {
             .collect();
         let fenced = [&old, &new].map(|host| host.shipped().fenced.is_some());
         let winner = usize::from(fenced[0]);
-        assert!(fenced[0] != fenced[1], "trial {trial}: {fenced:?}");
+        assert!(fenced[0] != fenced[1], "trial {trial}: {fenced:?} {said:?}");
         assert_eq!(epochs, [winner as u64 + 1; 2], "trial {trial}");
         won[winner] += 1;
         // Whoever lost adds nothing ever again.

@@ -202,6 +202,7 @@ fn the_only_one_who_can_decide_does_not_leave_and_a_change_of_unit_leaves_nothin
     assert!(sysadmin.submit(&form).expect(422).says("没有交接，没有执行"));
     // Somebody without any work is closed as ever.
     let idle = account(&sysadmin, "zhen06");
-    let form = sysadmin.form(&idle).to(&format!("{idle}/move/close")).set("opinion", "退休");
+    let form = sysadmin.form(&idle).to(&format!("{idle}/move/close")).set("opinion", "今年退休");
     sysadmin.submit(&form).expect(303);
+    assert!(sysadmin.get(&idle).expect(200).says("今年退休"), "why stays on the account");
 }

@@ -165,7 +165,8 @@ fn papers_keep_the_name_their_unit_had_and_a_unit_closes_with_a_date() {
     let page = admin.get(&unit).expect(200);
     assert!(page.says("石鼓岭街道纪工委") && !page.says("停用日期"), "{}", page.text());
     let step = |name: &str| {
-        let form = admin.form(&unit).to(&format!("{unit}/move/{name}")).set("opinion", "撤并");
+        let why = if name == "close" { "机构撤并" } else { "恢复建制" };
+        let form = admin.form(&unit).to(&format!("{unit}/move/{name}")).set("opinion", why);
         admin.submit(&form).expect(303);
         admin.get(&unit).expect(200).text()
     };
@@ -175,6 +176,7 @@ fn papers_keep_the_name_their_unit_had_and_a_unit_closes_with_a_date() {
     let page = admin.submit(&table(&admin, "song-ml，宋墨林，石鼓岭街道纪工委", "look")).expect(422);
     assert!(page.says("“石鼓岭街道纪工委”已停用"), "{}", page.text());
     assert_eq!((shows(&old), shows(&new)), ([true, false], [false, true]));
-    assert!(!step("reopen").contains("停用日期"));
+    let reopened = step("reopen");
+    assert!(!reopened.contains("停用日期") && reopened.contains("机构撤并") && reopened.contains("恢复建制"));
     county.is_sound();
 }

@@ -1,8 +1,8 @@
 //! A regulation as its readers need it: its table of contents, what its articles cite and what cites them, and two
 //! versions of it side by side.
 //!
-//! What must hold: everything is read by right, as on any page; what a title stands for is the version in force of those
-//! the actor may see; how much is read of a regulation is bounded.
+//! What must hold: everything is read by right, as on any page; what a title stands for is the version in force of
+//! those the actor may see; how much is read of a regulation is bounded.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;

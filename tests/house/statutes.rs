@@ -1,5 +1,5 @@
-//! Regulations as they are read: a table of contents, citations both ways, neighbours of a hit, and two versions side by
-//! side; all of it by right.
+//! Regulations as they are read: a table of contents, citations both ways, neighbours of a hit, and two versions
+//! side by side; all of it by right.
 
 use std::fs;
 

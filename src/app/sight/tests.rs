@@ -250,6 +250,7 @@ fn no_account_learns_of_a_record_it_is_kept_out_of() {
         if n.is_multiple_of(LOOKERS) || ["demo", "secadmin", "xinfang"].contains(&person.login.as_str()) {
             lists_agree(&county, person, &expected);
             search_agrees(&county, person, &expected);
+            likenesses_agree(&county, person, &expected);
         }
     }
     assert!(pairs >= 100_000 && kept_out > 5_000, "{pairs} pairs, {kept_out} of them kept out");
@@ -304,6 +305,20 @@ fn search_agrees(county: &County, person: &Actor, expected: &BTreeMap<u8, BTreeS
     }
 }
 
+/// What resembles a record, and what it may repeat, is chosen from what may be seen.
+fn likenesses_agree(county: &County, person: &Actor, expected: &BTreeMap<u8, BTreeSet<RecordId>>) {
+    let may_see = |r: &Record| expected.get(&r.kind).is_some_and(|ids| ids.contains(&r.id));
+    let petitions = expected.get(&petition::KIND.tag).into_iter().flatten();
+    for id in petitions.step_by(61).take(4).copied() {
+        let alike = county.app.similar(person, &petition::KIND, id).unwrap();
+        let all = alike.petitions.iter().chain(&alike.articles);
+        assert!(all.map(|r| &r.record).all(may_see), "{} {id}", person.login);
+        let Ok(told) = county.app.repeats(person, &petition::KIND, id, true) else { continue };
+        let pairs = told.same.iter().chain(&told.other).map(|p| &p.record);
+        assert!(pairs.chain(told.candidates.iter().map(|c| &c.record)).all(may_see), "{} {id}", person.login);
+    }
+}
+
 /// Whatever is asked of a hidden record is answered as for one that was never there.
 fn addresses_agree(county: &County, hidden: &[(&Actor, &'static Kind, &Record)]) {
     let times = std::env::var("JICENG_CAMPAIGN").ok().and_then(|n| n.parse::<usize>().ok()).unwrap_or(1);
@@ -321,9 +336,13 @@ fn addresses_agree(county: &County, hidden: &[(&Actor, &'static Kind, &Record)])
                 app.shown_attachment(person, kind, id, 0).err().map(told),
                 app.reveal(person, kind, id, "想看看内容").err().map(told),
                 app.for_edit(person, kind, id).err().map(told),
+                app.similar(person, kind, id).err().map(told),
                 app.ask_purge(person, kind, id, ("理由", "")).err().map(told),
                 app.recuse(person, (kind, id), None, ("理由", "")).err().map(told),
             ];
+            if kind.tag == petition::KIND.tag {
+                all.push(app.repeats(person, kind, id, true).err().map(told));
+            }
             assert!(!app.can_open(person, kind, id).unwrap());
             let (label, reason) = ("core".to_owned(), "理由".to_owned());
             let typed = Relabel { label, reason, version, ..Relabel::default() };

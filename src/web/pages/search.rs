@@ -288,7 +288,8 @@ fn histogram(call: &Call, query: &Query, months: &[(u32, u64)]) -> Markup {
             ul.spans { @for (span, n) in spans.iter().take(SPANS) {
                 @let narrowed = call.asked("from") == *span && call.asked("to") == *span;
                 @let to = if narrowed { "" } else { span };
-                li { a href=(address_with(call, &[("from", to), ("to", to)])) aria-current=[narrowed.then_some("true")] {
+                @let address = address_with(call, &[("from", to), ("to", to)]);
+                li { a href=(address) aria-current=[narrowed.then_some("true")] {
                     span { (span) }
                     svg.span-bar viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true" focusable="false" {
                         rect width=((n * 100).div_ceil(most)) height="8" {}

@@ -17,7 +17,8 @@ use crate::web::view::{self, Outline};
 /// Most links in the text of one page.
 const LINKS: usize = 500;
 
-/// The number of an article that an address asks for: where it stands, so that a citation can lead to it.
+/// The number of an article that an address asks for: where it stands, so that a citation can lead to it. Without such
+/// an article, to the actor's eyes, the address is that of the regulation.
 pub(super) fn asked(call: &Call) -> Result<Option<Reply>> {
     let (kind, asked) = (call.kind()?, call.asked("no"));
     if kind.tag != regulation::KIND.tag || asked.is_empty() {
@@ -28,7 +29,7 @@ pub(super) fn asked(call: &Call) -> Result<Option<Reply>> {
     let no = first.parse().ok().zip(sub.parse().ok());
     let contents = call.app.contents(&call.live()?.actor, id)?;
     let place = no.and_then(|no: No| contents.place(no));
-    Ok(Some(Reply::Redirect(place.map_or(format!("/regulation/{id}"), |(at, page)| address(id, at, page)))))
+    Ok(place.map(|(at, page)| Reply::Redirect(address(id, at, page))))
 }
 
 fn address(of: RecordId, at: RecordId, page: usize) -> String {

@@ -51,6 +51,7 @@ pub mod staff;
 pub mod stage;
 pub mod standby;
 pub mod succession;
+pub mod suggest;
 pub mod table;
 pub mod throttle;
 pub mod totp;

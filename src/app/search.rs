@@ -1,6 +1,7 @@
 //! Searching by right: the scope is compiled into the query, every hit is read again and authorised again, and what the
 //! index has not seen yet is searched as well.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::sight::Sight;
@@ -76,14 +77,48 @@ pub struct Results {
     pub micros: u64,
 }
 
+/// A question, and the index it goes to.
+pub(super) struct Asked {
+    pub index: Arc<search::Index>,
+    pub request: Request,
+    /// Rows the index has not taken up yet.
+    pub fresh: Vec<Doc>,
+    /// There are too many of them.
+    pub catching_up: bool,
+}
+
 impl App {
     /// Answers a query with what the actor may see.
     pub fn search(&self, actor: &Actor, query: &Query) -> Result<Results> {
         let started = Instant::now();
         let snapshot = self.store.read()?;
         let sight = Sight::of(&snapshot, actor)?;
+        let Asked { index, request, fresh, catching_up } = self.asked(&snapshot, &sight, query)?;
+        let found = self.follower.ask(|| index.search(&scope(actor, sight.clearance()), &request, &fresh))?;
+        let hits = self.hits(&snapshot, (actor, &sight), &query.text, &found.hits)?;
+        // A group of its own, shown beside the first page only.
+        let alike = if query.offset == 0 { found.alike.as_slice() } else { &[] };
+        let alike = self.hits(&snapshot, (actor, &sight), &query.text, alike)?;
+        self.answer_for_search(actor, &query.text, hits.iter().chain(&alike))?;
+        Ok(Results {
+            hits,
+            total: found.total,
+            exact: found.exact,
+            kinds: found.kinds,
+            units: found.units.into_iter().map(|(u, n)| (RecordId(u), n)).collect(),
+            states: found.states,
+            months: found.months,
+            alike,
+            meant: found.meant,
+            catching_up,
+            micros: u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
+        })
+    }
+
+    /// A query as the index is asked it, beside what the index has still to take up.
+    pub(super) fn asked(&self, snapshot: &Snapshot, sight: &Sight, query: &Query) -> Result<Asked> {
         let (index, seen) = self.follower.index();
-        let fresh = self.follower.fresh(&snapshot, seen)?;
+        let fresh = self.follower.fresh(snapshot, seen)?;
         let catching_up = fresh.is_none();
         let fresh = fresh.unwrap_or_default();
         // What the actor is kept out of is for this search as if it were not there, also in the ranking.
@@ -111,25 +146,7 @@ impl App {
             hidden: snapshot.hidden_batches()?.into_iter().collect(),
             newest_batch: snapshot.last_id()?.0,
         };
-        let found = self.follower.ask(|| index.search(&scope(actor, sight.clearance()), &request, &docs))?;
-        let hits = self.hits(&snapshot, (actor, &sight), &query.text, &found.hits)?;
-        // A group of its own, shown beside the first page only.
-        let alike = if query.offset == 0 { found.alike.as_slice() } else { &[] };
-        let alike = self.hits(&snapshot, (actor, &sight), &query.text, alike)?;
-        self.answer_for_search(actor, &query.text, hits.iter().chain(&alike))?;
-        Ok(Results {
-            hits,
-            total: found.total,
-            exact: found.exact,
-            kinds: found.kinds,
-            units: found.units.into_iter().map(|(u, n)| (RecordId(u), n)).collect(),
-            states: found.states,
-            months: found.months,
-            alike,
-            meant: found.meant,
-            catching_up,
-            micros: u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
-        })
+        Ok(Asked { index, request, fresh: docs, catching_up })
     }
 
     /// The units that the text asks for by their name, or a part of it.
@@ -249,7 +266,7 @@ pub(super) fn document(record: &Record) -> Option<Doc> {
     })
 }
 
-fn texts(kind: &Kind, fields: &Fields, role: Search) -> String {
+pub(super) fn texts(kind: &Kind, fields: &Fields, role: Search) -> String {
     let mut all = Vec::new();
     collect(kind.fields, fields, role, &mut all);
     all.join("\n")

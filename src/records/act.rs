@@ -202,11 +202,18 @@ actions! {
     SIMILAR = 174, "查看相似内容";
     /// Whether search finds what is there was tried with a sample of the records.
     SEARCH_TESTED = 175, "检索自检";
+    /// Records were offered for what was typed so far into the search box.
+    SUGGEST = 181, "检索提示";
 }
 
 /// Acts by which identities of petitioners are looked at or leave.
 pub static IDENTIFIES: &[u16] =
     &[REVEAL.code, IDENTITIES_WANTED.code, IDENTITIES_AGREED.code, IDENTITIES.code];
+
+/// Acts that show many records and are not part of a record's own story.
+pub fn is_list(code: u16) -> bool {
+    [LIST.code, SEARCH.code, SUGGEST.code].contains(&code)
+}
 
 /// Somebody came in, by whatever proof.
 pub fn is_login(code: u16) -> bool {

@@ -35,6 +35,7 @@ pub use asked::wanted_unit;
 pub use indexer::Index;
 pub use similar::{Alike, Like, Pieces};
 pub use snippet::{Piece, highlight, occurs_in, snippet};
+pub use suggest::begun_name;
 pub use words::terms_of_law_in;
 
 use gate::{Gate, Gated};

@@ -114,26 +114,36 @@ pub(super) fn starts(doc: &Doc) -> Vec<String> {
     if doc.title.starts_with('《') {
         return Vec::new();
     }
-    let mut all = Vec::new();
-    let names = doc.names.split(['\n', '；', '、', '，', ' ']);
-    for text in [doc.title.as_str()].into_iter().chain(doc.number.lines()).chain(names) {
-        let chars: Vec<char> = bare(text).chars().take(START_CHARS_MAX).collect();
-        if chars.len() < 2 {
-            continue;
-        }
-        let letters = |first: bool| -> String {
-            let of = |c: &char| match c.to_pinyin() {
-                Some(p) if first => p.first_letter().to_owned(),
-                Some(p) => p.plain().to_owned(),
-                None => c.to_string(),
-            };
-            chars.iter().take(LETTERED_CHARS_MAX).map(of).collect()
-        };
-        all.extend([letters(false), letters(true), chars.iter().collect()]);
-    }
+    let texts = [doc.title.as_str()].into_iter().chain(doc.number.lines()).chain(names(&doc.names));
+    let mut all: Vec<String> = texts.filter_map(ways).flatten().collect();
     all.sort_unstable();
     all.dedup();
     all
+}
+
+/// The single names of a field of names.
+pub(super) fn names(text: &str) -> impl Iterator<Item = &str> {
+    text.split(['\n', '；', '、', '，', ' '])
+}
+
+/// A text by its letters, by the first of them, and as it is written; `None` where there is too little to begin.
+fn ways(text: &str) -> Option<[String; 3]> {
+    let chars: Vec<char> = bare(text).chars().take(START_CHARS_MAX).collect();
+    let letters = |first: bool| -> String {
+        let of = |c: &char| match c.to_pinyin() {
+            Some(p) if first => p.first_letter().to_owned(),
+            Some(p) => p.plain().to_owned(),
+            None => c.to_string(),
+        };
+        chars.iter().take(LETTERED_CHARS_MAX).map(of).collect()
+    };
+    (chars.len() > 1).then(|| [letters(false), letters(true), chars.iter().collect()])
+}
+
+/// The text begins with what was typed, in one of its ways.
+pub(super) fn begins(text: &str, typed: &str) -> bool {
+    let start = bare(typed);
+    !start.is_empty() && ways(text).is_some_and(|ways| ways.iter().any(|way| way.starts_with(&start)))
 }
 
 /// The sounds of every two neighbours; the position is the place of the first.

@@ -65,6 +65,11 @@ impl Index {
     }
 }
 
+/// The first of the names in `names` that begins with what was typed: characters, pinyin, or first letters.
+pub fn begun_name<'a>(names: &'a str, typed: &str) -> Option<&'a str> {
+    sounds::names(names).find(|name| sounds::begins(name, typed))
+}
+
 /// Rows that name somebody who sounds or looks like `chars` and that `strict` does not find; `None` when they name
 /// nobody, or too many sound so.
 pub(super) fn alike(
@@ -141,5 +146,10 @@ mod tests {
         assert_eq!(offers("xfgz"), [5]);
         assert_eq!(offers("　"), [0u64; 0]);
         assert_eq!(offers("李四"), [1]);
+        let names = "某镇政府；张三、李四";
+        for (typed, name) in [("zs", "张三"), ("li s", "李四"), ("李", "李四"), ("mouzhen", "某镇政府")] {
+            assert_eq!(super::begun_name(names, typed), Some(name), "{typed}");
+        }
+        assert_eq!((super::begun_name(names, "三"), super::begun_name(names, "")), (None, None));
     }
 }

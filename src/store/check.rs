@@ -284,7 +284,7 @@ fn touches(txn: &redb::ReadTransaction) -> Result<Told> {
     for row in table.iter().map_err(damage)? {
         let Ok(entry) = journal::read(row.map_err(damage)?.1.value()) else { continue };
         purged.extend(tables::purged_by(&entry.header).map(|id| (id, entry.header.seq.0)));
-        if ![act::LIST.code, act::SEARCH.code].contains(&entry.header.action) {
+        if !act::is_list(entry.header.action) {
             let ids: HashSet<u64> = entry.header.subjects.iter().map(|s| s.id.0).collect();
             keys.extend(ids.into_iter().map(|id| tables::touch_key(id, entry.header.seq.0)));
         }

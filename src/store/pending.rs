@@ -279,7 +279,7 @@ impl<'t> Derived<'t> {
         for id in tables::purged_by(header) {
             self.purged.insert(id, header.seq.0).map_err(damage)?;
         }
-        if [act::LIST.code, act::SEARCH.code].contains(&header.action) {
+        if act::is_list(header.action) {
             return Ok(());
         }
         for subject in &header.subjects {

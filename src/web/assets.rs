@@ -28,16 +28,21 @@ static STYLE: LazyLock<Asset> =
 static ICON: LazyLock<Asset> =
     LazyLock::new(|| asset("icon", "svg", "image/svg+xml", include_bytes!("../../web/icon.svg")));
 
-/// The one script: keys for who types all day. Pages work without it.
+/// Keys for who types all day. Pages work without them, as without the other script.
 static KEYS: LazyLock<Asset> =
     LazyLock::new(|| asset("keys", "js", "text/javascript; charset=utf-8", include_bytes!("../../web/keys.js")));
 
-/// What the head of a page links to; pages without a menu have no use for keys.
-pub fn links(style_href: &str, keys: bool) -> Markup {
+/// Offers while somebody types into a search box.
+static SUGGEST: LazyLock<Asset> = LazyLock::new(|| {
+    asset("suggest", "js", "text/javascript; charset=utf-8", include_bytes!("../../web/suggest.js"))
+});
+
+/// What the head of a page links to; pages without a menu have no use for scripts.
+pub fn links(style_href: &str, scripts: bool) -> Markup {
     html! {
         link rel="stylesheet" href=(style_href);
         link rel="icon" type="image/svg+xml" href={ "/assets/" (ICON.name) };
-        @if keys { script src={ "/assets/" (KEYS.name) } defer {} }
+        @if scripts { @for script in [&KEYS, &SUGGEST] { script src={ "/assets/" (script.name) } defer {} } }
     }
 }
 
@@ -54,7 +59,7 @@ pub(super) fn serve(call: &Call) -> Result<Reply> {
 
 /// The asset of this name.
 pub(super) fn named(name: &str) -> Option<&'static Asset> {
-    [&*STYLE, &*ICON, &*KEYS].into_iter().find(|a| a.name == name)
+    [&*STYLE, &*ICON, &*KEYS, &*SUGGEST].into_iter().find(|a| a.name == name)
 }
 
 fn asset(stem: &str, extension: &str, kind: &'static str, plain: &'static [u8]) -> Asset {

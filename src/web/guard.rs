@@ -276,8 +276,8 @@ fn not_allowed(route: &Route, call: &Call) -> Result<Reply> {
 fn is_looking(route: &Route) -> bool {
     if route.method == Method::POST {
         let looking =
-            ["/login", "/logout", "/search", "/{kind}/{id}/identity", "/audit", "/audit/export", "/backup/keys"];
-        return looking.contains(&route.path);
+            ["/login", "/logout", "/search", "/suggest", "/{kind}/{id}/identity", "/audit", "/audit/export"];
+        return looking.contains(&route.path) || route.path == "/backup/keys";
     }
     let writes = ["/new", "/edit", "/import", "/password", "/factor", "/activate/{token}"];
     !route.path.starts_with("/setup") && !writes.iter().any(|end| route.path.ends_with(end))

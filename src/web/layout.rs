@@ -410,7 +410,7 @@ fn find(token: &str) -> Markup {
             input type="hidden" name="csrf" value=(token);
             label.sr for="find-text" { "全文检索" }
             input #find-text type="search" name="text" maxlength="200" autocomplete="off" spellcheck="false"
-                accesskey="/" data-key="find" placeholder="搜索编号、姓名、单位、内容或法规条文";
+                accesskey="/" data-key="find" data-suggest placeholder="搜索编号、姓名、单位、内容或法规条文";
             kbd.kbd aria-hidden="true" { "/" }
             button type="submit" { (Icon::Search.svg()) "搜索" }
         }

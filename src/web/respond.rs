@@ -26,6 +26,8 @@ pub enum Reply {
     Left(Vec<String>),
     /// Plain text.
     Text(String),
+    /// Data for a script of ours.
+    Data(serde_json::Value),
     /// A static asset.
     Asset(&'static Asset),
     /// A file that was just made, by name.
@@ -50,10 +52,10 @@ impl Reply {
     }
 }
 
-/// Content policy: nothing but our own style sheet and keys, forms to ourselves, no frames. An attachment is no script:
+/// Content policy: nothing but our own style sheet and scripts, forms and questions to ourselves, no frames. An attachment is no script:
 /// none is sent with a type of script, and `nosniff` keeps browsers from guessing.
-const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; form-action 'self'; \
-base-uri 'none'; frame-ancestors 'none'";
+const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
+form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 /// The same for a page that holds a document: it may be an attachment of ours.
 const VIEWER_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; \
@@ -86,6 +88,7 @@ pub(super) fn response(reply: Reply, packed: bool) -> Response<Body> {
         Reply::Cookies(to, cookies) => redirect(&to, &cookies),
         Reply::Left(cookies) => left(&cookies),
         Reply::Text(text) => with_type(Body::from(text), "text/plain; charset=utf-8"),
+        Reply::Data(data) => with_type(Body::from(data.to_string()), "application/json; charset=utf-8"),
         Reply::Asset(asset) => static_asset(asset, packed),
         Reply::Bytes(name, bytes) => {
             named(with_type(Body::from(bytes), "application/octet-stream"), "attachment", &name)

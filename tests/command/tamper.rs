@@ -310,7 +310,7 @@ fn an_older_copy_is_a_roll_back_and_what_goes_on_from_it_a_fork() {
 }
 
 #[test]
-fn nothing_is_needed_and_nothing_written_without_keys() {
+fn nothing_is_needed_and_nothing_written_without_scripts() {
     let (room, whole, _) = county();
     fs::remove_file(room.at("d.key")).unwrap();
     fs::remove_file(room.at("d/keys.json")).unwrap();

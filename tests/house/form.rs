@@ -122,12 +122,16 @@ pub(crate) fn attribute(tag: &str, name: &str) -> Option<String> {
     tag[start..].split('"').next().map(unescaped)
 }
 
-/// A page without the one script of ours: any other is somebody else's.
-pub(crate) fn without_keys(html: &str) -> String {
-    let Some((before, rest)) = html.split_once("<script src=\"/assets/keys-") else { return html.to_owned() };
-    let (hash, after) = rest.split_once(".js\" defer></script>").expect("the script of ours, and nothing in it");
-    assert!(hash.len() == 16 && hash.bytes().all(|b| b.is_ascii_hexdigit()), "{hash}");
-    format!("{before}{after}")
+/// A page without the scripts of ours: any other is somebody else's.
+pub(crate) fn without_scripts(html: &str) -> String {
+    let without = |html: String, name: &str| {
+        let start = format!("<script src=\"/assets/{name}-");
+        let Some((before, rest)) = html.split_once(&start) else { return html };
+        let (hash, after) = rest.split_once(".js\" defer></script>").expect("a script of ours, and nothing in it");
+        assert!(hash.len() == 16 && hash.bytes().all(|b| b.is_ascii_hexdigit()), "{hash}");
+        format!("{before}{after}")
+    };
+    ["keys", "suggest"].into_iter().fold(html.to_owned(), without)
 }
 
 /// What a person reads where the page has entities.

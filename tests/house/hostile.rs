@@ -75,7 +75,7 @@ const TYPED: [&str; 6] = ["received", "people", "signed", "assigned_to", "accuse
 #[track_caller]
 fn harmless(page: &Answer, text: &str) {
     assert!(page.status < 500, "{text:?}: {}", page.status);
-    let body = super::form::without_keys(&page.text());
+    let body = super::form::without_scripts(&page.text());
     if text.contains('<') || text.contains('"') {
         assert!(!body.contains(text), "{text:?} stands in the page as it was typed");
     }
@@ -412,7 +412,7 @@ fn hostile_addresses_and_queries_are_answered_calmly() {
     for path in paths {
         let answer = clerk.get(&path);
         assert!(answer.status < 500, "{path}: {}", answer.status);
-        assert!(!super::form::without_keys(&answer.text()).contains("<script"), "{path}");
+        assert!(!super::form::without_scripts(&answer.text()).contains("<script"), "{path}");
     }
     let pairs: Vec<(String, String)> =
         vec![("csrf".into(), clerk.token()), ("text".into(), "字".repeat(100_000))];

@@ -3,7 +3,7 @@
 //! everything.
 
 use super::county::{County, PETITION, Person, path_of};
-use super::form::{forms, without_keys};
+use super::form::{forms, without_scripts};
 use super::viewing::picture;
 use super::wire::Answer;
 
@@ -33,7 +33,7 @@ fn send(person: &Person, path: &str, action: &str, pairs: &[(&str, &str)]) {
 
 /// What a page tells, its own keys aside.
 fn told(answer: &Answer) -> (u16, usize, String) {
-    let text = without_keys(&answer.steady());
+    let text = without_scripts(&answer.steady());
     (answer.status, text.len(), text)
 }
 

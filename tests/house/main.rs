@@ -56,6 +56,7 @@ mod staff;
 mod standby;
 mod statutes;
 mod succession;
+mod suggest;
 mod twice;
 mod ukey;
 mod unlock;

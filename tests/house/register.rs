@@ -1,7 +1,7 @@
 //! A petition comes in: numbered, listed, found, its attachments whole — also after the power was cut.
 
 use super::county::{County, PETITION, path_of, year};
-use super::form::{forms, without_keys};
+use super::form::{forms, without_scripts};
 
 const CLERK: &str = "石鼓岭镇纪委";
 const TEXT: &str =
@@ -121,7 +121,7 @@ fn every_page_with_a_form_can_be_used_without_script() {
     let clerk = county.clerk(CLERK);
     let path = clerk.register(&[]);
     for page in ["/", "/petition/new", &path, &format!("{path}/edit"), "/search", "/password"] {
-        let text = without_keys(&clerk.get(page).expect(200).text());
+        let text = without_scripts(&clerk.get(page).expect(200).text());
         assert!(
             !text.contains("<script") && !text.contains(" onclick") && !text.contains(" style="),
             "{page}"

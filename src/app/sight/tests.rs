@@ -300,6 +300,11 @@ fn search_agrees(county: &County, person: &Actor, expected: &BTreeMap<u8, BTreeS
         let found = county.app.search(person, &Query { text: name.into(), limit: 10, ..Query::default() }).unwrap();
         assert!(found.alike.iter().all(|h| want.contains(&h.record.id)), "{} {name}", person.login);
     }
+    // So is what is offered while somebody types.
+    for typed in ["反映", "fy", "测", "wang", "《", "澜"] {
+        let offers = county.app.suggest(person, typed).unwrap();
+        assert!(offers.iter().all(|o| want.contains(&o.id)), "{} {typed}", person.login);
+    }
     for (tag, ids) in indexed.filter(|(_, ids)| !ids.is_empty()) {
         assert!(found.kinds.contains(&(*tag, ids.len() as u64)), "{} {tag}", person.login);
     }

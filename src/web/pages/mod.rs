@@ -37,5 +37,6 @@ pub mod search;
 pub mod sessions;
 pub mod setup;
 pub mod staff;
+pub mod suggest;
 pub mod ukey;
 pub mod viewing;

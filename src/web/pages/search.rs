@@ -209,7 +209,7 @@ fn search_box(call: &Call, text: &str) -> Result<Markup> {
         form.filters method="post" action="/search" role="search" {
             (view::hidden(live))
             label.grow { span.sr { "检索词" }
-                input name="text" value=(text) autofocus autocomplete="off" maxlength="2000" size="60"; }
+                input name="text" value=(text) autofocus data-suggest autocomplete="off" maxlength="2000" size="60"; }
             button.btn.btn-primary type="submit" { (Icon::Search.svg()) "检索" }
         }
     })

@@ -125,6 +125,11 @@ impl Actor {
         self.may(kind, Right::See, unit) && self.may(kind, Right::Identity, unit)
     }
 
+    /// How far the right to open the identity part reaches.
+    pub fn identifies(&self, kind: &Kind) -> Scope {
+        self.scope(kind, Right::See).min(self.scope(kind, Right::Identity))
+    }
+
     /// May type into this field. Roles and clearance are the security administrator's alone, everything else of an
     /// account the system administrator's; the identity of an existing record needs its own right; what an article
     /// shows of its regulation is typed there.

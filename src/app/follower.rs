@@ -551,7 +551,7 @@ fn take_up(snapshot: &Snapshot, index: &Index, open: &mut Uncommitted) -> Result
     for some in ids.chunks(RECORDS_AT_ONCE) {
         let mut changes = Vec::with_capacity(some.len());
         for id in some {
-            let record = snapshot.get_any(*id, false)?;
+            let record = snapshot.get_any(*id, true)?;
             let gone = record.as_ref().map_or(Ok(true), |r| given_up(snapshot, r))?;
             if !gone && record.as_ref().map_or(Ok(false), |r| snapshot.is_hidden(r))? {
                 open.hidden = true;

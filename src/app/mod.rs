@@ -28,6 +28,7 @@ pub mod names;
 pub mod offsite;
 pub mod password;
 mod planted;
+pub mod petitioners;
 pub mod policy;
 pub mod proof;
 pub mod recipients;

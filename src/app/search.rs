@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::record::identity_fields;
 use super::sight::Sight;
 use super::{Actor, App, Right, Scope};
 use crate::base::{RecordId, Result, Seq, limits};
@@ -17,6 +18,8 @@ use crate::store::{Act, Snapshot};
 pub struct Query {
     /// As typed.
     pub text: String,
+    /// Look where petitioners are named, and nowhere else; whoever asks has said why.
+    pub identity: bool,
     /// Kinds by tag; none means all.
     pub kinds: Vec<u8>,
     /// Units; none means all.
@@ -94,12 +97,13 @@ impl App {
         let snapshot = self.store.read()?;
         let sight = Sight::of(&snapshot, actor)?;
         let Asked { index, request, fresh, catching_up } = self.asked(&snapshot, &sight, query)?;
+        let scope = if query.identity { identity_scope } else { scope };
         let found = self.follower.ask(|| index.search(&scope(actor, sight.clearance()), &request, &fresh))?;
-        let hits = self.hits(&snapshot, (actor, &sight), &query.text, &found.hits)?;
+        let hits = self.hits(&snapshot, (actor, &sight), query, &found.hits)?;
         // A group of its own, shown beside the first page only.
         let alike = if query.offset == 0 { found.alike.as_slice() } else { &[] };
-        let alike = self.hits(&snapshot, (actor, &sight), &query.text, alike)?;
-        self.answer_for_search(actor, &query.text, hits.iter().chain(&alike))?;
+        let alike = self.hits(&snapshot, (actor, &sight), query, alike)?;
+        self.answer_for_search(actor, query, hits.iter().chain(&alike))?;
         Ok(Results {
             hits,
             total: found.total,
@@ -123,7 +127,7 @@ impl App {
         let fresh = fresh.unwrap_or_default();
         // What the actor is kept out of is for this search as if it were not there, also in the ranking.
         let open = fresh.iter().filter(|id| !sight.closes(**id));
-        let docs = open.filter_map(|id| snapshot.get(*id, false).transpose());
+        let docs = open.filter_map(|id| snapshot.get(*id, query.identity).transpose());
         let docs: Vec<Doc> = docs.collect::<Result<Vec<_>>>()?.iter().filter_map(document).collect();
         // What was purged is not found, however much the index has still to take up.
         let mut excluded: Vec<u64> = snapshot.purged(seen)?.iter().map(|p| p.record).collect();
@@ -133,6 +137,7 @@ impl App {
         excluded.dedup();
         let request = Request {
             text: query.text.chars().take(limits::QUERY_CHARS).collect(),
+            identity: query.identity,
             kinds: query.kinds.clone(),
             units: query.units.iter().map(|u| u.0).collect(),
             named_units: self.units_called(&query.text)?,
@@ -160,14 +165,17 @@ impl App {
         &self,
         snapshot: &Snapshot,
         (actor, sight): (&Actor, &Sight),
-        text: &str,
+        query: &Query,
         found: &[search::Hit],
     ) -> Result<Vec<Hit>> {
+        // A petitioner's name is not marked where the record happens to have it as well.
+        let text = if query.identity { "" } else { query.text.as_str() };
         let mut hits = Vec::with_capacity(found.len());
         for hit in found {
             let Some(record) = snapshot.get(RecordId(hit.id), false)? else { continue };
             let Some(kind) = records::by_tag(record.kind) else { continue };
-            if actor.may(kind, Right::See, record.unit) && !sight.bars(&record) {
+            let may = !query.identity || actor.may_identify(kind, record.unit);
+            if may && actor.may(kind, Right::See, record.unit) && !sight.bars(&record) {
                 let title = search::highlight(&kind.title_of(&record), text);
                 let body = texts(kind, &record.fields, Search::Body);
                 let snippet = search::snippet(&body, text, limits::SNIPPET_CHARS);
@@ -179,18 +187,20 @@ impl App {
         Ok(hits)
     }
 
-    /// Where something sensitive was shown, the search and its terms are entered, the terms sealed.
+    /// Where something sensitive was shown, and whenever a petitioner was looked for, the search and its terms are
+    /// entered, the terms sealed.
     fn answer_for_search<'a>(
         &self,
         actor: &Actor,
-        text: &str,
+        query: &Query,
         hits: impl Iterator<Item = &'a Hit> + Clone,
     ) -> Result<()> {
-        if !hits.clone().any(|h| h.kind.sensitive) {
+        if !query.identity && !hits.clone().any(|h| h.kind.sensitive) {
             return Ok(());
         }
         let read: Vec<_> = hits.map(|h| (h.record.id, h.record.kind, h.record.version)).collect();
-        let act = Act::new(actor.doer(), act::SEARCH).secret(text).read(read);
+        let note = if query.identity { "identity" } else { "" };
+        let act = Act::new(actor.doer(), act::SEARCH).note(note).secret(&query.text).read(read);
         self.store.submit(move |txn| {
             txn.act(act);
             Ok(())
@@ -233,9 +243,18 @@ fn why(kind: &Kind, fields: &Fields, text: &str) -> Vec<(&'static str, Vec<Strin
 
 /// What the actor may find.
 pub(super) fn scope(actor: &Actor, clearance: Label) -> search::Scope {
+    reach(actor, clearance, |kind| actor.scope(kind, Right::See))
+}
+
+/// Records whose petitioners the actor may look for.
+fn identity_scope(actor: &Actor, clearance: Label) -> search::Scope {
+    reach(actor, clearance, |kind| actor.identifies(kind))
+}
+
+fn reach(actor: &Actor, clearance: Label, of: impl Fn(&Kind) -> Scope) -> search::Scope {
     let mut scope = search::Scope::nothing().under(clearance as u8);
     for kind in records::ALL.iter().filter(|k| k.indexed) {
-        let sees = actor.scope(kind, Right::See);
+        let sees = of(kind);
         scope = match actor.units(sees).filter(|_| kind.owned) {
             _ if sees == Scope::Nothing => scope,
             Some(units) => scope.with(kind.tag, Units::Only(units.iter().map(|u| u.0).collect())),
@@ -245,7 +264,7 @@ pub(super) fn scope(actor: &Actor, clearance: Label) -> search::Scope {
     scope
 }
 
-/// What the index is told of a record. The petitioner's identity is not in it.
+/// What the index is told of a record; of the petitioner only where the record was read with the identity.
 pub(super) fn document(record: &Record) -> Option<Doc> {
     let kind = records::by_tag(record.kind).filter(|k| k.indexed && !record.is_purged())?;
     let text = |role| texts(kind, &record.fields, role);
@@ -263,7 +282,15 @@ pub(super) fn document(record: &Record) -> Option<Doc> {
         title: text(Search::Title),
         names: text(Search::Names),
         body: text(Search::Body),
+        identity: identity(kind, &record.fields),
     })
+}
+
+/// What a petitioner is known by, a line each.
+fn identity(kind: &Kind, fields: &Fields) -> String {
+    let own = identity_fields(kind).filter(|f| matches!(f.widget, Widget::Line | Widget::Area));
+    let texts: Vec<&str> = own.map(|f| fields.text(f.tag)).filter(|text| !text.is_empty()).collect();
+    texts.join("\n")
 }
 
 pub(super) fn texts(kind: &Kind, fields: &Fields, role: Search) -> String {

@@ -103,6 +103,7 @@ pub static SETTINGS: &[u16] = &[
 /// Acts whose sealed words are addressed to the auditor. Words of a search are content.
 pub static REASONS: &[u16] = &[
     act::REVEAL.code,
+    act::IDENTITY_SEARCH.code,
     act::LABELLED.code,
     act::ALARM_CLEARED.code,
     act::IDENTITIES_WANTED.code,
@@ -170,9 +171,11 @@ pub static RULES: &[Rule] = &[
     },
     Rule {
         name: "mass-identity",
-        label: "大量查看检举控告人",
+        label: "大量查看、查找检举控告人",
         unit: "同一账户 1 小时内次数",
-        measure: Measure::Count(HOUR_S, |s| s.done && s.action == act::REVEAL.code),
+        measure: Measure::Count(HOUR_S, |s| {
+            s.done && [act::REVEAL.code, act::IDENTITY_SEARCH.code].contains(&s.action)
+        }),
         usual: 10,
         most: 30,
         floor: "检举控告人信息逐件写明理由才能看，一小时三十件已不是办理的速度",

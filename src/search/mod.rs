@@ -104,6 +104,8 @@ pub struct Doc {
     pub names: String,
     /// Text.
     pub body: String,
+    /// What a petitioner is known by. Only a request for it looks here; nothing is offered, resembled or shown of it.
+    pub identity: String,
 }
 
 /// The new content of a row; `None` removes it.
@@ -145,6 +147,8 @@ pub enum Order {
 pub struct Request {
     /// What was typed; without text everything that passes the filters is listed, newest first.
     pub text: String,
+    /// Look for the text where petitioners are named, and nowhere else. The scope is what the person may open of them.
+    pub identity: bool,
     /// Kinds wanted; empty for all.
     pub kinds: Vec<u8>,
     /// Units wanted; empty for all.
@@ -240,6 +244,10 @@ impl Index {
     pub fn search(&self, scope: &Scope, request: &Request, fresh: &[Doc]) -> Result<Found> {
         let ask = self.ask(scope, request, fresh)?;
         let plan = Plan::new(&request.text);
+        if request.identity {
+            let Some(query) = plan.identities(&self.fields()) else { return Ok(Found::default()) };
+            return Ok(ask.exact(query.as_ref(), request.order)?.found(request, true));
+        }
         if plan.is_empty() {
             let order = if request.order == Order::Relevance { Order::Newest } else { request.order };
             return Ok(ask.exact(&AllQuery, order)?.found(request, true));
@@ -405,6 +413,35 @@ mod tests {
         assert_eq!(ids(&index.search(&Scope::nothing(), &gone, &fresh).unwrap()), [0u64; 0]);
         assert_eq!(index.search(&everything(), &ask(""), &fresh).unwrap().total, 4);
         assert_eq!(ids(&index.search(&everything(), &ask("新标题"), &fresh).unwrap()), [1]);
+    }
+
+    #[test]
+    fn petitioners_are_found_by_a_request_for_them_and_by_nothing_else() {
+        let known = Doc { identity: "闻人渡舟\n13900001234".into(), ..doc(1, "来信", "举报村干部") };
+        let (_dir, index) = index(&[known, doc(2, "闻人渡舟", "举报")]);
+        let asked = |text: &str, scope: &Scope, fresh: &[Doc]| {
+            let request = Request { identity: true, ..ask(text) };
+            ids(&index.search(scope, &request, fresh).unwrap())
+        };
+        for text in ["闻人渡舟", "渡舟", "0001234", "闻人 1390", "渡舟 或 无此人"] {
+            assert_eq!(asked(text, &everything(), &[]), [1], "{text}");
+        }
+        for text in ["", "举报", "来信", "闻人 举报", "渡州", "-举报"] {
+            assert_eq!(asked(text, &everything(), &[]), [0u64; 0], "{text}");
+        }
+        assert_eq!(asked("渡舟", &Scope::nothing(), &[]), [0u64; 0]);
+        let fresh = Doc { identity: "闻人渡舟".into(), ..doc(9, "新", "新") };
+        let mut both = asked("闻人渡舟", &everything(), &[fresh]);
+        both.sort_unstable();
+        assert_eq!(both, [1, 9]);
+        // Whatever else is asked is answered as if it were not there.
+        let (_dir, without) = self::index(&[doc(1, "来信", "举报村干部"), doc(2, "闻人渡舟", "举报")]);
+        for text in ["闻人渡舟", "13900001234", "wrdz", "渡舟", "来信"] {
+            let both = [&index, &without].map(|i| i.search(&everything(), &ask(text), &[]).unwrap());
+            assert_eq!(both[0], both[1], "{text}");
+            let both = [&index, &without].map(|i| i.suggest(&everything(), &ask(text), &[]).unwrap());
+            assert_eq!(both[0], both[1], "{text}");
+        }
     }
 
     #[test]

@@ -205,6 +205,14 @@ impl Plan {
         self.without_banned(fields, clauses)
     }
 
+    /// Rows whose petitioner is known by every part; `None` without a part.
+    pub(super) fn identities(&self, fields: &Fields) -> Option<Box<dyn Query>> {
+        let ways = |p: &Part| -> Box<dyn Query> {
+            any(std::iter::once(&p.chars).chain(&p.or).map(|c| phrase(fields.identity, c)).collect())
+        };
+        (!self.parts.is_empty()).then(|| all(self.parts.iter().map(ways).collect()))
+    }
+
     /// Rows that share characters and words with the text; `None` when the text is too short for that.
     pub(super) fn near(
         &self,

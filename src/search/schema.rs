@@ -18,7 +18,7 @@ use super::analyzer::{self, PAIRS, Pairs, WORDS, Words};
 use super::sounds::{self, SOUNDS, Sounds};
 
 /// Version of fields and tokens, written with every commit.
-pub(super) const SCHEMA_VERSION: u32 = 4;
+pub(super) const SCHEMA_VERSION: u32 = 5;
 
 /// Most bytes of a title or number that are compared as a whole.
 const WHOLE_BYTES_MAX: usize = 1024;
@@ -48,6 +48,8 @@ pub(super) struct Fields {
     pub(super) body_words: Field,
     /// The caller's own id as it is.
     pub(super) reference: Field,
+    /// What only a search of its own asks for.
+    pub(super) identity: Field,
     /// Number and title, bare.
     pub(super) whole: Field,
     /// Sounds of names and title.
@@ -78,6 +80,7 @@ pub(super) fn build() -> (Schema, Fields) {
         title_words: s.add_text_field("title_words", words()),
         body_words: s.add_text_field("body_words", words()),
         reference: s.add_text_field("reference", raw()),
+        identity: s.add_text_field("identity", pairs()),
         whole: s.add_text_field("whole", raw()),
         sounds: s.add_text_field("sounds", text(SOUNDS, IndexRecordOption::WithFreqsAndPositions, false)),
         starts: s.add_text_field("starts", raw()),
@@ -119,6 +122,7 @@ impl Fields {
             (self.body, &doc.body),
             (self.names, &doc.names),
             (self.number, &doc.number),
+            (self.identity, &doc.identity),
         ] {
             d.add_text(field, text);
         }

@@ -144,6 +144,7 @@ pub static ROUTES: &[Route] = &[
     get("/search", Access::Account, pages::search::form),
     post("/search", Access::Account, pages::search::ask),
     get("/search/{id}", Access::Account, pages::search::show),
+    post("/search/identity", Access::Account, pages::petitioners::ask),
     post("/suggest", Access::Account, pages::suggest::offer),
     post("/drafts/{id}", Access::Account, pages::draft::throw),
     get("/account/import", Access::Account, pages::staff::show),

@@ -52,8 +52,8 @@ impl Reply {
     }
 }
 
-/// Content policy: nothing but our own style sheet and scripts, forms and questions to ourselves, no frames. An attachment is no script:
-/// none is sent with a type of script, and `nosniff` keeps browsers from guessing.
+/// Content policy: nothing but our own style sheet and scripts, forms and questions to ourselves, no frames. An
+/// attachment is no script: none is sent with a type of script, and `nosniff` keeps browsers from guessing.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
 form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 

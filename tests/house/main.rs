@@ -42,6 +42,7 @@ mod origins;
 mod papers;
 mod passwords;
 mod recipients;
+mod petitioners;
 mod proof;
 mod purge;
 mod recusal;

@@ -12,7 +12,7 @@ use crate::app::label::Typed as Relabel;
 use crate::app::names::all;
 use crate::app::record::ListInput;
 use crate::app::recusal::ByNumber;
-use crate::app::search::Query;
+use crate::app::search::{Hit, Query};
 use crate::app::{App, Right, Scope, articles, demo};
 use crate::base::{Error, ErrorKind, Moment, clock::ManualClock};
 use crate::records::{Author, act, decide, org, petition, regulation};
@@ -299,6 +299,14 @@ fn search_agrees(county: &County, person: &Actor, expected: &BTreeMap<u8, BTreeS
     for name in ["王建国", "李小明", "测某某"] {
         let found = county.app.search(person, &Query { text: name.into(), limit: 10, ..Query::default() }).unwrap();
         assert!(found.alike.iter().all(|h| want.contains(&h.record.id)), "{} {name}", person.login);
+    }
+    // Petitioners are looked for where their identity may be opened.
+    for text in ["13", "村", "王"] {
+        let query = Query { text: text.into(), identity: true, limit: 10_000, ..Query::default() };
+        let found = county.app.search(person, &query).unwrap();
+        assert_eq!(found.total, found.hits.len() as u64, "{} {text}", person.login);
+        let may = |h: &Hit| want.contains(&h.record.id) && person.may_identify(h.kind, h.record.unit);
+        assert!(found.hits.iter().all(may), "{} {text}", person.login);
     }
     // So is what is offered while somebody types.
     for typed in ["反映", "fy", "测", "wang", "《", "澜"] {

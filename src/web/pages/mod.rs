@@ -20,6 +20,7 @@ pub mod label;
 pub mod list;
 pub mod login;
 pub mod password;
+pub mod petitioners;
 pub mod policy;
 pub mod recipients;
 pub mod proof;

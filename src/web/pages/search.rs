@@ -7,6 +7,7 @@ use crate::app::search::{Hit, Query, Results};
 use crate::base::{RecordId, Result, limits};
 use crate::records;
 use crate::search::{Order, Piece, terms_of_law_in};
+use super::petitioners;
 use crate::web::guard::{Call, pairs};
 use crate::web::icons::Icon;
 use crate::web::layout::{self, NoticeKind};
@@ -18,9 +19,19 @@ const SPANS: usize = 24;
 
 /// The empty page.
 pub fn form(call: &Call) -> Result<Reply> {
+    begin(call, None).map(Reply::page)
+}
+
+/// The same with what was wrong with a search for a petitioner.
+pub(super) fn begin(call: &Call, problem: Option<&str>) -> Result<Markup> {
     let outline = Outline { title: "全文检索".into(), current: "/search".into(), ..Outline::default() };
-    let hint = html! { p.muted { "可搜信访件、法律法规和条文：标题、内容、编号、姓名、单位。" } (syntax(true)) };
-    view::reply(&call.app, call.live()?, outline, html! { (search_box(call, "")?) (hint) })
+    let content = html! {
+        (search_box(call, "")?)
+        p.muted { "可搜信访件、法律法规和条文：标题、内容、编号、姓名、单位。" }
+        (syntax(problem.is_none()))
+        (petitioners::form(call, problem)?)
+    };
+    view::framed(&call.app, call.live()?, outline, content)
 }
 
 /// Takes the question.
@@ -51,7 +62,7 @@ pub fn show(call: &Call) -> Result<Reply> {
     };
     let pages = results.total.min(limits::SEARCH_DEPTH).div_ceil(limits::PAGE_ROWS).max(1);
     let content = html! {
-        (search_box(call, &query.text)?)
+        (search_box(call, if query.identity { "" } else { &query.text })?)
         (syntax(false))
         (did_you_mean(call, &results)?)
         (narrowing(call, &query)?)
@@ -102,6 +113,10 @@ fn narrowed(call: &Call, mut query: Query, page: u64) -> Query {
 fn notice(query: &Query, results: &Results) -> Option<(NoticeKind, String)> {
     if results.catching_up {
         return Some((NoticeKind::Warn, "索引正在更新，刚刚导入的内容可能还搜不到，请稍后再试。".to_owned()));
+    }
+    if query.identity {
+        let said = "以下是按检举控告人信息查找的结果，理由已记入日志；这里不显示检举控告人信息。";
+        return Some((NoticeKind::Info, said.to_owned()));
     }
     let near = !results.exact && results.total > 0;
     near.then(|| {

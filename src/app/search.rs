@@ -3,6 +3,7 @@
 
 use std::time::Instant;
 
+use super::attached::{Attached, Places, whole_documents};
 use super::sight::Sight;
 use super::{Actor, App, Right, Scope};
 use crate::base::{RecordId, Result, Seq, limits};
@@ -48,6 +49,8 @@ pub struct Hit {
     pub parent_void: Option<&'static str>,
     /// Where which parts of the question stand as they are: the name of the place, and the parts.
     pub why: Vec<(&'static str, Vec<String>)>,
+    /// Where an attachment says what the record itself does not.
+    pub attached: Option<Attached>,
 }
 
 /// Results of a search.
@@ -84,12 +87,12 @@ impl App {
         let sight = Sight::of(&snapshot, actor)?;
         let (index, seen) = self.follower.index();
         let fresh = self.follower.fresh(&snapshot, seen)?;
-        let catching_up = fresh.is_none();
+        let too_many = fresh.is_none();
         let fresh = fresh.unwrap_or_default();
         // What the actor is kept out of is for this search as if it were not there, also in the ranking.
         let open = fresh.iter().filter(|id| !sight.closes(**id));
         let docs = open.filter_map(|id| snapshot.get(*id, false).transpose());
-        let docs: Vec<Doc> = docs.collect::<Result<Vec<_>>>()?.iter().filter_map(document).collect();
+        let (docs, all_attached) = whole_documents(&snapshot, &docs.collect::<Result<Vec<_>>>()?)?;
         // What was purged is not found, however much the index has still to take up.
         let mut excluded: Vec<u64> = snapshot.purged(seen)?.iter().map(|p| p.record).collect();
         excluded.extend(fresh.iter().map(|id| id.0));
@@ -127,7 +130,7 @@ impl App {
             months: found.months,
             alike,
             meant: found.meant,
-            catching_up,
+            catching_up: too_many || !all_attached,
             micros: u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
         })
     }
@@ -147,6 +150,7 @@ impl App {
         found: &[search::Hit],
     ) -> Result<Vec<Hit>> {
         let mut hits = Vec::with_capacity(found.len());
+        let (wanted, mut places) = (search::looked_for(text), Places::new());
         for hit in found {
             let Some(record) = snapshot.get(RecordId(hit.id), false)? else { continue };
             let Some(kind) = records::by_tag(record.kind) else { continue };
@@ -155,8 +159,12 @@ impl App {
                 let body = texts(kind, &record.fields, Search::Body);
                 let snippet = search::snippet(&body, text, limits::SNIPPET_CHARS);
                 let parent_void = parent_void(snapshot, kind, &record)?;
-                let why = why(kind, &record.fields, text);
-                hits.push(Hit { record, kind, title, snippet, parent_void, why });
+                let mut why = why(kind, &record.fields, text);
+                let said = |part: &String| why.iter().any(|(_, parts)| parts.contains(part));
+                let elsewhere = if wanted.iter().all(said) { None } else { places.of(snapshot, &record, text)? };
+                let (attached, parts) = elsewhere.unzip();
+                why.extend(parts.map(|parts| ("附件", parts)));
+                hits.push(Hit { record, kind, title, snippet, parent_void, why, attached });
             }
         }
         Ok(hits)
@@ -228,7 +236,7 @@ pub(super) fn scope(actor: &Actor, clearance: Label) -> search::Scope {
     scope
 }
 
-/// What the index is told of a record. The petitioner's identity is not in it.
+/// What the index is told of a record, its attachments aside. The petitioner's identity is not in it.
 pub(super) fn document(record: &Record) -> Option<Doc> {
     let kind = records::by_tag(record.kind).filter(|k| k.indexed && !record.is_purged())?;
     let text = |role| texts(kind, &record.fields, role);
@@ -246,6 +254,7 @@ pub(super) fn document(record: &Record) -> Option<Doc> {
         title: text(Search::Title),
         names: text(Search::Names),
         body: text(Search::Body),
+        attached: String::new(),
     })
 }
 

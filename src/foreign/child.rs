@@ -47,6 +47,7 @@ fn read(format: Format, input: &mut dyn Read, emit: Emit<'_>) -> Result<()> {
         | Format::Html
         | Format::Pdf
         | Format::PdfView
+        | Format::PdfPages
         | Format::Image => document::read(format, &whole(input)?, emit),
         Format::Jsonl => {
             Err(Error::invalid("不能读取这种文件。请另存为 xlsx 或 csv 文件后重试。").with_detail(format.name()))

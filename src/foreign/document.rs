@@ -24,6 +24,7 @@ pub(super) fn read(format: Format, bytes: &[u8], emit: Emit<'_>) -> Result<()> {
         Format::Html => html::read,
         Format::Pdf => pdf::read,
         Format::PdfView => pdf::rewrite,
+        Format::PdfPages => pdf::pages,
         Format::Image => picture::read,
         _ => plain,
     };
@@ -107,9 +108,14 @@ impl<'a> Out<'a> {
         self.blocks += 1;
         self.bytes += text.len();
         if self.blocks > limits::DOCUMENT_BLOCKS || self.bytes > limits::DOCUMENT_TEXT_BYTES {
-            return Err(Error::invalid("文档的文字过多，不像一部法规。请拆分后分别导入。"));
+            return Err(Error::invalid("文档的文字过多。请拆分成几个文件后再试。"));
         }
         (self.emit)(Item::Block(Block { style, text: text.to_owned() }))
+    }
+
+    /// A part of the document begins.
+    pub(super) fn part(&mut self, name: impl Into<String>) -> Result<()> {
+        (self.emit)(Item::Part(name.into()))
     }
 
     /// A note, if there is one.

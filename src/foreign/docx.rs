@@ -79,7 +79,7 @@ fn part(archive: &mut Archive<'_>, name: &str) -> Result<Option<String>> {
     let bound = limits::DOCUMENT_PART_BYTES;
     entry.take(bound + 1).read_to_end(&mut bytes).map_err(damaged)?;
     if bytes.len() as u64 > bound {
-        return Err(Error::invalid("文档展开后过大，不像一部法规。请拆分后分别导入。"));
+        return Err(Error::invalid("文档展开后过大。请拆分成几个文件后再试。"));
     }
     let marked = encoding_rs::Encoding::for_bom(&bytes).map(|(e, _)| e.decode(&bytes).0.into_owned());
     Ok(Some(marked.unwrap_or_else(|| String::from_utf8_lossy(&bytes).into_owned())))

@@ -60,6 +60,8 @@ pub enum Format {
     Image,
     /// A PDF that is to be looked at: written anew, and refused when it would act by itself.
     PdfView,
+    /// A PDF page by page, for whoever wants to know where a text stands.
+    PdfPages,
 }
 
 /// What a reader says.
@@ -75,6 +77,8 @@ pub enum Item {
         /// their shortest form without an exponent, booleans 是/否, errors empty.
         cells: Vec<String>,
     },
+    /// A part of a document begins, by the name that people call it by: 第 3 页.
+    Part(String),
     /// A block of a document.
     Block(Block),
     /// Bytes of a picture or document written anew, in pieces.
@@ -119,6 +123,7 @@ const NAMES: &[(Format, &str)] = &[
     (Format::Pdf, "pdf"),
     (Format::Image, "image"),
     (Format::PdfView, "pdf-view"),
+    (Format::PdfPages, "pdf-pages"),
 ];
 
 impl Format {
@@ -157,6 +162,17 @@ impl Format {
     /// Whether it is read as blocks.
     pub fn is_document(self) -> bool {
         matches!(self, Self::Docx | Self::Markdown | Self::Text | Self::Html | Self::Pdf)
+    }
+
+    /// As what a file of this format is read, by whoever wants its text with the places where it stands; none for what
+    /// has no text.
+    pub fn with_parts(self) -> Option<Self> {
+        match self {
+            Self::Pdf => Some(Self::PdfPages),
+            // Lines of data of programs are no text for people.
+            Self::Jsonl | Self::Image | Self::PdfView => None,
+            other => Some(other),
+        }
     }
 
     /// Bytes of such a file at most.

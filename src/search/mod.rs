@@ -33,7 +33,7 @@ pub use analyzer::is_warm;
 pub use asked::wanted_unit;
 pub use indexer::Index;
 pub use similar::{Alike, Like, Pieces};
-pub use snippet::{Piece, highlight, occurs_in, snippet};
+pub use snippet::{Piece, highlight, looked_for, occurs_in, snippet};
 pub use words::terms_of_law_in;
 
 use gate::{Gate, Gated};
@@ -102,6 +102,8 @@ pub struct Doc {
     pub names: String,
     /// Text.
     pub body: String,
+    /// Text of its attachments.
+    pub attached: String,
 }
 
 /// The new content of a row; `None` removes it.

@@ -18,7 +18,7 @@ use super::analyzer::{self, PAIRS, Pairs, WORDS, Words};
 use super::sounds::{self, SOUNDS, Sounds};
 
 /// Version of fields and tokens, written with every commit.
-pub(super) const SCHEMA_VERSION: u32 = 4;
+pub(super) const SCHEMA_VERSION: u32 = 5;
 
 /// Most bytes of a title or number that are compared as a whole.
 const WHOLE_BYTES_MAX: usize = 1024;
@@ -54,6 +54,8 @@ pub(super) struct Fields {
     pub(super) sounds: Field,
     /// What is offered while somebody types.
     pub(super) starts: Field,
+    /// Pairs of the text of attachments, with positions; how long it is weighs nothing.
+    pub(super) attached: Field,
 }
 
 /// The schema and its handles.
@@ -81,6 +83,7 @@ pub(super) fn build() -> (Schema, Fields) {
         whole: s.add_text_field("whole", raw()),
         sounds: s.add_text_field("sounds", text(SOUNDS, IndexRecordOption::WithFreqsAndPositions, false)),
         starts: s.add_text_field("starts", raw()),
+        attached: s.add_text_field("attached", text(PAIRS, IndexRecordOption::WithFreqsAndPositions, false)),
     };
     (s.build(), fields)
 }
@@ -119,6 +122,7 @@ impl Fields {
             (self.body, &doc.body),
             (self.names, &doc.names),
             (self.number, &doc.number),
+            (self.attached, &doc.attached),
         ] {
             d.add_text(field, text);
         }

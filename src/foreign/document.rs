@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use encoding_rs::{Encoding, GB18030, UTF_8, UTF_16BE, UTF_16LE};
 
-use super::{Block, Emit, Format, Item, Style, docx, html, markdown, pdf, picture, statute};
+use super::{Block, Emit, Format, Item, Style, docx, html, mail, markdown, pdf, picture, pptx, statute};
 use crate::base::{Error, Result, limits};
 
 /// Reads a document or picture; `bytes` is the whole file.
@@ -22,6 +22,8 @@ pub(super) fn read(format: Format, bytes: &[u8], emit: Emit<'_>) -> Result<()> {
         Format::Docx => docx::read,
         Format::Markdown => markdown::read,
         Format::Html => html::read,
+        Format::Pptx => pptx::read,
+        Format::Eml => mail::read,
         Format::Pdf => pdf::read,
         Format::PdfView => pdf::rewrite,
         Format::PdfPages => pdf::pages,

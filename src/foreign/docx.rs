@@ -69,7 +69,7 @@ fn main_part(archive: &mut Archive<'_>) -> Result<String> {
 }
 
 /// The text of a part; none when there is no such part.
-fn part(archive: &mut Archive<'_>, name: &str) -> Result<Option<String>> {
+pub(super) fn part(archive: &mut Archive<'_>, name: &str) -> Result<Option<String>> {
     let entry = match archive.by_name(name) {
         Ok(entry) => entry,
         Err(zip::result::ZipError::FileNotFound) => return Ok(None),
@@ -86,7 +86,7 @@ fn part(archive: &mut Archive<'_>, name: &str) -> Result<Option<String>> {
 }
 
 /// Calls `see` for each tag that opens, and with `None` for each that closes.
-fn each_tag(xml: &str, mut see: impl FnMut(&BytesStart<'_>, bool)) -> Result<()> {
+pub(super) fn each_tag(xml: &str, mut see: impl FnMut(&BytesStart<'_>, bool)) -> Result<()> {
     let mut reader = Reader::from_str(xml);
     reader.config_mut().check_end_names = false;
     loop {
@@ -100,14 +100,14 @@ fn each_tag(xml: &str, mut see: impl FnMut(&BytesStart<'_>, bool)) -> Result<()>
 }
 
 /// The value of an attribute by its local name.
-fn attribute(tag: &BytesStart<'_>, name: &str) -> Option<String> {
+pub(super) fn attribute(tag: &BytesStart<'_>, name: &str) -> Option<String> {
     let mut all = tag.attributes();
     let found = all.with_checks(false).flatten().find(|a| a.key.local_name().as_ref() == name)?;
     Some(plain(&found.value))
 }
 
 /// Predefined entities resolved; any other stays as it stands.
-fn plain(text: &str) -> String {
+pub(super) fn plain(text: &str) -> String {
     quick_xml::escape::unescape(text).map_or_else(|_| text.to_owned(), |t| t.into_owned())
 }
 

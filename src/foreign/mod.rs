@@ -21,9 +21,11 @@ mod document;
 mod docx;
 mod frames;
 mod html;
+mod mail;
 mod markdown;
 mod pdf;
 mod picture;
+mod pptx;
 mod reader;
 pub mod statute;
 mod table;
@@ -54,6 +56,10 @@ pub enum Format {
     Text,
     /// A saved web page.
     Html,
+    /// A presentation of PowerPoint 2007 and later.
+    Pptx,
+    /// A letter, as mail programs save it.
+    Eml,
     /// A PDF.
     Pdf,
     /// A picture: PNG, JPEG, GIF, WebP, BMP or TIFF.
@@ -120,6 +126,8 @@ const NAMES: &[(Format, &str)] = &[
     (Format::Markdown, "markdown"),
     (Format::Text, "text"),
     (Format::Html, "html"),
+    (Format::Pptx, "pptx"),
+    (Format::Eml, "eml"),
     (Format::Pdf, "pdf"),
     (Format::Image, "image"),
     (Format::PdfView, "pdf-view"),
@@ -131,7 +139,7 @@ impl Format {
     pub fn detect(name: &str, head: &[u8]) -> Option<Self> {
         let named = by_extension(name);
         if head.starts_with(b"PK\x03\x04") {
-            return in_zip(head).or(named.filter(|f| matches!(f, Self::Xlsx | Self::Docx)));
+            return in_zip(head).or(named.filter(|f| matches!(f, Self::Xlsx | Self::Docx | Self::Pptx)));
         }
         if head.starts_with(b"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1") {
             // Old documents and sealed new ones look the same; the reader tells a sealed workbook by its parts.
@@ -202,6 +210,8 @@ fn by_extension(name: &str) -> Option<Format> {
         "md" | "markdown" => Format::Markdown,
         "txt" | "text" => Format::Text,
         "html" | "htm" | "xhtml" => Format::Html,
+        "pptx" | "pptm" | "ppsx" | "potx" => Format::Pptx,
+        "eml" => Format::Eml,
         "pdf" => Format::Pdf,
         "png" | "jpg" | "jpeg" | "gif" | "webp" | "bmp" | "tif" | "tiff" => Format::Image,
         _ => return None,
@@ -215,6 +225,7 @@ fn in_zip(head: &[u8]) -> Option<Format> {
     names.find_map(|name| match name {
         _ if name.starts_with(b"xl/") => Some(Format::Xlsx),
         _ if name.starts_with(b"word/") => Some(Format::Docx),
+        _ if name.starts_with(b"ppt/") => Some(Format::Pptx),
         _ => None,
     })
 }

@@ -66,6 +66,37 @@ fn pdf(pages: &[&str]) -> Vec<u8> {
     (out + &format!("trailer\n<</Root 1 0 R /Size {size}>>\nstartxref\n0\n%%EOF\n")).into_bytes()
 }
 
+/// A presentation with a slide for each text.
+fn pptx(slides: &[&str]) -> Vec<u8> {
+    let list = |n: usize| format!("<p:sldId id=\"{}\" r:id=\"r{n}\"/>", 256 + n);
+    let relation = |n: usize| format!("<Relationship Id=\"r{n}\" Type=\"x/slide\" Target=\"slides/slide{n}.xml\"/>");
+    let all = |of: &dyn Fn(usize) -> String| (0..slides.len()).map(of).collect::<String>();
+    let parts: Vec<(String, String)> = (0..slides.len())
+        .map(|n| (format!("ppt/slides/slide{n}.xml"), format!("<p:sld><a:p><a:t>{}</a:t></a:p></p:sld>", slides[n])))
+        .chain([
+            ("ppt/presentation.xml".to_owned(), format!("<p:presentation>{}</p:presentation>", all(&list))),
+            ("ppt/_rels/presentation.xml.rels".to_owned(), format!("<Relationships>{}</Relationships>", all(&relation))),
+        ])
+        .collect();
+    zipped(&parts.iter().map(|(name, part)| (name.as_str(), part.as_str())).collect::<Vec<_>>())
+}
+
+/// A letter with this text, to which a file is attached.
+fn eml(text: &str, name: &str, bytes: &[u8]) -> Vec<u8> {
+    use base64::{Engine, engine::general_purpose::STANDARD};
+    let part = |head: &str, bytes: &[u8]| {
+        format!("--x\r\n{head}\r\nContent-Transfer-Encoding: base64\r\n\r\n{}\r\n", STANDARD.encode(bytes))
+    };
+    [
+        "From: a@example.com\r\nSubject: x\r\nContent-Type: multipart/mixed; boundary=x\r\n\r\n".to_owned(),
+        part("Content-Type: text/plain; charset=gbk", &GB18030.encode(text).0),
+        part(&format!("Content-Type: application/pdf\r\nContent-Disposition: attachment; filename=\"{name}\""), bytes),
+        "--x--\r\n".to_owned(),
+    ]
+    .concat()
+    .into_bytes()
+}
+
 /// A file of each kind: its name, its bytes, a word that stands only there, and where.
 fn each_kind() -> Vec<(&'static str, Vec<u8>, &'static str, &'static str)> {
     let cells = |a: &str, b: &str| vec![a.to_owned(), b.to_owned()];
@@ -75,6 +106,9 @@ fn each_kind() -> Vec<(&'static str, Vec<u8>, &'static str, &'static str)> {
         ("网页.html", "<html><body><p>公示：<b>桕林</b>站补助</p></body></html>".into(), "桕林站补助", ""),
         ("谈话笔录.docx", docx("答：楝树湾的账由他一人管。"), "楝树湾的账", ""),
         ("台账.xlsx", book, "柘溪坝工程款", "工作表“Sheet1”"),
+        ("汇报.pptx", pptx(&["目录", "榕溪垸的整改"]), "榕溪垸的整改", "第 2 张"),
+        ("来件.eml", eml("此致。柞水圩的地是他批的。", "a.pdf", &pdf(&["空", "杗家坨账外款"])), "柞水圩的地", ""),
+        ("转发.eml", eml("见附件。", "b.pdf", &pdf(&["空", "檫岭口账外款"])), "檫岭口账外款", "邮件附件《b.pdf》第 2 页"),
         ("审计报告.pdf", pdf(&["第一部分 概况", "第二部分 梾木洲招标异常"]), "梾木洲招标", "第 2 页"),
     ]
 }

@@ -38,7 +38,7 @@ const LOW_SPACE: u64 = 2 << 30;
 impl App {
     /// Runs all checks; `deep` reads everything there is.
     pub fn doctor(&self, deep: bool) -> Result<Vec<Finding>> {
-        let mut findings = vec![self.data(deep)?, self.index()?, self.keys()?, self.backups()?];
+        let mut findings = vec![self.data(deep)?, self.index()?, self.attached()?, self.keys()?, self.backups()?];
         findings.extend(deep.then(|| self.search_sample()));
         findings.extend(self.away()?);
         findings.push(self.scrubs()?);
@@ -118,6 +118,15 @@ impl App {
         let made = made.unwrap_or_default();
         let text = format!("索引 {documents} 条，{} MB，已密封，落后日志 {lag} 条。{made}", bytes >> 20);
         Ok(Finding { name: "检索索引", verdict, text })
+    }
+
+    /// How far the reading of attachments is.
+    fn attached(&self) -> Result<Finding> {
+        let text = match self.attached_left()? {
+            0 => "附件文字已全部读取，可以检索。".to_owned(),
+            left => format!("还有 {left} 个附件等待读取文字，服务运行时在后台进行。"),
+        };
+        Ok(Finding { name: "附件文字", verdict: Verdict::Good, text })
     }
 
     /// Search finds some of what is there.

@@ -5,8 +5,10 @@
 //! the old one answers and keeps up; a crash at any moment leaves one that is whole, or none, which is then made. An
 //! index lasts no longer than the generation of keys it was sealed under.
 
+mod place;
+
 use std::collections::BTreeSet;
-use std::fs::{self, File};
+use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,13 +17,14 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use super::lock;
-use super::search::document;
+use super::attached::whole_document;
 use crate::base::{Error, ErrorKind, RecordId, Result, Seq, background, limits};
 use crate::records::batch::{self, hides, state};
 use crate::records::{self, act};
 use crate::search::{Change, Index, Request, Scope};
 use crate::store::fault::{Bug, planted};
 use crate::store::{Header, Snapshot, Store, Subject};
+use place::{beside, recover, swap};
 
 /// Entries read before the index is committed.
 const ENTRIES_A_COMMIT: usize = 2_000;
@@ -304,26 +307,6 @@ fn open(store: &Store, dir: &Path) -> Result<(Index, Option<Seq>)> {
     Ok((index, position))
 }
 
-/// The old index leaves its place only when the new one is whole: an empty place is the new one's.
-fn recover(dir: &Path) -> Result<()> {
-    let (new, old) = (beside(dir, "new"), beside(dir, "old"));
-    for whole in [&new, &old] {
-        if !dir.exists() && whole.exists() {
-            fs::rename(whole, dir)?;
-        }
-    }
-    for left in [new, old] {
-        if left.exists() {
-            fs::remove_dir_all(left)?;
-        }
-    }
-    Ok(())
-}
-
-fn beside(dir: &Path, what: &str) -> PathBuf {
-    dir.with_extension(what)
-}
-
 fn run(shared: &Shared, woken: &Receiver<()>) {
     loop {
         let pause = {
@@ -446,14 +429,6 @@ fn start_over(shared: &Shared) -> Result<()> {
     swapped.and_then(|()| catch_up(shared))
 }
 
-fn swap(dir: &Path) -> Result<()> {
-    let parent = dir.parent().unwrap_or(Path::new("."));
-    fs::rename(dir, beside(dir, "old"))?;
-    File::open(parent)?.sync_all()?;
-    fs::rename(beside(dir, "new"), dir)?;
-    Ok(File::open(parent)?.sync_all()?)
-}
-
 /// Applies everything the journal has beyond the index's position.
 fn catch_up(shared: &Shared) -> Result<()> {
     let done = follow(shared);
@@ -549,7 +524,7 @@ fn take_up(snapshot: &Snapshot, index: &Index, open: &mut Uncommitted) -> Result
     }
     let ids: Vec<RecordId> = ids.into_iter().collect();
     for some in ids.chunks(RECORDS_AT_ONCE) {
-        let mut changes = Vec::with_capacity(some.len());
+        let (mut changes, mut attached) = (Vec::with_capacity(some.len()), 0);
         for id in some {
             let record = snapshot.get_any(*id, true)?;
             let gone = record.as_ref().map_or(Ok(true), |r| given_up(snapshot, r))?;
@@ -558,7 +533,14 @@ fn take_up(snapshot: &Snapshot, index: &Index, open: &mut Uncommitted) -> Result
             } else {
                 open.visible += 1;
             }
-            changes.push(Change { id: id.0, doc: record.as_ref().filter(|_| !gone).and_then(document) });
+            let record = record.as_ref().filter(|_| !gone);
+            let doc = record.map_or(Ok(None), |r| whole_document(snapshot, r))?;
+            attached += doc.as_ref().map_or(0, |d| d.attached.len());
+            changes.push(Change { id: id.0, doc });
+            if attached > limits::ATTACHED_AT_ONCE_BYTES {
+                index.apply(std::mem::take(&mut changes))?;
+                attached = 0;
+            }
         }
         if !planted(Bug::IndexAhead) {
             index.apply(changes)?;
@@ -593,7 +575,9 @@ fn brings_hidden(snapshot: &Snapshot, header: &Header) -> Result<bool> {
 fn changed(header: &Header) -> impl Iterator<Item = &Subject> {
     // A batch decides over its records, so its changes are theirs.
     let indexed = |kind: u8| kind == batch::KIND.tag || records::by_tag(kind).is_some_and(|k| k.indexed);
-    header.subjects.iter().filter(move |s| s.digest.is_some() && indexed(s.kind))
+    // So is what attachments say, which somebody has read by now.
+    let read = header.action == act::ATTACHED.code;
+    header.subjects.iter().filter(move |s| (read || s.digest.is_some()) && indexed(s.kind))
 }
 
 #[cfg(test)]

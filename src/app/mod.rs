@@ -5,6 +5,7 @@
 
 pub mod access;
 mod articles;
+pub mod attached;
 pub mod audit;
 pub mod backup;
 pub mod change;
@@ -79,6 +80,7 @@ pub struct App {
     throttle: throttle::Throttle,
     staged: stage::Staged,
     drafts: draft::Drafts,
+    reading: attached::Reading,
     names: names::Names,
     desk: import::desk::Desk,
     runner: runner::Runner,
@@ -113,6 +115,7 @@ impl App {
             throttle: throttle::Throttle::default(),
             staged: stage::Staged::default(),
             drafts: draft::Drafts::default(),
+            reading: attached::Reading::default(),
             names: names::Names::default(),
             desk: import::desk::Desk::default(),
             runner: runner::Runner::default(),

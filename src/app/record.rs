@@ -54,6 +54,8 @@ pub struct Opened {
     pub has_identity: bool,
     /// What each attachment is, where it can be looked at in the page.
     pub looks: Vec<Option<Look>>,
+    /// What is to be said of the text of each attachment.
+    pub texts: Vec<String>,
     /// Moves the actor may make now.
     pub moves: Vec<&'static Move>,
     /// Moves by which the actor may take the entry out of the flow now.
@@ -218,6 +220,7 @@ impl App {
             children_total,
             versions: versions(&snapshot, &sight, kind, &record)?,
             looks: self.looks(&before_files(kind, &record)),
+            texts: self.attached_words(&snapshot, &before_files(kind, &record))?,
             record,
         })
     }

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::attached::{Attached, Places, whole_documents};
 use super::record::identity_fields;
 use super::sight::Sight;
 use super::{Actor, App, Right, Scope};
@@ -52,6 +53,8 @@ pub struct Hit {
     pub parent_void: Option<&'static str>,
     /// Where which parts of the question stand as they are: the name of the place, and the parts.
     pub why: Vec<(&'static str, Vec<String>)>,
+    /// Where an attachment says what the record itself does not.
+    pub attached: Option<Attached>,
 }
 
 /// Results of a search.
@@ -123,12 +126,12 @@ impl App {
     pub(super) fn asked(&self, snapshot: &Snapshot, sight: &Sight, query: &Query) -> Result<Asked> {
         let (index, seen) = self.follower.index();
         let fresh = self.follower.fresh(snapshot, seen)?;
-        let catching_up = fresh.is_none();
+        let too_many = fresh.is_none();
         let fresh = fresh.unwrap_or_default();
         // What the actor is kept out of is for this search as if it were not there, also in the ranking.
         let open = fresh.iter().filter(|id| !sight.closes(**id));
         let docs = open.filter_map(|id| snapshot.get(*id, query.identity).transpose());
-        let docs: Vec<Doc> = docs.collect::<Result<Vec<_>>>()?.iter().filter_map(document).collect();
+        let (docs, all_attached) = whole_documents(snapshot, &docs.collect::<Result<Vec<_>>>()?)?;
         // What was purged is not found, however much the index has still to take up.
         let mut excluded: Vec<u64> = snapshot.purged(seen)?.iter().map(|p| p.record).collect();
         excluded.extend(fresh.iter().map(|id| id.0));
@@ -151,7 +154,7 @@ impl App {
             hidden: snapshot.hidden_batches()?.into_iter().collect(),
             newest_batch: snapshot.last_id()?.0,
         };
-        Ok(Asked { index, request, fresh: docs, catching_up })
+        Ok(Asked { index, request, fresh: docs, catching_up: too_many || !all_attached })
     }
 
     /// The units that the text asks for by their name, or a part of it.
@@ -171,6 +174,7 @@ impl App {
         // A petitioner's name is not marked where the record happens to have it as well.
         let text = if query.identity { "" } else { query.text.as_str() };
         let mut hits = Vec::with_capacity(found.len());
+        let (wanted, mut places) = (search::looked_for(text), Places::new());
         for hit in found {
             let Some(record) = snapshot.get(RecordId(hit.id), false)? else { continue };
             let Some(kind) = records::by_tag(record.kind) else { continue };
@@ -180,8 +184,12 @@ impl App {
                 let body = texts(kind, &record.fields, Search::Body);
                 let snippet = search::snippet(&body, text, limits::SNIPPET_CHARS);
                 let parent_void = parent_void(snapshot, kind, &record)?;
-                let why = why(kind, &record.fields, text);
-                hits.push(Hit { record, kind, title, snippet, parent_void, why });
+                let mut why = why(kind, &record.fields, text);
+                let said = |part: &String| why.iter().any(|(_, parts)| parts.contains(part));
+                let elsewhere = if wanted.iter().all(said) { None } else { places.of(snapshot, &record, text)? };
+                let (attached, parts) = elsewhere.unzip();
+                why.extend(parts.map(|parts| ("附件", parts)));
+                hits.push(Hit { record, kind, title, snippet, parent_void, why, attached });
             }
         }
         Ok(hits)
@@ -264,7 +272,8 @@ fn reach(actor: &Actor, clearance: Label, of: impl Fn(&Kind) -> Scope) -> search
     scope
 }
 
-/// What the index is told of a record; of the petitioner only where the record was read with the identity.
+/// What the index is told of a record, its attachments aside; of the petitioner only where the record was read with the
+/// identity.
 pub(super) fn document(record: &Record) -> Option<Doc> {
     let kind = records::by_tag(record.kind).filter(|k| k.indexed && !record.is_purged())?;
     let text = |role| texts(kind, &record.fields, role);
@@ -283,6 +292,7 @@ pub(super) fn document(record: &Record) -> Option<Doc> {
         names: text(Search::Names),
         body: text(Search::Body),
         identity: identity(kind, &record.fields),
+        attached: String::new(),
     })
 }
 

@@ -4,8 +4,9 @@
 //! What must hold: the same store draws the same sample; what is told of it is how much was found, and kind and id of
 //! what was not, never a word of a record.
 
-use super::search::document;
 use super::App;
+use super::attached::whole_documents;
+use super::search::document;
 use crate::base::{RecordId, Result, limits};
 use crate::records::{self, Kind, act};
 use crate::search::{self, Doc, Request, Units};
@@ -90,7 +91,7 @@ impl App {
         let (index, seen) = self.follower.index();
         let fresh = self.follower.fresh(snapshot, seen)?.unwrap_or_default();
         let docs = fresh.iter().filter_map(|id| snapshot.get(*id, false).transpose()).collect::<Result<Vec<_>>>()?;
-        let docs: Vec<Doc> = docs.iter().filter_map(document).collect();
+        let (docs, _) = whole_documents(snapshot, &docs)?;
         let mut exclude: Vec<u64> = snapshot.purged(seen)?.iter().map(|p| p.record).collect();
         exclude.extend(fresh.iter().map(|id| id.0));
         let request = Request { exclude, ..request.clone() };

@@ -419,6 +419,26 @@ pub const DOCUMENT_TEXT_BYTES: usize = 32 << 20;
 pub const DOCUMENT_BLOCKS: usize = 200_000;
 /// Levels of nesting of lists, tables and text boxes that are told apart.
 pub const DOCUMENT_DEPTH: usize = 64;
+/// Characters of one attachment that are searched; the rest is left out, which the record says.
+pub const ATTACHED_CHARS: usize = 2_000_000;
+/// Characters of all attachments of a record that are searched.
+pub const ATTACHED_RECORD_CHARS: usize = 4_000_000;
+/// Bytes of the text of an attachment as it is kept.
+pub const ATTACHED_TEXT_BYTES: usize = 16 << 20;
+/// Parts (pages, sheets) of an attachment that are told apart.
+pub const ATTACHED_PARTS: usize = 10_000;
+/// Bytes of texts of attachments that the index takes up at once.
+pub const ATTACHED_AT_ONCE_BYTES: usize = 32 << 20;
+/// Bytes of texts of attachments that a search reads of rows the index does not have yet.
+pub const ATTACHED_FRESH_BYTES: usize = 8 << 20;
+/// Bytes of texts of attachments that are looked through to show where the hits of one page stand.
+pub const ATTACHED_SHOWN_BYTES: usize = 32 << 20;
+/// Records whose attachments are told of by one entry.
+pub const ATTACHED_AN_ENTRY: usize = 64;
+/// Milliseconds from a save to the reading of its attachments: saves come in crowds.
+pub const ATTACHED_REST_MS: u64 = 400;
+/// Seconds until a reading that did not come about is tried again.
+pub const ATTACHED_AGAIN_S: u64 = 60;
 /// Pages of a PDF.
 pub const PDF_PAGES: usize = 3_000;
 /// Bytes of one stream of a PDF, unpacked.

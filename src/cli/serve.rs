@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use super::control::{self, Door};
 use super::output::Out;
 use crate::app::unlock::Start;
-use crate::app::{App, Failure, audit, demo, offsite, runner, scrub};
+use crate::app::{App, Failure, attached, audit, demo, offsite, runner, scrub};
 use crate::base::clock::SystemClock;
 use crate::base::config::Config;
 use crate::base::{Clock, Error, ErrorKind, Result, limits};
@@ -187,6 +187,7 @@ pub(super) async fn working(
     app.allow_backup_roots(config.backup.roots.clone());
     let _backups = runner::Thread::start(app)?;
     let _scrubs = scrub::Thread::start(app)?;
+    let _attached = attached::Thread::start(app)?;
     let _watch = audit::syslog::Thread::start(app, config.syslog.as_deref())?;
     let _offsite = start_offsite(app, config, out);
     app.resume_rotation()?;

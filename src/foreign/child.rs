@@ -36,7 +36,7 @@ pub fn child(format: Format, input: &mut dyn Read, output: &mut dyn Write) -> Re
 }
 
 /// One line for each format.
-fn read(format: Format, input: &mut dyn Read, emit: Emit<'_>) -> Result<()> {
+pub(super) fn read(format: Format, input: &mut dyn Read, emit: Emit<'_>) -> Result<()> {
     match format {
         Format::Csv => csv::read(input, emit),
         Format::Xlsx => table::xlsx(&whole(input)?, emit),
@@ -45,8 +45,11 @@ fn read(format: Format, input: &mut dyn Read, emit: Emit<'_>) -> Result<()> {
         | Format::Markdown
         | Format::Text
         | Format::Html
+        | Format::Pptx
+        | Format::Eml
         | Format::Pdf
         | Format::PdfView
+        | Format::PdfPages
         | Format::Image => document::read(format, &whole(input)?, emit),
         Format::Jsonl => {
             Err(Error::invalid("不能读取这种文件。请另存为 xlsx 或 csv 文件后重试。").with_detail(format.name()))

@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use encoding_rs::{Encoding, GB18030, UTF_8, UTF_16BE, UTF_16LE};
 
-use super::{Block, Emit, Format, Item, Style, docx, html, markdown, pdf, picture, statute};
+use super::{Block, Emit, Format, Item, Style, docx, html, mail, markdown, pdf, picture, pptx, statute};
 use crate::base::{Error, Result, limits};
 
 /// Reads a document or picture; `bytes` is the whole file.
@@ -22,8 +22,11 @@ pub(super) fn read(format: Format, bytes: &[u8], emit: Emit<'_>) -> Result<()> {
         Format::Docx => docx::read,
         Format::Markdown => markdown::read,
         Format::Html => html::read,
+        Format::Pptx => pptx::read,
+        Format::Eml => mail::read,
         Format::Pdf => pdf::read,
         Format::PdfView => pdf::rewrite,
+        Format::PdfPages => pdf::pages,
         Format::Image => picture::read,
         _ => plain,
     };
@@ -107,9 +110,14 @@ impl<'a> Out<'a> {
         self.blocks += 1;
         self.bytes += text.len();
         if self.blocks > limits::DOCUMENT_BLOCKS || self.bytes > limits::DOCUMENT_TEXT_BYTES {
-            return Err(Error::invalid("文档的文字过多，不像一部法规。请拆分后分别导入。"));
+            return Err(Error::invalid("文档的文字过多。请拆分成几个文件后再试。"));
         }
         (self.emit)(Item::Block(Block { style, text: text.to_owned() }))
+    }
+
+    /// A part of the document begins.
+    pub(super) fn part(&mut self, name: impl Into<String>) -> Result<()> {
+        (self.emit)(Item::Part(name.into()))
     }
 
     /// A note, if there is one.

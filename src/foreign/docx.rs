@@ -69,7 +69,7 @@ fn main_part(archive: &mut Archive<'_>) -> Result<String> {
 }
 
 /// The text of a part; none when there is no such part.
-fn part(archive: &mut Archive<'_>, name: &str) -> Result<Option<String>> {
+pub(super) fn part(archive: &mut Archive<'_>, name: &str) -> Result<Option<String>> {
     let entry = match archive.by_name(name) {
         Ok(entry) => entry,
         Err(zip::result::ZipError::FileNotFound) => return Ok(None),
@@ -79,14 +79,14 @@ fn part(archive: &mut Archive<'_>, name: &str) -> Result<Option<String>> {
     let bound = limits::DOCUMENT_PART_BYTES;
     entry.take(bound + 1).read_to_end(&mut bytes).map_err(damaged)?;
     if bytes.len() as u64 > bound {
-        return Err(Error::invalid("文档展开后过大，不像一部法规。请拆分后分别导入。"));
+        return Err(Error::invalid("文档展开后过大。请拆分成几个文件后再试。"));
     }
     let marked = encoding_rs::Encoding::for_bom(&bytes).map(|(e, _)| e.decode(&bytes).0.into_owned());
     Ok(Some(marked.unwrap_or_else(|| String::from_utf8_lossy(&bytes).into_owned())))
 }
 
 /// Calls `see` for each tag that opens, and with `None` for each that closes.
-fn each_tag(xml: &str, mut see: impl FnMut(&BytesStart<'_>, bool)) -> Result<()> {
+pub(super) fn each_tag(xml: &str, mut see: impl FnMut(&BytesStart<'_>, bool)) -> Result<()> {
     let mut reader = Reader::from_str(xml);
     reader.config_mut().check_end_names = false;
     loop {
@@ -100,14 +100,14 @@ fn each_tag(xml: &str, mut see: impl FnMut(&BytesStart<'_>, bool)) -> Result<()>
 }
 
 /// The value of an attribute by its local name.
-fn attribute(tag: &BytesStart<'_>, name: &str) -> Option<String> {
+pub(super) fn attribute(tag: &BytesStart<'_>, name: &str) -> Option<String> {
     let mut all = tag.attributes();
     let found = all.with_checks(false).flatten().find(|a| a.key.local_name().as_ref() == name)?;
     Some(plain(&found.value))
 }
 
 /// Predefined entities resolved; any other stays as it stands.
-fn plain(text: &str) -> String {
+pub(super) fn plain(text: &str) -> String {
     quick_xml::escape::unescape(text).map_or_else(|_| text.to_owned(), |t| t.into_owned())
 }
 

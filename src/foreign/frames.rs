@@ -29,6 +29,7 @@ const BYTES: u8 = 3;
 const NOTE: u8 = 4;
 const END: u8 = 5;
 const FAILED: u8 = 6;
+const PART: u8 = 7;
 
 /// Bytes of a picture in one frame.
 const PIECE: usize = 64 << 10;
@@ -46,6 +47,7 @@ pub(super) fn item(out: &mut dyn Write, item: &Item) -> Result<()> {
             e.array(3)?.u8(ROW)?.u64(*number)?.array(cells.len() as u64)?;
             cells.iter().try_for_each(|cell| e.str(cell)?.ok())
         }),
+        Item::Part(name) => frame(out, |e| e.array(2)?.u8(PART)?.str(&shorten(name))?.ok()),
         Item::Block(Block { style, text }) => {
             let (style, level) = match style {
                 Style::Heading(level) => (0, *level),
@@ -114,6 +116,7 @@ fn decode(d: &mut Decoder<'_>) -> Result<Frame, minicbor::decode::Error> {
     let tag = d.u8()?;
     Ok(match (tag, length) {
         (SHEET, 2) => Frame::Item(Item::Sheet(shorten(d.str()?))),
+        (PART, 2) => Frame::Item(Item::Part(shorten(d.str()?))),
         (ROW, 3) => {
             let number = d.u64()?;
             let count = d.array()?.filter(|n| *n <= limits::FOREIGN_COLUMNS as u64).ok_or_else(wrong)?;
@@ -160,6 +163,7 @@ mod tests {
             block(Style::Paragraph),
             block(Style::Row),
             Item::Note("编码按 GBK 读取。".into()),
+            Item::Part("第 3 页".into()),
         ];
         for expected in items {
             let mut bytes = Vec::new();

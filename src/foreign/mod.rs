@@ -21,9 +21,11 @@ mod document;
 mod docx;
 mod frames;
 mod html;
+mod mail;
 mod markdown;
 mod pdf;
 mod picture;
+mod pptx;
 mod reader;
 pub mod statute;
 mod table;
@@ -54,12 +56,18 @@ pub enum Format {
     Text,
     /// A saved web page.
     Html,
+    /// A presentation of PowerPoint 2007 and later.
+    Pptx,
+    /// A letter, as mail programs save it.
+    Eml,
     /// A PDF.
     Pdf,
     /// A picture: PNG, JPEG, GIF, WebP, BMP or TIFF.
     Image,
     /// A PDF that is to be looked at: written anew, and refused when it would act by itself.
     PdfView,
+    /// A PDF page by page, for whoever wants to know where a text stands.
+    PdfPages,
 }
 
 /// What a reader says.
@@ -75,6 +83,8 @@ pub enum Item {
         /// their shortest form without an exponent, booleans 是/否, errors empty.
         cells: Vec<String>,
     },
+    /// A part of a document begins, by the name that people call it by: 第 3 页.
+    Part(String),
     /// A block of a document.
     Block(Block),
     /// Bytes of a picture or document written anew, in pieces.
@@ -116,9 +126,12 @@ const NAMES: &[(Format, &str)] = &[
     (Format::Markdown, "markdown"),
     (Format::Text, "text"),
     (Format::Html, "html"),
+    (Format::Pptx, "pptx"),
+    (Format::Eml, "eml"),
     (Format::Pdf, "pdf"),
     (Format::Image, "image"),
     (Format::PdfView, "pdf-view"),
+    (Format::PdfPages, "pdf-pages"),
 ];
 
 impl Format {
@@ -126,7 +139,7 @@ impl Format {
     pub fn detect(name: &str, head: &[u8]) -> Option<Self> {
         let named = by_extension(name);
         if head.starts_with(b"PK\x03\x04") {
-            return in_zip(head).or(named.filter(|f| matches!(f, Self::Xlsx | Self::Docx)));
+            return in_zip(head).or(named.filter(|f| matches!(f, Self::Xlsx | Self::Docx | Self::Pptx)));
         }
         if head.starts_with(b"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1") {
             // Old documents and sealed new ones look the same; the reader tells a sealed workbook by its parts.
@@ -159,6 +172,17 @@ impl Format {
         matches!(self, Self::Docx | Self::Markdown | Self::Text | Self::Html | Self::Pdf)
     }
 
+    /// As what a file of this format is read, by whoever wants its text with the places where it stands; none for what
+    /// has no text.
+    pub fn with_parts(self) -> Option<Self> {
+        match self {
+            Self::Pdf => Some(Self::PdfPages),
+            // Lines of data of programs are no text for people.
+            Self::Jsonl | Self::Image | Self::PdfView => None,
+            other => Some(other),
+        }
+    }
+
     /// Bytes of such a file at most.
     pub fn bytes(self) -> u64 {
         if self.is_table() { limits::FOREIGN_TABLE_BYTES } else { limits::FOREIGN_DOCUMENT_BYTES }
@@ -186,6 +210,8 @@ fn by_extension(name: &str) -> Option<Format> {
         "md" | "markdown" => Format::Markdown,
         "txt" | "text" => Format::Text,
         "html" | "htm" | "xhtml" => Format::Html,
+        "pptx" | "pptm" | "ppsx" | "potx" => Format::Pptx,
+        "eml" => Format::Eml,
         "pdf" => Format::Pdf,
         "png" | "jpg" | "jpeg" | "gif" | "webp" | "bmp" | "tif" | "tiff" => Format::Image,
         _ => return None,
@@ -199,6 +225,7 @@ fn in_zip(head: &[u8]) -> Option<Format> {
     names.find_map(|name| match name {
         _ if name.starts_with(b"xl/") => Some(Format::Xlsx),
         _ if name.starts_with(b"word/") => Some(Format::Docx),
+        _ if name.starts_with(b"ppt/") => Some(Format::Pptx),
         _ => None,
     })
 }

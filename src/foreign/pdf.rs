@@ -31,14 +31,8 @@ const SAVED: usize = 256;
 /// # Errors
 /// `Invalid` when it is no PDF, is damaged or sealed, has no text layer or goes beyond a bound.
 pub(super) fn read(bytes: &[u8], emit: Emit<'_>) -> Result<()> {
-    let options =
-        LoadOptions { max_decompressed_size: Some(limits::PDF_STREAM_BYTES), ..LoadOptions::default() };
-    let document = Document::load_mem_with_options(bytes, options).map_err(damaged)?;
-    if document.is_encrypted() {
-        return Err(Error::invalid("这个 PDF 设有密码。请先解除密码，再试一次。"));
-    }
-    let mut scan =
-        Scan { document: &document, fonts: HashMap::new(), left: limits::PDF_OPERATIONS, unread: false };
+    let document = open(bytes)?;
+    let mut scan = Scan::of(&document);
     let mut pages = Vec::new();
     for page in document.page_iter().take(limits::PDF_PAGES + 1) {
         if pages.len() == limits::PDF_PAGES {
@@ -57,6 +51,38 @@ pub(super) fn read(bytes: &[u8], emit: Emit<'_>) -> Result<()> {
     }
     let unread = scan.unread.then_some("PDF 中有字体不带文字编码，部分文字没有读出，请核对。");
     out.note(unread)
+}
+
+/// Reads a document page by page; what stands on every page is not left out, and a page without text is no error.
+///
+/// # Errors
+/// `Invalid` when it is no PDF, is damaged or sealed, or goes beyond a bound.
+pub(super) fn pages(bytes: &[u8], emit: Emit<'_>) -> Result<()> {
+    let document = open(bytes)?;
+    let mut scan = Scan::of(&document);
+    let mut out = Out::new(emit);
+    for (number, page) in (1..).zip(document.page_iter().take(limits::PDF_PAGES)) {
+        // A page that is damaged takes no other one along.
+        let Ok(runs) = scan.page(page) else { continue };
+        out.part(page_name(number))?;
+        layout::paragraphs(vec![layout::lines(runs)]).iter().try_for_each(|p| out.block(Style::Paragraph, p))?;
+    }
+    out.note(scan.unread.then_some("PDF 中有字体不带文字编码，部分文字没有读出。"))
+}
+
+/// What people call a page.
+fn page_name(number: usize) -> String {
+    format!("第 {number} 页")
+}
+
+fn open(bytes: &[u8]) -> Result<Document> {
+    let options =
+        LoadOptions { max_decompressed_size: Some(limits::PDF_STREAM_BYTES), ..LoadOptions::default() };
+    let document = Document::load_mem_with_options(bytes, options).map_err(damaged)?;
+    if document.is_encrypted() {
+        return Err(Error::invalid("这个 PDF 设有密码。请先解除密码，再试一次。"));
+    }
+    Ok(document)
 }
 
 /// Writes a document anew, for people to look at: only what was looked through here, in a fresh table, is in it.
@@ -162,7 +188,11 @@ struct State {
     rise: f64,
 }
 
-impl Scan<'_> {
+impl<'d> Scan<'d> {
+    fn of(document: &'d Document) -> Self {
+        Self { document, fonts: HashMap::new(), left: limits::PDF_OPERATIONS, unread: false }
+    }
+
     fn page(&mut self, page: ObjectId) -> Result<Vec<Run>> {
         let content =
             self.document.get_page_content_with_limit(page, limits::PDF_STREAM_BYTES).map_err(damaged)?;

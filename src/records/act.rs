@@ -190,6 +190,8 @@ actions! {
     CERTIFICATE = 156, "绑定证书";
     /// Its owner took it off.
     CERTIFICATE_OFF = 157, "解除证书";
+    /// Text of attachments of these records can be searched from now on; nobody looked at it.
+    ATTACHED = 160, "读取附件文字";
     /// Likely or known repeats of a petition were shown.
     REPEATS = 170, "查看重复信访";
     /// Somebody found that a petition repeats an earlier one.

@@ -34,7 +34,7 @@ pub use analyzer::is_warm;
 pub use asked::wanted_unit;
 pub use indexer::Index;
 pub use similar::{Alike, Like, Pieces};
-pub use snippet::{Piece, highlight, occurs_in, snippet};
+pub use snippet::{Piece, highlight, looked_for, occurs_in, snippet};
 pub use suggest::begun_name;
 pub use words::terms_of_law_in;
 
@@ -106,6 +106,8 @@ pub struct Doc {
     pub body: String,
     /// What a petitioner is known by. Only a request for it looks here; nothing is offered, resembled or shown of it.
     pub identity: String,
+    /// Text of its attachments.
+    pub attached: String,
 }
 
 /// The new content of a row; `None` removes it.

@@ -60,6 +60,8 @@ mod weight {
     pub(super) const TITLE: f32 = 3.0;
     pub(super) const NUMBER: f32 = 3.0;
     pub(super) const NAMES: f32 = 2.0;
+    /// Each attachment that says it counts the same, and less than the record itself.
+    pub(super) const ATTACHED: f32 = 0.3;
     /// The whole text in one piece, against its parts apart.
     pub(super) const IN_ONE_PIECE: f32 = 100.0;
     /// A numeral of the text as a number of the title.
@@ -441,6 +443,7 @@ fn occurs(fields: &Fields, chars: &[char]) -> Box<dyn Query> {
         ways.push(Box::new(DisjunctionMaxQuery::new(heading.into())));
         ways.push(boosted(phrase(fields.names, way), weight::NAMES));
         ways.push(phrase(fields.body, way));
+        ways.push(Box::new(ConstScoreQuery::new(phrase(fields.attached, way), weight::ATTACHED)));
     }
     if let Some(year) = year(chars) {
         ways.push(boosted(term(fields.title_words, &year), weight::TITLE));

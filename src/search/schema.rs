@@ -56,6 +56,8 @@ pub(super) struct Fields {
     pub(super) sounds: Field,
     /// What is offered while somebody types.
     pub(super) starts: Field,
+    /// Pairs of the text of attachments, with positions; how long it is weighs nothing.
+    pub(super) attached: Field,
 }
 
 /// The schema and its handles.
@@ -84,6 +86,7 @@ pub(super) fn build() -> (Schema, Fields) {
         whole: s.add_text_field("whole", raw()),
         sounds: s.add_text_field("sounds", text(SOUNDS, IndexRecordOption::WithFreqsAndPositions, false)),
         starts: s.add_text_field("starts", raw()),
+        attached: s.add_text_field("attached", text(PAIRS, IndexRecordOption::WithFreqsAndPositions, false)),
     };
     (s.build(), fields)
 }
@@ -123,6 +126,7 @@ impl Fields {
             (self.names, &doc.names),
             (self.number, &doc.number),
             (self.identity, &doc.identity),
+            (self.attached, &doc.attached),
         ] {
             d.add_text(field, text);
         }

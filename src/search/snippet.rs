@@ -65,6 +65,11 @@ pub fn occurs_in(text: &str, query: &str) -> Vec<String> {
     all
 }
 
+/// Everything that is looked for, as [`occurs_in`] names it.
+pub fn looked_for(query: &str) -> Vec<String> {
+    Plan::new(query).looked_for().iter().map(|p| p.iter().collect()).collect()
+}
+
 /// Byte ranges of the hits, ascending, apart from each other.
 fn hits(text: &str, query: &str) -> Vec<Range<usize>> {
     let folded = Folded::new(text);

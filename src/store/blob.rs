@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use aws_lc_rs::hmac;
 
-use super::durable;
+use super::{durable, side};
 use super::fault::{Bug, planted};
 use super::seal::{self, CHUNK_OVERHEAD, Secret};
 use crate::base::{Error, Moment, Result, limits, text};
@@ -16,7 +16,7 @@ use crate::records::FileRef;
 
 const MAGIC: &[u8; 8] = b"jicengB1";
 const FOLDER: &str = "blobs";
-const STAGING: &str = "tmp";
+pub(super) const STAGING: &str = "tmp";
 
 /// Takes an attachment in pieces.
 pub struct BlobWriter {
@@ -228,11 +228,13 @@ pub(super) fn adopt(root: &Path, file: &FileRef, sealed: &mut dyn Read) -> Resul
 
 /// Removes a file that no record names.
 pub(super) fn discard(root: &Path, file: &FileRef) -> Result<()> {
+    side::remove(root, &file.blob)?;
     path(root, &file.blob).map_or(Ok(()), |p| Ok(fs::remove_file(p)?))
 }
 
-/// Removes a sealed file for good: its folder is synced. One that is gone already is gone.
+/// Removes a sealed file, and what lies beside it, for good: its folder is synced. One that is gone already is gone.
 pub(super) fn remove(root: &Path, blob: &str) -> Result<()> {
+    side::remove(root, blob)?;
     let Some(path) = path(root, blob) else { return Ok(()) };
     match fs::remove_file(&path) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e.into()),
@@ -250,6 +252,7 @@ pub(super) fn remove_old(root: &Path, blob: &str, before: Moment) -> Result<u64>
     let written = about.modified()?.duration_since(SystemTime::UNIX_EPOCH);
     let old = written.is_ok_and(|t| i64::try_from(t.as_millis()).is_ok_and(|t| t < before.0));
     if old {
+        side::remove(root, blob)?;
         fs::remove_file(path)?;
     }
     Ok(u64::from(old))
@@ -257,8 +260,13 @@ pub(super) fn remove_old(root: &Path, blob: &str, before: Moment) -> Result<u64>
 
 /// Where a sealed file lies; `None` for a name that could not be one.
 pub(super) fn path(root: &Path, blob: &str) -> Option<PathBuf> {
+    path_below(&root.join(FOLDER), blob)
+}
+
+/// The same below another folder.
+pub(super) fn path_below(folder: &Path, blob: &str) -> Option<PathBuf> {
     let plain = blob.len() > 2 && blob.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
-    plain.then(|| root.join(FOLDER).join(&blob[..2]).join(blob))
+    plain.then(|| folder.join(&blob[..2]).join(blob))
 }
 
 /// Names of all sealed files.

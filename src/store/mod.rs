@@ -27,6 +27,7 @@ mod pending;
 mod purge;
 mod ring;
 pub mod seal;
+mod side;
 mod tables;
 mod txn;
 mod upgrade;

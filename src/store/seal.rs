@@ -2,7 +2,7 @@
 //! a value to its place. Nothing here is invented: one AEAD, one hash, one HMAC, all from one provider.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
-use aws_lc_rs::{digest, hmac, rand};
+use aws_lc_rs::{digest, hkdf, hmac, rand};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::base::{Error, Result};
@@ -30,6 +30,15 @@ impl Secret {
     /// The bytes, for wrapping and archives only.
     pub fn expose(&self) -> &[u8; 32] {
         &self.0
+    }
+
+    /// Another secret that follows from this one and says nothing of it: HKDF-Expand with SHA-256 (RFC 5869).
+    pub fn derived(&self, purpose: &[u8]) -> Result<Self> {
+        let wrong = |_| Error::internal("derive");
+        let key = hkdf::Prk::new_less_safe(hkdf::HKDF_SHA256, &self.0);
+        let mut out = Self([0; 32]);
+        key.expand(&[purpose], hkdf::HKDF_SHA256).and_then(|okm| okm.fill(&mut out.0)).map_err(wrong)?;
+        Ok(out)
     }
 
     /// `nonce ‖ ciphertext ‖ tag` of `plain`, bound to `aad`.

@@ -205,7 +205,9 @@ fn status(app: &App) -> Result<String> {
         None if lag <= FEW => "索引同步".to_owned(),
         None => format!("索引更新中（{lag}）"),
     };
-    Ok(format!("已加密 · {backup} · {index}"))
+    let left = app.attached_reading();
+    let reading = if left > 0 { format!(" · 附件文字待读 {left} 个") } else { String::new() };
+    Ok(format!("已加密 · {backup} · {index}{reading}"))
 }
 
 /// Icon of a kind.

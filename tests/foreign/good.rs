@@ -135,7 +135,7 @@ fn what_cannot_be_right_is_named_by_its_row() {
 fn a_format_is_told_by_content_then_by_name() {
     let rich = craft::rich();
     let docx = craft::zip(vec![craft::text("word/document.xml", "<x/>")]);
-    let cases: [(&str, &[u8], Option<Format>); 20] = [
+    let cases: [(&str, &[u8], Option<Format>); 22] = [
         ("台账.docx", &rich[..8192.min(rich.len())], Some(Format::Xlsx)),
         ("台账.xlsx", &docx, Some(Format::Docx)),
         ("台账.XLSX", b"PK\x03\x04", Some(Format::Xlsx)),
@@ -154,13 +154,15 @@ fn a_format_is_told_by_content_then_by_name() {
         ("a.jsonl", b"{}", Some(Format::Jsonl)),
         ("a.pdf", b"", Some(Format::Pdf)),
         ("x", b"  <!DOCTYPE html>", Some(Format::Html)),
+        ("a.eml", b"Subject: x", Some(Format::Eml)),
+        ("a.pptx", b"PK\x03\x04", Some(Format::Pptx)),
         ("noname", b"text", None),
         ("a.exe", b"MZ", None),
     ];
     for (name, head, expected) in cases {
         assert_eq!(Format::detect(name, head), expected, "{name}");
     }
-    let all = ["xlsx", "xls", "csv", "jsonl", "docx", "markdown", "text", "html", "pdf", "image"];
+    let all = ["xlsx", "xls", "csv", "jsonl", "docx", "markdown", "text", "html", "pptx", "eml", "pdf", "image"];
     for name in all {
         let format = Format::by_name(name).unwrap();
         assert!(format.name() == name && !(format.is_table() && format.is_document()));

@@ -10,6 +10,7 @@
 #![allow(clippy::needless_pass_by_value, clippy::type_complexity, reason = "a story reads better without either")]
 
 mod articles;
+mod attached;
 mod audit;
 mod canaries;
 mod charter;

@@ -279,6 +279,9 @@ fn files(kind: &Kind, opened: &Opened) -> Markup {
                     @if let Some(said) = warning(&file.name, opened.looks.get(place).copied().flatten()) {
                         span.help { (said) }
                     }
+                    @if let Some(said) = opened.texts.get(place).filter(|said| !said.is_empty()) {
+                        span.help { (said) }
+                    }
                     @if looked { span.end.no-print { a href=(address) download { "下载" } } }
                 } } }
             }

@@ -4,11 +4,12 @@
 //! cut into segments. Which rows pass is `gate`'s business.
 
 use std::collections::{BTreeMap, BinaryHeap};
+use std::sync::Arc;
 
 use tantivy::collector::{Collector, SegmentCollector};
 use tantivy::{DocId, Score, SegmentOrdinal, SegmentReader};
 
-use super::schema::Columns;
+use super::sheet::{Sheet, Sheets};
 use super::{Found, Hit, Order, Request};
 
 /// A match with what its counting and ordering need. Smaller is better: by rank, then by id.
@@ -24,23 +25,14 @@ pub(super) struct Row {
 }
 
 /// The place of a row in an order: the smaller, the earlier.
-pub(super) fn rank(order: Order, row: &Row) -> u32 {
+pub(super) fn rank(order: Order, day: u32, score: f32) -> u32 {
     match order {
         // Scores are positive, and the bits of positive floats sort like the floats. The low bits are dropped: what
         // differs by less than one part in a hundred thousand is equal, and comes by id.
-        Order::Relevance => !(row.score.max(0.0).to_bits() >> 6),
-        Order::Newest => !row.day,
-        Order::Oldest => row.day.wrapping_sub(1),
+        Order::Relevance => !(score.max(0.0).to_bits() >> 6),
+        Order::Newest => !day,
+        Order::Oldest => day.wrapping_sub(1),
     }
-}
-
-/// A mild preference for what is newer: of two versions of a text that match alike, the later one.
-fn recency(day: u32) -> f32 {
-    const FIRST: f32 = 1950.0;
-    const SPAN: f32 = 100.0;
-    const MOST: f32 = 0.02;
-    let year = day as f32 / 10_000.0;
-    1.0 + MOST * ((year - FIRST) / SPAN).clamp(0.0, 1.0)
 }
 
 impl PartialEq for Row {
@@ -135,7 +127,7 @@ pub(super) fn merge(answers: Vec<Answer>, keep: usize) -> Answer {
     all
 }
 
-/// The one collector: the best `keep` rows in `order`, and counts of all if `count`.
+/// What is gathered: the best `keep` rows in `order`, and counts of all if `count`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Gather {
     pub(super) order: Order,
@@ -143,29 +135,40 @@ pub(super) struct Gather {
     pub(super) count: bool,
 }
 
-pub(super) struct SegmentGather {
-    how: Gather,
-    columns: Columns,
-    /// The worst row that is kept lies on top.
-    best: BinaryHeap<Row>,
-    tally: Tally,
+/// The one collector, for the segments of these sheets.
+pub(super) struct Gathering {
+    pub(super) how: Gather,
+    pub(super) sheets: Arc<Sheets>,
 }
 
-impl Collector for Gather {
+pub(super) struct SegmentGather {
+    how: Gather,
+    sheets: Arc<Sheets>,
+    sheet: Arc<Sheet>,
+    /// The worst row that is kept lies on top.
+    best: BinaryHeap<Row>,
+    /// Matches by the place of their class, and by that of their month.
+    classes: Vec<u32>,
+    months: Vec<u32>,
+}
+
+impl Collector for Gathering {
     type Fruit = Answer;
     type Child = SegmentGather;
 
     fn for_segment(&self, _: SegmentOrdinal, reader: &SegmentReader) -> tantivy::Result<SegmentGather> {
-        let columns = Columns::open(reader)?;
-        Ok(SegmentGather { how: *self, columns, best: BinaryHeap::new(), tally: Tally::default() })
+        let (sheet, sheets) = (self.sheets.sheet(reader)?, Arc::clone(&self.sheets));
+        let room = |places: usize| vec![0; if self.how.count { places } else { 0 }];
+        let (classes, months) = (room(sheets.classes().len()), room(sheets.months().len()));
+        Ok(SegmentGather { how: self.how, sheets, sheet, best: BinaryHeap::new(), classes, months })
     }
 
     fn requires_scoring(&self) -> bool {
-        self.order == Order::Relevance
+        self.how.order == Order::Relevance
     }
 
     fn merge_fruits(&self, fruits: Vec<Answer>) -> tantivy::Result<Answer> {
-        Ok(merge(fruits, self.keep))
+        Ok(merge(fruits, self.how.keep))
     }
 }
 
@@ -173,26 +176,36 @@ impl SegmentCollector for SegmentGather {
     type Fruit = Answer;
 
     fn collect(&mut self, doc: DocId, score: Score) {
-        let c = &self.columns;
-        let (kind, state, unit, day) = (c.kind(doc), c.state(doc), c.unit(doc), c.day(doc));
-        let score = score * c.boost(doc).clamp(0.0, 1.0) * recency(day);
-        let mut row = Row { rank: 0, id: 0, kind, state, unit, day, score };
-        row.rank = rank(self.how.order, &row);
+        let cell = self.sheet.cell(doc);
         if self.how.count {
-            self.tally.add(&row);
+            self.classes[cell.class as usize] += 1;
+            self.months[cell.month as usize] += 1;
         }
+        let score = score * cell.factor;
+        let rank = rank(self.how.order, cell.day, score);
         let full = self.best.len() >= self.how.keep;
-        if full && self.best.peek().is_none_or(|worst| worst.rank < row.rank) {
+        if full && self.best.peek().is_none_or(|worst| worst.rank < rank) {
             return;
         }
-        row.id = c.id(doc);
-        self.best.push(row);
+        let class = self.sheets.classes()[cell.class as usize];
+        let (kind, state, unit, id) = (class.kind, class.state, class.unit, self.sheet.id(doc));
+        self.best.push(Row { rank, id, kind, state, unit, day: cell.day, score });
         if full {
             self.best.pop();
         }
     }
 
     fn harvest(self) -> Answer {
-        Answer { rows: self.best.into_sorted_vec(), tally: self.tally }
+        let mut tally = Tally::default();
+        for (class, n) in self.sheets.classes().iter().zip(&self.classes).filter(|(_, n)| **n > 0) {
+            let n = u64::from(*n);
+            tally.total += n;
+            *tally.units.entry(class.unit).or_default() += n;
+            *tally.states.entry((class.kind, class.state)).or_default() += n;
+        }
+        for (month, n) in self.sheets.months().iter().zip(&self.months).filter(|(m, n)| **m > 0 && **n > 0) {
+            *tally.months.entry(*month).or_default() += u64::from(*n);
+        }
+        Answer { rows: self.best.into_sorted_vec(), tally }
     }
 }

@@ -91,7 +91,7 @@ impl Index {
         strays.iter().try_for_each(fs::remove_file)?;
         let reader = reader(&inner)?;
         let (_, fields) = schema::build();
-        let shelf = Mutex::new(Shelf::new(reader.searcher()).map_err(failed)?);
+        let shelf = Mutex::new(Shelf::new(reader.searcher(), None).map_err(failed)?);
         let (dir, writer, kept) = (dir.to_owned(), Mutex::new(Some(writer)), Mutex::new(position));
         let (retired, asked, settled) = (AtomicBool::default(), AtomicBool::default(), Mutex::new(settled));
         let index = Self {
@@ -257,13 +257,14 @@ impl Index {
     pub(super) fn shelf(&self, hidden: &[u64]) -> Result<Shelf> {
         self.asked.store(true, Ordering::Relaxed);
         let shelf = held(&self.shelf).clone();
-        shelf.without(self.fields.id, hidden).map_err(failed)
+        shelf.without(hidden).map_err(failed)
     }
 
     /// Makes what was committed visible.
     fn show(&self) -> Result<()> {
         self.reader.reload().map_err(failed)?;
-        let shelf = Shelf::new(self.reader.searcher()).map_err(failed)?;
+        let before = held(&self.shelf).clone();
+        let shelf = Shelf::new(self.reader.searcher(), Some(&before)).map_err(failed)?;
         // What was searched is searched again: while the old shelf holds the dictionaries of old segments they are not
         // opened twice, and those of new ones are there before somebody waits for them.
         if self.asked.swap(false, Ordering::Relaxed) {
@@ -309,7 +310,7 @@ pub(super) fn beside<'a>(docs: impl Iterator<Item = &'a Doc>) -> Result<Shelf> {
         writer.add_document(fields.document(doc)).map_err(failed)?;
     }
     let index = writer.finalize().map_err(failed)?;
-    Shelf::new(reader(&index)?.searcher()).map_err(failed)
+    Shelf::new(reader(&index)?.searcher(), None).map_err(failed)
 }
 
 /// The error of the product for an error of the engine.

@@ -15,6 +15,7 @@ mod golden;
 mod indexer;
 mod query;
 mod schema;
+mod sheet;
 mod similar;
 mod snippet;
 mod sounds;
@@ -24,6 +25,7 @@ mod suggest;
 mod words;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use tantivy::query::{AllQuery, Query};
 
@@ -37,7 +39,7 @@ pub use snippet::{Piece, highlight, occurs_in, snippet};
 pub use words::terms_of_law_in;
 
 use gate::{Gate, Gated};
-use gather::{Answer, Gather, merge, rank};
+use gather::{Answer, Gather, Gathering, merge, rank};
 use query::Plan;
 use statistics::{Shelf, Statistics};
 
@@ -302,7 +304,7 @@ impl Ask<'_> {
         let mut rows = nearest.rows;
         for row in &mut rows {
             answer.tally.add(row);
-            row.rank = rank(self.request.order, row);
+            row.rank = rank(self.request.order, row.day, row.score);
         }
         rows.sort_unstable();
         answer.rows = rows;
@@ -313,8 +315,10 @@ impl Ask<'_> {
         let statistics = Statistics(&self.shelves);
         let mut answers = Vec::new();
         for (shelf, gate) in self.shelves.iter().zip(&self.gates) {
-            let gated = Gated::new(query.box_clone(), gate.clone());
-            let answer = shelf.searcher().search_with_statistics_provider(&gated, &gather, &statistics);
+            let sheets = shelf.sheets();
+            let gated = Gated::new(query.box_clone(), gate.clone(), Arc::clone(sheets));
+            let gathering = Gathering { how: gather, sheets: Arc::clone(sheets) };
+            let answer = shelf.searcher().search_with_statistics_provider(&gated, &gathering, &statistics);
             answers.push(answer.map_err(indexer::failed)?);
         }
         Ok(merge(answers, gather.keep))

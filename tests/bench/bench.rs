@@ -24,6 +24,8 @@ mod import;
 mod material;
 mod pages;
 mod queries;
+mod rows;
+mod search;
 mod service;
 #[path = "../house/wire.rs"]
 mod wire;
@@ -41,7 +43,7 @@ pub(crate) struct Line {
 type Part = fn(&[(String, String)]) -> Vec<Line>;
 
 /// Parts of the bench, by name.
-const PARTS: [(&str, Part); 8] = [
+const PARTS: [(&str, Part); 9] = [
     ("import", import::run),
     ("commits", commits::run),
     ("queries", queries::run),
@@ -50,6 +52,7 @@ const PARTS: [(&str, Part); 8] = [
     ("service", service::run),
     ("restore", service::restore),
     ("doors", doors::run),
+    ("search", search::run),
 ];
 
 fn main() {

@@ -13,9 +13,9 @@ use tantivy::schema::Field;
 
 use crate::base::Result;
 
+use super::gather::Matches;
 use super::query::Plan;
 use super::schema::Fields;
-use super::statistics::Statistics;
 use super::{Ask, indexer, sounds};
 
 /// Longest text that is corrected, in characters.
@@ -46,7 +46,7 @@ pub(super) fn corrections(
     for (_, way) in proposals(ask, fields, chars)? {
         let text: String = way.iter().collect();
         let query = Plan::new(&text).strict(fields, &[]);
-        if !ask.few(query.as_ref(), 1)?.is_empty() {
+        if !ask.few(query.as_ref(), 1, Matches::new())?.is_empty() {
             found.push((text, query));
         }
     }
@@ -54,7 +54,7 @@ pub(super) fn corrections(
 }
 
 fn proposals(ask: &Ask<'_>, fields: &Fields, chars: &[char]) -> Result<Vec<Proposal>> {
-    let statistics = Statistics(&ask.shelves);
+    let statistics = ask.statistics();
     let known: RefCell<HashMap<[char; 2], u64>> = RefCell::default();
     let rows = |a: char, b: char| -> u64 {
         let look = || {

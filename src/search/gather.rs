@@ -3,10 +3,11 @@
 //! What must hold: equal rows come by id, so that the same question has the same answer however the index is
 //! cut into segments. Which rows pass is `gate`'s business.
 
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use std::sync::Arc;
 
 use tantivy::collector::{Collector, SegmentCollector};
+use tantivy::index::SegmentId;
 use tantivy::{DocId, Score, SegmentOrdinal, SegmentReader};
 
 use super::sheet::{Sheet, Sheets};
@@ -94,7 +95,11 @@ impl Tally {
 pub(super) struct Answer {
     pub(super) rows: Vec<Row>,
     pub(super) tally: Tally,
+    pub(super) matches: Matches,
 }
+
+/// Which rows match, by segment: a bit for each.
+pub(super) type Matches = HashMap<SegmentId, Vec<u64>>;
 
 impl Answer {
     pub(super) fn found(self, request: &Request, exact: bool) -> Found {
@@ -121,13 +126,14 @@ pub(super) fn merge(answers: Vec<Answer>, keep: usize) -> Answer {
     for answer in answers {
         all.rows.extend(answer.rows);
         all.tally.join(answer.tally);
+        all.matches.extend(answer.matches);
     }
     all.rows.sort_unstable();
     all.rows.truncate(keep);
     all
 }
 
-/// What is gathered: the best `keep` rows in `order`, and counts of all if `count`.
+/// What is gathered: the best `keep` rows in `order`, and counts of all and which they are if `count`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Gather {
     pub(super) order: Order,
@@ -139,17 +145,22 @@ pub(super) struct Gather {
 pub(super) struct Gathering {
     pub(super) how: Gather,
     pub(super) sheets: Arc<Sheets>,
+    /// Rows that are left out.
+    pub(super) without: Arc<Matches>,
 }
 
 pub(super) struct SegmentGather {
     how: Gather,
+    segment: SegmentId,
     sheets: Arc<Sheets>,
     sheet: Arc<Sheet>,
+    without: Arc<Matches>,
     /// The worst row that is kept lies on top.
     best: BinaryHeap<Row>,
     /// Matches by the place of their class, and by that of their month.
     classes: Vec<u32>,
     months: Vec<u32>,
+    matches: Vec<u64>,
 }
 
 impl Collector for Gathering {
@@ -158,9 +169,21 @@ impl Collector for Gathering {
 
     fn for_segment(&self, _: SegmentOrdinal, reader: &SegmentReader) -> tantivy::Result<SegmentGather> {
         let (sheet, sheets) = (self.sheets.sheet(reader)?, Arc::clone(&self.sheets));
-        let room = |places: usize| vec![0; if self.how.count { places } else { 0 }];
+        let counted = |places: usize| if self.how.count { places } else { 0 };
+        let room = |places: usize| vec![0; counted(places)];
         let (classes, months) = (room(sheets.classes().len()), room(sheets.months().len()));
-        Ok(SegmentGather { how: self.how, sheets, sheet, best: BinaryHeap::new(), classes, months })
+        let words = reader.max_doc().div_ceil(u64::BITS) as usize;
+        Ok(SegmentGather {
+            how: self.how,
+            segment: reader.segment_id(),
+            sheets,
+            sheet,
+            without: Arc::clone(&self.without),
+            best: BinaryHeap::new(),
+            classes,
+            months,
+            matches: vec![0; counted(words)],
+        })
     }
 
     fn requires_scoring(&self) -> bool {
@@ -176,8 +199,13 @@ impl SegmentCollector for SegmentGather {
     type Fruit = Answer;
 
     fn collect(&mut self, doc: DocId, score: Score) {
+        let (word, bit) = ((doc / u64::BITS) as usize, 1 << (doc % u64::BITS));
+        if !self.without.is_empty() && self.without.get(&self.segment).is_some_and(|rows| rows[word] & bit != 0) {
+            return;
+        }
         let cell = self.sheet.cell(doc);
         if self.how.count {
+            self.matches[word] |= bit;
             self.classes[cell.class as usize] += 1;
             self.months[cell.month as usize] += 1;
         }
@@ -206,6 +234,7 @@ impl SegmentCollector for SegmentGather {
         for (month, n) in self.sheets.months().iter().zip(&self.months).filter(|(m, n)| **m > 0 && **n > 0) {
             *tally.months.entry(*month).or_default() += u64::from(*n);
         }
-        Answer { rows: self.best.into_sorted_vec(), tally }
+        let matches = if self.how.count { HashMap::from([(self.segment, self.matches)]) } else { HashMap::new() };
+        Answer { rows: self.best.into_sorted_vec(), tally, matches }
     }
 }

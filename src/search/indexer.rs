@@ -25,6 +25,7 @@ use crate::base::{Error, ErrorKind, Result, Seq, background};
 use crate::store::{FileKeys, durable};
 
 use super::directory::{self, Vault};
+use super::merging::Few;
 use super::schema::{self, Fields, SCHEMA_VERSION};
 use super::statistics::Shelf;
 use super::{Change, Doc, FRESH_MEMORY_BYTES, INDEX_WRITER_HEAP_BYTES, INDEX_WRITER_THREADS};
@@ -297,7 +298,9 @@ fn start_writer(index: &tantivy::Index) -> Result<IndexWriter> {
         }
     };
     let started = background("index-start", start)?.join();
-    started.map_err(|_| Error::internal("the index panicked"))?.map_err(failed)
+    let writer = started.map_err(|_| Error::internal("the index panicked"))?.map_err(failed)?;
+    writer.set_merge_policy(Box::new(Few));
+    Ok(writer)
 }
 
 /// A throw-away index of the rows the big one does not have yet.

@@ -13,6 +13,7 @@ mod gate;
 mod gather;
 mod golden;
 mod indexer;
+mod merging;
 mod query;
 mod schema;
 mod sheet;
@@ -39,9 +40,9 @@ pub use snippet::{Piece, highlight, occurs_in, snippet};
 pub use words::terms_of_law_in;
 
 use gate::{Gate, Gated};
-use gather::{Answer, Gather, Gathering, merge, rank};
+use gather::{Answer, Gather, Gathering, Matches, merge, rank};
 use query::Plan;
-use statistics::{Shelf, Statistics};
+use statistics::{Known, Shelf, Statistics};
 
 /// Memory of the index writer before it writes a segment, in bytes.
 pub const INDEX_WRITER_HEAP_BYTES: usize = 64 << 20;
@@ -246,15 +247,16 @@ impl Index {
         }
         let fields = self.fields();
         let query = plan.strict(&fields, &request.named_units);
-        let strict = ask.exact(query.as_ref(), request.order)?;
-        let named = plan.name().and_then(|n| suggest::alike(&fields, n, query.as_ref(), &Statistics(&ask.shelves)));
-        let alike = named.map_or(Ok(Vec::new()), |q| ask.few(q.as_ref(), suggest::ALIKE_HITS_MAX))?;
+        let mut strict = ask.exact(query.as_ref(), request.order)?;
+        let found = std::mem::take(&mut strict.matches);
+        let named = plan.name().and_then(|n| suggest::alike(&fields, n, &ask.statistics()));
+        let alike = named.map_or(Ok(Vec::new()), |q| ask.few(q.as_ref(), suggest::ALIKE_HITS_MAX, found))?;
         if strict.tally.total > 0 {
             return Ok(Found { alike, ..strict.found(request, true) });
         }
         let right = plan.correctable().map_or(Ok(Vec::new()), |c| correct::corrections(&ask, &fields, c))?;
         let meant = right.first().map(|(text, _)| text.clone());
-        match plan.near(&fields, &Statistics(&ask.shelves), &request.named_units) {
+        match plan.near(&fields, &ask.statistics(), &request.named_units) {
             Some(near) => {
                 let query = query::above(near, right.into_iter().map(|(_, query)| query));
                 Ok(Found { alike, meant, ..ask.near(query.as_ref())?.found(request, false) })
@@ -272,7 +274,7 @@ impl Index {
         if !latest.is_empty() {
             shelves.push(indexer::beside(latest.into_values())?);
         }
-        Ok(Ask { shelves, gates, request })
+        Ok(Ask { shelves, gates, request, known: Known::default() })
     }
 }
 
@@ -281,18 +283,24 @@ struct Ask<'a> {
     shelves: Vec<Shelf>,
     gates: [Gate; 2],
     request: &'a Request,
+    known: Known,
 }
 
 impl Ask<'_> {
+    fn statistics(&self) -> Statistics<'_> {
+        Statistics { shelves: &self.shelves, known: &self.known }
+    }
+
     /// All matches counted, the first ones in `order` kept.
     fn exact(&self, query: &dyn Query, order: Order) -> Result<Answer> {
         let depth = self.request.offset.saturating_add(self.request.limit).min(PAGE_DEPTH_MAX);
         self.run(query, Gather { order, keep: depth, count: true })
     }
 
-    /// The best rows, uncounted.
-    fn few(&self, query: &dyn Query, keep: usize) -> Result<Vec<Hit>> {
-        let best = self.run(query, Gather { order: Order::Relevance, keep, count: false })?;
+    /// The best rows, uncounted, without some.
+    fn few(&self, query: &dyn Query, keep: usize, without: Matches) -> Result<Vec<Hit>> {
+        let gather = Gather { order: Order::Relevance, keep, count: false };
+        let best = self.run_without(query, gather, Arc::new(without))?;
         Ok(best.rows.iter().map(|r| Hit { id: r.id, kind: r.kind, score: r.score }).collect())
     }
 
@@ -312,16 +320,20 @@ impl Ask<'_> {
     }
 
     fn run(&self, query: &dyn Query, gather: Gather) -> Result<Answer> {
-        let statistics = Statistics(&self.shelves);
+        self.run_without(query, gather, Arc::default())
+    }
+
+    fn run_without(&self, query: &dyn Query, how: Gather, without: Arc<Matches>) -> Result<Answer> {
+        let statistics = self.statistics();
         let mut answers = Vec::new();
         for (shelf, gate) in self.shelves.iter().zip(&self.gates) {
             let sheets = shelf.sheets();
             let gated = Gated::new(query.box_clone(), gate.clone(), Arc::clone(sheets));
-            let gathering = Gathering { how: gather, sheets: Arc::clone(sheets) };
+            let gathering = Gathering { how, sheets: Arc::clone(sheets), without: Arc::clone(&without) };
             let answer = shelf.searcher().search_with_statistics_provider(&gated, &gathering, &statistics);
             answers.push(answer.map_err(indexer::failed)?);
         }
-        Ok(merge(answers, gather.keep))
+        Ok(merge(answers, how.keep))
     }
 }
 

@@ -4,8 +4,8 @@
 //! however the index grew. The engine's own figures count replaced rows until a merge drops them, and guess
 //! lengths when it does. Scoring a row is left to the engine.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tantivy::index::SegmentId;
 use tantivy::query::Bm25StatisticsProvider;
@@ -129,18 +129,29 @@ impl Census {
 }
 
 /// Figures over several shelves, so that scores of all compare.
-pub(super) struct Statistics<'a>(pub(super) &'a [Shelf]);
+pub(super) struct Statistics<'a> {
+    pub(super) shelves: &'a [Shelf],
+    /// Terms that were looked up: one question asks for the same ones several times.
+    pub(super) known: &'a Known,
+}
+
+/// In how many rows terms are.
+pub(super) type Known = Mutex<HashMap<Term, u64>>;
 
 impl Statistics<'_> {
     /// Rows that can be found.
     pub(super) fn rows(&self) -> u64 {
-        self.0.iter().map(|s| s.census.rows).sum()
+        self.shelves.iter().map(|s| s.census.rows).sum()
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashMap<Term, u64>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Bm25StatisticsProvider for Statistics<'_> {
     fn total_num_tokens(&self, field: Field) -> tantivy::Result<u64> {
-        Ok(self.0.iter().filter_map(|s| s.census.tokens.get(&field)).sum())
+        Ok(self.shelves.iter().filter_map(|s| s.census.tokens.get(&field)).sum())
     }
 
     fn total_num_docs(&self) -> tantivy::Result<u64> {
@@ -148,7 +159,12 @@ impl Bm25StatisticsProvider for Statistics<'_> {
     }
 
     fn doc_freq(&self, term: &Term) -> tantivy::Result<u64> {
-        self.0.iter().map(|s| s.doc_freq(term)).sum()
+        if let Some(rows) = self.known().get(term) {
+            return Ok(*rows);
+        }
+        let rows = self.shelves.iter().map(|s| s.doc_freq(term)).sum::<tantivy::Result<u64>>()?;
+        self.known().insert(term.clone(), rows);
+        Ok(rows)
     }
 }
 

@@ -99,7 +99,8 @@ fn measure(rows: &Rows, count: u64) -> Vec<Line> {
     let took = fill(&index, rows, count);
     println!("{count} rows: {:.0} a second, {} MB", count as f64 / took.as_secs_f64(), index.size_bytes().unwrap() >> 20);
     println!("{}", files(home.path()));
-    for kind in KINDS {
+    let wanted = std::env::var("JICENG_BENCH_KINDS").unwrap_or_default();
+    for kind in KINDS.into_iter().filter(|kind| wanted.is_empty() || wanted.contains(kind)) {
         let asked = questions(rows, kind, count);
         for text in &asked {
             ask(&index, rows, text);

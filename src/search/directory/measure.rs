@@ -94,7 +94,7 @@ fn ask(folder: &Folder, questions: &[Box<dyn Query>]) -> (Duration, u64) {
     for question in questions {
         let gated = Gated::new(question.box_clone(), gate.hiding_none(), Arc::clone(sheets));
         let how = Gather { order: Order::Relevance, keep: 20, count: true };
-        let gathering = Gathering { how, sheets: Arc::clone(sheets) };
+        let gathering = Gathering { how, sheets: Arc::clone(sheets), without: Arc::default() };
         total += shelf.searcher().search(&gated, &gathering).unwrap().tally.total;
     }
     (begun.elapsed(), total)

@@ -67,7 +67,12 @@ fn proposals(ask: &Ask<'_>, fields: &Fields, chars: &[char]) -> Result<Vec<Propo
     let mut all: Vec<Proposal> = Vec::new();
     // How well a text holds together is how rare its rarest pair is.
     let mut propose = |way: Vec<char>, likely: u64| {
-        let rarest = way.windows(2).map(|w| rows(w[0], w[1])).min().unwrap_or(0);
+        // What comes to nothing at one pair need not be looked up at the others.
+        let rarest = way.windows(2).try_fold(u64::MAX, |least, w| {
+            let rows = rows(w[0], w[1]);
+            (rows > 0).then_some(least.min(rows))
+        });
+        let rarest = rarest.unwrap_or(0);
         if rarest > 0 && way != chars {
             all.push((rarest.saturating_mul(likely), way));
         }

@@ -95,8 +95,13 @@ fn ask(index: &Index, rows: &Rows, text: &str) -> (f64, u64) {
 
 fn measure(rows: &Rows, count: u64) -> Vec<Line> {
     let home = tempfile::tempdir().unwrap();
-    let (index, _) = Index::open(home.path(), 1, &FileKeys::passing().unwrap()).unwrap();
+    let keys = FileKeys::passing().unwrap();
+    let (index, _) = Index::open(home.path(), 1, &keys).unwrap();
     let took = fill(&index, rows, count);
+    // Merges end before anybody is asked.
+    index.retire().unwrap();
+    drop(index);
+    let (index, _) = Index::open(home.path(), 1, &keys).unwrap();
     println!("{count} rows: {:.0} a second, {} MB", count as f64 / took.as_secs_f64(), index.size_bytes().unwrap() >> 20);
     println!("{}", files(home.path()));
     let wanted = std::env::var("JICENG_BENCH_KINDS").unwrap_or_default();
@@ -109,6 +114,7 @@ fn measure(rows: &Rows, count: u64) -> Vec<Line> {
         let mut times: Vec<f64> = answers.iter().map(|a| a.0).collect();
         let hits = answers.iter().map(|a| a.1).sum::<u64>() / QUESTIONS as u64;
         let (half, most) = (quantile(&mut times, 0.5), quantile(&mut times, 0.99));
+        println!("{} MB resident", resident() >> 20);
         println!("{count} rows, {kind}: p50 {half:.2} ms, p99 {most:.2} ms, {hits} hits on average");
     }
     Vec::new()
@@ -124,4 +130,10 @@ fn files(dir: &Path) -> String {
     }
     let told = sizes.iter().map(|(kind, (files, bytes))| format!("{files} {kind} {:.1} MB", *bytes as f64 / 1e6));
     told.collect::<Vec<_>>().join(", ")
+}
+
+/// Bytes of this process in memory.
+fn resident() -> u64 {
+    let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
+    pages.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4096
 }

@@ -41,7 +41,8 @@ pub struct Index {
     epoch: u64,
     fields: Fields,
     inner: tantivy::Index,
-    folder: Vault,
+    /// None when it is in memory.
+    folder: Option<Vault>,
     /// The oldest generation under which a file of it was sealed when it was opened.
     generation: u32,
     reader: IndexReader,
@@ -100,7 +101,7 @@ impl Index {
             epoch,
             fields,
             inner,
-            folder,
+            folder: Some(folder),
             generation,
             reader,
             asked,
@@ -111,6 +112,32 @@ impl Index {
             settled,
         };
         Ok((index, position))
+    }
+
+    /// An index in memory, no byte of which reaches a disk or is sealed: what the sealed one is measured by.
+    ///
+    /// # Errors
+    /// `Internal` when the engine does not start.
+    pub fn in_memory() -> Result<Self> {
+        let (schema, fields) = schema::build();
+        let mut inner = tantivy::Index::create_in_ram(schema);
+        inner.set_tokenizers(schema::tokenizers());
+        let reader = reader(&inner)?;
+        Ok(Self {
+            dir: PathBuf::new(),
+            epoch: 0,
+            fields,
+            writer: Mutex::new(Some(start_writer(&inner)?)),
+            inner,
+            folder: None,
+            generation: 0,
+            asked: AtomicBool::default(),
+            shelf: Mutex::new(Shelf::new(reader.searcher(), None).map_err(failed)?),
+            reader,
+            retired: AtomicBool::default(),
+            position: Mutex::default(),
+            settled: Mutex::default(),
+        })
     }
 
     /// Takes up changes; each replaces what the index had under its id. Visible after [`Self::commit`].
@@ -177,14 +204,18 @@ impl Index {
     /// `Io` or `Internal` when they cannot be read; a merge that removes one meanwhile does that too.
     pub fn is_sound(&self) -> Result<bool> {
         let files = files(&self.inner).map_err(failed)?;
-        self.folder.verify(files.iter().map(PathBuf::as_path))?;
+        if let Some(folder) = &self.folder {
+            folder.verify(files.iter().map(PathBuf::as_path))?;
+        }
         Ok(true)
     }
 
     /// Forgets what was opened of its files, as if much else had been asked for since.
     #[cfg(test)]
     pub(crate) fn forget(&self) {
-        self.folder.forget();
+        if let Some(folder) = &self.folder {
+            folder.forget();
+        }
     }
 
     /// The oldest generation of keys under which a file of it was sealed when it was opened: without that generation

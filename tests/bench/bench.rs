@@ -18,6 +18,7 @@ mod commits;
 #[path = "../house/county.rs"]
 mod county;
 mod doors;
+mod engines;
 #[path = "../house/form.rs"]
 mod form;
 mod import;

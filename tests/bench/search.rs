@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use jiceng::base::Seq;
@@ -10,12 +11,15 @@ use jiceng::search::{Change, Doc, Index, Request, highlight, snippet};
 use jiceng::store::FileKeys;
 
 use super::rows::{self, Draw, Rows};
-use super::{Line, quantile};
+use super::{Line, engines, quantile};
 
 /// Questions of each kind.
 const QUESTIONS: usize = 200;
 /// Rows of a commit while an index is made.
 const COMMIT: u64 = 20_000;
+/// Single rows that are saved, and the time from one to the next.
+const SAVES: u64 = 100;
+const BETWEEN_SAVES: Duration = Duration::from_millis(50);
 const SNIPPET_CHARS: usize = 120;
 /// What a page shows.
 const PAGE: usize = 20;
@@ -93,6 +97,15 @@ fn ask(index: &Index, rows: &Rows, text: &str) -> (f64, u64) {
     (took.as_secs_f64() * 1e3, found.total)
 }
 
+/// Milliseconds of each question of a kind, each asked once before, and the rows found on average.
+fn answers(index: &Index, rows: &Rows, kind: &str, count: u64) -> (Vec<f64>, u64) {
+    let asked = questions(rows, kind, count);
+    let round = || -> Vec<(f64, u64)> { asked.iter().map(|text| ask(index, rows, text)).collect() };
+    round();
+    let all = round();
+    (all.iter().map(|a| a.0).collect(), all.iter().map(|a| a.1).sum::<u64>() / QUESTIONS as u64)
+}
+
 fn measure(rows: &Rows, count: u64) -> Vec<Line> {
     let home = tempfile::tempdir().unwrap();
     let keys = FileKeys::passing().unwrap();
@@ -102,22 +115,96 @@ fn measure(rows: &Rows, count: u64) -> Vec<Line> {
     index.retire().unwrap();
     drop(index);
     let (index, _) = Index::open(home.path(), 1, &keys).unwrap();
-    println!("{count} rows: {:.0} a second, {} MB", count as f64 / took.as_secs_f64(), index.size_bytes().unwrap() >> 20);
-    println!("{}", files(home.path()));
-    let wanted = std::env::var("JICENG_BENCH_KINDS").unwrap_or_default();
-    for kind in KINDS.into_iter().filter(|kind| wanted.is_empty() || wanted.contains(kind)) {
-        let asked = questions(rows, kind, count);
-        for text in &asked {
-            ask(&index, rows, text);
-        }
-        let answers: Vec<(f64, u64)> = asked.iter().map(|text| ask(&index, rows, text)).collect();
-        let mut times: Vec<f64> = answers.iter().map(|a| a.0).collect();
-        let hits = answers.iter().map(|a| a.1).sum::<u64>() / QUESTIONS as u64;
-        let (half, most) = (quantile(&mut times, 0.5), quantile(&mut times, 0.99));
-        println!("{} MB resident", resident() >> 20);
-        println!("{count} rows, {kind}: p50 {half:.2} ms, p99 {most:.2} ms, {hits} hits on average");
+    println!("{count} rows: {}", files(home.path()));
+    let before = resident();
+    let sealed: Vec<_> = KINDS.iter().map(|kind| answers(&index, rows, kind, count)).collect();
+    println!("{count} rows: {} MB resident, {} MB before the first question", resident() >> 20, before >> 20);
+    let mut lines = vec![size(&index, rows, count)];
+    saves(&index, rows, count);
+    lines.extend(beside(&index, rows, count, took, sealed));
+    lines.push(rebuilt(&index, rows, count, &keys));
+    engines::run(rows, count);
+    lines
+}
+
+fn line(what: String, ours: String, bare: String, ratio: f64) -> Line {
+    // The table is as long as the process.
+    Line { what: what.leak(), ours, bare, ratio }
+}
+
+fn size(index: &Index, rows: &Rows, count: u64) -> Line {
+    let text = |n| {
+        let row = rows.row(n);
+        (row.title.len() + row.names.len() + row.number.len() + row.body.len()) as u64
+    };
+    let (ours, raw) = (index.size_bytes().unwrap() as f64, (1..=count).map(text).sum::<u64>() as f64);
+    let megabytes = |bytes: f64| format!("{:.0} MB", bytes / 1e6);
+    line(format!("size of {count} rows"), megabytes(ours), format!("{} (their text)", megabytes(raw)), raw / ours)
+}
+
+/// Single rows, as fast as twenty people save one a second.
+fn saves(index: &Index, rows: &Rows, count: u64) {
+    let mut times = Vec::new();
+    for n in 1..=SAVES {
+        let begun = Instant::now();
+        index.apply(vec![Change { id: n, doc: Some(Doc { id: n, ..rows.row(count + n) }) }]).unwrap();
+        index.commit(Seq(count + n)).unwrap();
+        times.push(begun.elapsed().as_secs_f64() * 1e3);
+        std::thread::sleep(BETWEEN_SAVES.saturating_sub(begun.elapsed()));
     }
-    Vec::new()
+    let (half, most) = (quantile(&mut times, 0.5), quantile(&mut times, 0.99));
+    println!("{count} rows: a saved row is in the index after {half:.0} ms, p99 {most:.0} ms");
+}
+
+/// The same rows in an index that is not sealed and lies in memory, asked the same.
+fn beside(index: &Index, rows: &Rows, count: u64, took: Duration, sealed: Vec<(Vec<f64>, u64)>) -> Vec<Line> {
+    let plain = Index::in_memory().unwrap();
+    let plain_took = fill(&plain, rows, count);
+    plain.retire().unwrap();
+    let rate = |took: Duration| count as f64 / took.as_secs_f64();
+    let (ours, bare) = (rate(took), rate(plain_took));
+    let told = |rate: f64| format!("{rate:.0}/s");
+    let mut lines = vec![line(format!("{count} rows into the index"), told(ours), told(bare), ours / bare)];
+    for (kind, (mut times, hits)) in KINDS.iter().zip(sealed) {
+        let (mut bare, _) = answers(&plain, rows, kind, count);
+        // Turn by turn, so that both have the same neighbours on the machine.
+        times.extend(answers(index, rows, kind, count).0);
+        bare.extend(answers(&plain, rows, kind, count).0);
+        let told = |times: &mut Vec<f64>| {
+            format!("p50 {:.2} ms, p99 {:.2} ms", quantile(times, 0.5), quantile(times, 0.99))
+        };
+        let speed = |times: &[f64]| 1.0 / times.iter().sum::<f64>();
+        let ratio = speed(&times) / speed(&bare);
+        let what = format!("{count} rows, {kind} ({hits} hits)");
+        lines.push(line(what, told(&mut times), format!("{} (unsealed)", told(&mut bare)), ratio));
+    }
+    lines
+}
+
+/// Another index of the same rows is made while this one is asked.
+fn rebuilt(index: &Index, rows: &Rows, count: u64, keys: &FileKeys) -> Line {
+    let mixed = |n: usize| questions(rows, KINDS[n % 5], count).swap_remove(n % QUESTIONS);
+    let asked: Vec<String> = (0..QUESTIONS).map(mixed).collect();
+    let mut calm: Vec<f64> = asked.iter().map(|text| ask(index, rows, text).0).collect();
+    let home = tempfile::tempdir().unwrap();
+    let done = AtomicBool::new(false);
+    let (took, mut busy) = std::thread::scope(|scope| {
+        let building = scope.spawn(|| {
+            let (other, _) = Index::open(home.path(), 1, keys).unwrap();
+            let took = fill(&other, rows, count);
+            done.store(true, Ordering::Relaxed);
+            took
+        });
+        let mut busy = Vec::new();
+        while !done.load(Ordering::Relaxed) {
+            busy.extend(asked.iter().map(|text| ask(index, rows, text).0));
+        }
+        (building.join().unwrap(), busy)
+    });
+    println!("{count} rows: made again in {:.0} s while questions were answered", took.as_secs_f64());
+    let (calm, busy) = (quantile(&mut calm, 0.99), quantile(&mut busy, 0.99));
+    let what = format!("{count} rows, p99 while the index is made again");
+    line(what, format!("{busy:.1} ms"), format!("{calm:.1} ms (calm)"), calm / busy)
 }
 
 /// Megabytes of the files of an index by what they hold.

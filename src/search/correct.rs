@@ -13,9 +13,9 @@ use tantivy::schema::Field;
 
 use crate::base::Result;
 
+use super::gather::Matches;
 use super::query::Plan;
 use super::schema::Fields;
-use super::statistics::Statistics;
 use super::{Ask, indexer, sounds};
 
 /// Longest text that is corrected, in characters.
@@ -46,7 +46,7 @@ pub(super) fn corrections(
     for (_, way) in proposals(ask, fields, chars)? {
         let text: String = way.iter().collect();
         let query = Plan::new(&text).strict(fields, &[]);
-        if !ask.few(query.as_ref(), 1)?.is_empty() {
+        if !ask.few(query.as_ref(), 1, Matches::new())?.is_empty() {
             found.push((text, query));
         }
     }
@@ -54,7 +54,7 @@ pub(super) fn corrections(
 }
 
 fn proposals(ask: &Ask<'_>, fields: &Fields, chars: &[char]) -> Result<Vec<Proposal>> {
-    let statistics = Statistics(&ask.shelves);
+    let statistics = ask.statistics();
     let known: RefCell<HashMap<[char; 2], u64>> = RefCell::default();
     let rows = |a: char, b: char| -> u64 {
         let look = || {
@@ -67,7 +67,12 @@ fn proposals(ask: &Ask<'_>, fields: &Fields, chars: &[char]) -> Result<Vec<Propo
     let mut all: Vec<Proposal> = Vec::new();
     // How well a text holds together is how rare its rarest pair is.
     let mut propose = |way: Vec<char>, likely: u64| {
-        let rarest = way.windows(2).map(|w| rows(w[0], w[1])).min().unwrap_or(0);
+        // What comes to nothing at one pair need not be looked up at the others.
+        let rarest = way.windows(2).try_fold(u64::MAX, |least, w| {
+            let rows = rows(w[0], w[1]);
+            (rows > 0).then_some(least.min(rows))
+        });
+        let rarest = rarest.unwrap_or(0);
         if rarest > 0 && way != chars {
             all.push((rarest.saturating_mul(likely), way));
         }

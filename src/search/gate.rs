@@ -9,10 +9,10 @@ use std::sync::Arc;
 use tantivy::query::{EnableScoring, Explanation, Query, Scorer, Weight};
 use tantivy::{DocId, DocSet, Score, SegmentReader, TERMINATED};
 
-use super::schema::Columns;
+use super::sheet::{Class, Sheet, Sheets};
 use super::{Request, Scope, Units};
 
-/// Who may see what, and what was asked for besides the text. Compiled once, asked for every candidate.
+/// Who may see what, and what was asked for besides the text. Decided once for all rows of a class.
 #[derive(Clone, Debug)]
 pub(super) struct Gate {
     /// By kind; a kind that is absent lets nothing through.
@@ -81,16 +81,18 @@ impl Gate {
         &self.hidden
     }
 
-    fn lets(&self, columns: &Columns, doc: DocId) -> bool {
-        let Some(lane) = self.kinds.get(&columns.kind(doc)) else { return false };
-        let unit = columns.unit(doc);
-        lane.units.as_ref().is_none_or(|only| only.binary_search(&unit).is_ok())
-            && (self.units.is_empty() || self.units.contains(&unit))
-            && columns.label(doc) <= self.ceiling
-            && lane.states.as_ref().is_none_or(|only| only.contains(&columns.state(doc)))
-            && self.lets_day(columns.day(doc))
-            && self.lets_batch(columns.batch(doc))
-            && (self.hidden.is_empty() || self.hidden.binary_search(&columns.id(doc)).is_err())
+    /// Decides for every class of `sheets`.
+    fn decide(&self, sheets: &Sheets) -> Vec<bool> {
+        sheets.classes().iter().map(|class| self.lets_class(class)).collect()
+    }
+
+    fn lets_class(&self, class: &Class) -> bool {
+        let Some(lane) = self.kinds.get(&class.kind) else { return false };
+        lane.units.as_ref().is_none_or(|only| only.binary_search(&class.unit).is_ok())
+            && (self.units.is_empty() || self.units.contains(&class.unit))
+            && class.label <= self.ceiling
+            && lane.states.as_ref().is_none_or(|only| only.contains(&class.state))
+            && self.lets_batch(class.batch)
     }
 
     fn lets_batch(&self, batch: u64) -> bool {
@@ -113,13 +115,22 @@ fn sorted(mut ids: Vec<u64>) -> Vec<u64> {
 #[derive(Clone, Debug)]
 pub(super) struct Gated {
     inner: Arc<dyn Query>,
-    gate: Arc<Gate>,
+    gate: Arc<Decided>,
+}
+
+/// A gate that has decided for the classes of these sheets.
+#[derive(Debug)]
+struct Decided {
+    gate: Gate,
+    classes: Vec<bool>,
+    sheets: Arc<Sheets>,
 }
 
 impl Gated {
-    /// Puts `gate` before `inner`.
-    pub(super) fn new(inner: Box<dyn Query>, gate: Gate) -> Self {
-        Self { inner: Arc::from(inner), gate: Arc::new(gate) }
+    /// Puts `gate` before `inner`, which is asked of the segments of `sheets`.
+    pub(super) fn new(inner: Box<dyn Query>, gate: Gate, sheets: Arc<Sheets>) -> Self {
+        let classes = gate.decide(&sheets);
+        Self { inner: Arc::from(inner), gate: Arc::new(Decided { gate, classes, sheets }) }
     }
 }
 
@@ -131,15 +142,45 @@ impl Query for Gated {
 
 struct GatedWeight {
     inner: Box<dyn Weight>,
-    gate: Arc<Gate>,
+    gate: Arc<Decided>,
+}
+
+impl GatedWeight {
+    fn pass(&self, reader: &SegmentReader) -> tantivy::Result<Pass> {
+        Ok(Pass { sheet: self.gate.sheets.sheet(reader)?, gate: Arc::clone(&self.gate) })
+    }
 }
 
 impl Weight for GatedWeight {
     fn scorer(&self, reader: &SegmentReader, boost: Score) -> tantivy::Result<Box<dyn Scorer>> {
         let inner = self.inner.scorer(reader, boost)?;
-        let mut gated = GatedScorer { inner, gate: Arc::clone(&self.gate), columns: Columns::open(reader)? };
-        gated.pass();
+        let mut gated = GatedScorer { inner, pass: self.pass(reader)? };
+        gated.go_on();
         Ok(Box::new(gated))
+    }
+
+    // The engine's own loops are quicker than one over a scorer that it does not know.
+    fn for_each(&self, reader: &SegmentReader, callback: &mut dyn FnMut(DocId, Score)) -> tantivy::Result<()> {
+        let pass = self.pass(reader)?;
+        self.inner.for_each(reader, &mut |doc, score| {
+            if pass.lets(doc) {
+                callback(doc, score);
+            }
+        })
+    }
+
+    fn for_each_no_score(
+        &self,
+        reader: &SegmentReader,
+        callback: &mut dyn FnMut(&[DocId]),
+    ) -> tantivy::Result<()> {
+        let pass = self.pass(reader)?;
+        let mut passed = Vec::new();
+        self.inner.for_each_no_score(reader, &mut |docs| {
+            passed.clear();
+            passed.extend(docs.iter().copied().filter(|doc| pass.lets(*doc)));
+            callback(&passed);
+        })
     }
 
     fn explain(&self, reader: &SegmentReader, doc: DocId) -> tantivy::Result<Explanation> {
@@ -147,17 +188,32 @@ impl Weight for GatedWeight {
     }
 }
 
+/// The gate before one segment.
+struct Pass {
+    sheet: Arc<Sheet>,
+    gate: Arc<Decided>,
+}
+
+impl Pass {
+    fn lets(&self, doc: DocId) -> bool {
+        let cell = self.sheet.cell(doc);
+        let gate = &self.gate.gate;
+        self.gate.classes[cell.class as usize]
+            && gate.lets_day(cell.day)
+            && (gate.hidden.is_empty() || gate.hidden.binary_search(&self.sheet.id(doc)).is_err())
+    }
+}
+
 struct GatedScorer {
     inner: Box<dyn Scorer>,
-    gate: Arc<Gate>,
-    columns: Columns,
+    pass: Pass,
 }
 
 impl GatedScorer {
     /// Moves on to the next row the gate lets through, the present one included.
-    fn pass(&mut self) -> DocId {
+    fn go_on(&mut self) -> DocId {
         let mut doc = self.inner.doc();
-        while doc != TERMINATED && !self.gate.lets(&self.columns, doc) {
+        while doc != TERMINATED && !self.pass.lets(doc) {
             doc = self.inner.advance();
         }
         doc
@@ -167,12 +223,12 @@ impl GatedScorer {
 impl DocSet for GatedScorer {
     fn advance(&mut self) -> DocId {
         self.inner.advance();
-        self.pass()
+        self.go_on()
     }
 
     fn seek(&mut self, target: DocId) -> DocId {
         self.inner.seek(target);
-        self.pass()
+        self.go_on()
     }
 
     fn doc(&self) -> DocId {

@@ -3,12 +3,14 @@
 //! What must hold: equal rows come by id, so that the same question has the same answer however the index is
 //! cut into segments. Which rows pass is `gate`'s business.
 
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BinaryHeap, HashMap};
+use std::sync::Arc;
 
 use tantivy::collector::{Collector, SegmentCollector};
+use tantivy::index::SegmentId;
 use tantivy::{DocId, Score, SegmentOrdinal, SegmentReader};
 
-use super::schema::Columns;
+use super::sheet::{Sheet, Sheets};
 use super::{Found, Hit, Order, Request};
 
 /// A match with what its counting and ordering need. Smaller is better: by rank, then by id.
@@ -24,23 +26,14 @@ pub(super) struct Row {
 }
 
 /// The place of a row in an order: the smaller, the earlier.
-pub(super) fn rank(order: Order, row: &Row) -> u32 {
+pub(super) fn rank(order: Order, day: u32, score: f32) -> u32 {
     match order {
         // Scores are positive, and the bits of positive floats sort like the floats. The low bits are dropped: what
         // differs by less than one part in a hundred thousand is equal, and comes by id.
-        Order::Relevance => !(row.score.max(0.0).to_bits() >> 6),
-        Order::Newest => !row.day,
-        Order::Oldest => row.day.wrapping_sub(1),
+        Order::Relevance => !(score.max(0.0).to_bits() >> 6),
+        Order::Newest => !day,
+        Order::Oldest => day.wrapping_sub(1),
     }
-}
-
-/// A mild preference for what is newer: of two versions of a text that match alike, the later one.
-fn recency(day: u32) -> f32 {
-    const FIRST: f32 = 1950.0;
-    const SPAN: f32 = 100.0;
-    const MOST: f32 = 0.02;
-    let year = day as f32 / 10_000.0;
-    1.0 + MOST * ((year - FIRST) / SPAN).clamp(0.0, 1.0)
 }
 
 impl PartialEq for Row {
@@ -102,7 +95,11 @@ impl Tally {
 pub(super) struct Answer {
     pub(super) rows: Vec<Row>,
     pub(super) tally: Tally,
+    pub(super) matches: Matches,
 }
+
+/// Which rows match, by segment: a bit for each.
+pub(super) type Matches = HashMap<SegmentId, Vec<u64>>;
 
 impl Answer {
     pub(super) fn found(self, request: &Request, exact: bool) -> Found {
@@ -129,13 +126,14 @@ pub(super) fn merge(answers: Vec<Answer>, keep: usize) -> Answer {
     for answer in answers {
         all.rows.extend(answer.rows);
         all.tally.join(answer.tally);
+        all.matches.extend(answer.matches);
     }
     all.rows.sort_unstable();
     all.rows.truncate(keep);
     all
 }
 
-/// The one collector: the best `keep` rows in `order`, and counts of all if `count`.
+/// What is gathered: the best `keep` rows in `order`, and counts of all and which they are if `count`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Gather {
     pub(super) order: Order,
@@ -143,29 +141,57 @@ pub(super) struct Gather {
     pub(super) count: bool,
 }
 
-pub(super) struct SegmentGather {
-    how: Gather,
-    columns: Columns,
-    /// The worst row that is kept lies on top.
-    best: BinaryHeap<Row>,
-    tally: Tally,
+/// The one collector, for the segments of these sheets.
+pub(super) struct Gathering {
+    pub(super) how: Gather,
+    pub(super) sheets: Arc<Sheets>,
+    /// Rows that are left out.
+    pub(super) without: Arc<Matches>,
 }
 
-impl Collector for Gather {
+pub(super) struct SegmentGather {
+    how: Gather,
+    segment: SegmentId,
+    sheets: Arc<Sheets>,
+    sheet: Arc<Sheet>,
+    without: Arc<Matches>,
+    /// The worst row that is kept lies on top.
+    best: BinaryHeap<Row>,
+    /// Matches by the place of their class, and by that of their month.
+    classes: Vec<u32>,
+    months: Vec<u32>,
+    matches: Vec<u64>,
+}
+
+impl Collector for Gathering {
     type Fruit = Answer;
     type Child = SegmentGather;
 
     fn for_segment(&self, _: SegmentOrdinal, reader: &SegmentReader) -> tantivy::Result<SegmentGather> {
-        let columns = Columns::open(reader)?;
-        Ok(SegmentGather { how: *self, columns, best: BinaryHeap::new(), tally: Tally::default() })
+        let (sheet, sheets) = (self.sheets.sheet(reader)?, Arc::clone(&self.sheets));
+        let counted = |places: usize| if self.how.count { places } else { 0 };
+        let room = |places: usize| vec![0; counted(places)];
+        let (classes, months) = (room(sheets.classes().len()), room(sheets.months().len()));
+        let words = reader.max_doc().div_ceil(u64::BITS) as usize;
+        Ok(SegmentGather {
+            how: self.how,
+            segment: reader.segment_id(),
+            sheets,
+            sheet,
+            without: Arc::clone(&self.without),
+            best: BinaryHeap::new(),
+            classes,
+            months,
+            matches: vec![0; counted(words)],
+        })
     }
 
     fn requires_scoring(&self) -> bool {
-        self.order == Order::Relevance
+        self.how.order == Order::Relevance
     }
 
     fn merge_fruits(&self, fruits: Vec<Answer>) -> tantivy::Result<Answer> {
-        Ok(merge(fruits, self.keep))
+        Ok(merge(fruits, self.how.keep))
     }
 }
 
@@ -173,26 +199,42 @@ impl SegmentCollector for SegmentGather {
     type Fruit = Answer;
 
     fn collect(&mut self, doc: DocId, score: Score) {
-        let c = &self.columns;
-        let (kind, state, unit, day) = (c.kind(doc), c.state(doc), c.unit(doc), c.day(doc));
-        let score = score * c.boost(doc).clamp(0.0, 1.0) * recency(day);
-        let mut row = Row { rank: 0, id: 0, kind, state, unit, day, score };
-        row.rank = rank(self.how.order, &row);
-        if self.how.count {
-            self.tally.add(&row);
-        }
-        let full = self.best.len() >= self.how.keep;
-        if full && self.best.peek().is_none_or(|worst| worst.rank < row.rank) {
+        let (word, bit) = ((doc / u64::BITS) as usize, 1 << (doc % u64::BITS));
+        if !self.without.is_empty() && self.without.get(&self.segment).is_some_and(|rows| rows[word] & bit != 0) {
             return;
         }
-        row.id = c.id(doc);
-        self.best.push(row);
+        let cell = self.sheet.cell(doc);
+        if self.how.count {
+            self.matches[word] |= bit;
+            self.classes[cell.class as usize] += 1;
+            self.months[cell.month as usize] += 1;
+        }
+        let score = score * cell.factor;
+        let rank = rank(self.how.order, cell.day, score);
+        let full = self.best.len() >= self.how.keep;
+        if full && self.best.peek().is_none_or(|worst| worst.rank < rank) {
+            return;
+        }
+        let class = self.sheets.classes()[cell.class as usize];
+        let (kind, state, unit, id) = (class.kind, class.state, class.unit, self.sheet.id(doc));
+        self.best.push(Row { rank, id, kind, state, unit, day: cell.day, score });
         if full {
             self.best.pop();
         }
     }
 
     fn harvest(self) -> Answer {
-        Answer { rows: self.best.into_sorted_vec(), tally: self.tally }
+        let mut tally = Tally::default();
+        for (class, n) in self.sheets.classes().iter().zip(&self.classes).filter(|(_, n)| **n > 0) {
+            let n = u64::from(*n);
+            tally.total += n;
+            *tally.units.entry(class.unit).or_default() += n;
+            *tally.states.entry((class.kind, class.state)).or_default() += n;
+        }
+        for (month, n) in self.sheets.months().iter().zip(&self.months).filter(|(m, n)| **m > 0 && **n > 0) {
+            *tally.months.entry(*month).or_default() += u64::from(*n);
+        }
+        let matches = if self.how.count { HashMap::from([(self.segment, self.matches)]) } else { HashMap::new() };
+        Answer { rows: self.best.into_sorted_vec(), tally, matches }
     }
 }

@@ -25,6 +25,7 @@ use crate::base::{Error, ErrorKind, Result, Seq, background};
 use crate::store::{FileKeys, durable};
 
 use super::directory::{self, Vault};
+use super::merging::Few;
 use super::schema::{self, Fields, SCHEMA_VERSION};
 use super::statistics::Shelf;
 use super::{Change, Doc, FRESH_MEMORY_BYTES, INDEX_WRITER_HEAP_BYTES, INDEX_WRITER_THREADS};
@@ -40,7 +41,8 @@ pub struct Index {
     epoch: u64,
     fields: Fields,
     inner: tantivy::Index,
-    folder: Vault,
+    /// None when it is in memory.
+    folder: Option<Vault>,
     /// The oldest generation under which a file of it was sealed when it was opened.
     generation: u32,
     reader: IndexReader,
@@ -91,7 +93,7 @@ impl Index {
         strays.iter().try_for_each(fs::remove_file)?;
         let reader = reader(&inner)?;
         let (_, fields) = schema::build();
-        let shelf = Mutex::new(Shelf::new(reader.searcher()).map_err(failed)?);
+        let shelf = Mutex::new(Shelf::new(reader.searcher(), None).map_err(failed)?);
         let (dir, writer, kept) = (dir.to_owned(), Mutex::new(Some(writer)), Mutex::new(position));
         let (retired, asked, settled) = (AtomicBool::default(), AtomicBool::default(), Mutex::new(settled));
         let index = Self {
@@ -99,7 +101,7 @@ impl Index {
             epoch,
             fields,
             inner,
-            folder,
+            folder: Some(folder),
             generation,
             reader,
             asked,
@@ -110,6 +112,32 @@ impl Index {
             settled,
         };
         Ok((index, position))
+    }
+
+    /// An index in memory, no byte of which reaches a disk or is sealed: what the sealed one is measured by.
+    ///
+    /// # Errors
+    /// `Internal` when the engine does not start.
+    pub fn in_memory() -> Result<Self> {
+        let (schema, fields) = schema::build();
+        let mut inner = tantivy::Index::create_in_ram(schema);
+        inner.set_tokenizers(schema::tokenizers());
+        let reader = reader(&inner)?;
+        Ok(Self {
+            dir: PathBuf::new(),
+            epoch: 0,
+            fields,
+            writer: Mutex::new(Some(start_writer(&inner)?)),
+            inner,
+            folder: None,
+            generation: 0,
+            asked: AtomicBool::default(),
+            shelf: Mutex::new(Shelf::new(reader.searcher(), None).map_err(failed)?),
+            reader,
+            retired: AtomicBool::default(),
+            position: Mutex::default(),
+            settled: Mutex::default(),
+        })
     }
 
     /// Takes up changes; each replaces what the index had under its id. Visible after [`Self::commit`].
@@ -176,14 +204,18 @@ impl Index {
     /// `Io` or `Internal` when they cannot be read; a merge that removes one meanwhile does that too.
     pub fn is_sound(&self) -> Result<bool> {
         let files = files(&self.inner).map_err(failed)?;
-        self.folder.verify(files.iter().map(PathBuf::as_path))?;
+        if let Some(folder) = &self.folder {
+            folder.verify(files.iter().map(PathBuf::as_path))?;
+        }
         Ok(true)
     }
 
     /// Forgets what was opened of its files, as if much else had been asked for since.
     #[cfg(test)]
     pub(crate) fn forget(&self) {
-        self.folder.forget();
+        if let Some(folder) = &self.folder {
+            folder.forget();
+        }
     }
 
     /// The oldest generation of keys under which a file of it was sealed when it was opened: without that generation
@@ -257,13 +289,14 @@ impl Index {
     pub(super) fn shelf(&self, hidden: &[u64]) -> Result<Shelf> {
         self.asked.store(true, Ordering::Relaxed);
         let shelf = held(&self.shelf).clone();
-        shelf.without(self.fields.id, hidden).map_err(failed)
+        shelf.without(hidden).map_err(failed)
     }
 
     /// Makes what was committed visible.
     fn show(&self) -> Result<()> {
         self.reader.reload().map_err(failed)?;
-        let shelf = Shelf::new(self.reader.searcher()).map_err(failed)?;
+        let before = held(&self.shelf).clone();
+        let shelf = Shelf::new(self.reader.searcher(), Some(&before)).map_err(failed)?;
         // What was searched is searched again: while the old shelf holds the dictionaries of old segments they are not
         // opened twice, and those of new ones are there before somebody waits for them.
         if self.asked.swap(false, Ordering::Relaxed) {
@@ -296,7 +329,9 @@ fn start_writer(index: &tantivy::Index) -> Result<IndexWriter> {
         }
     };
     let started = background("index-start", start)?.join();
-    started.map_err(|_| Error::internal("the index panicked"))?.map_err(failed)
+    let writer = started.map_err(|_| Error::internal("the index panicked"))?.map_err(failed)?;
+    writer.set_merge_policy(Box::new(Few));
+    Ok(writer)
 }
 
 /// A throw-away index of the rows the big one does not have yet.
@@ -309,7 +344,7 @@ pub(super) fn beside<'a>(docs: impl Iterator<Item = &'a Doc>) -> Result<Shelf> {
         writer.add_document(fields.document(doc)).map_err(failed)?;
     }
     let index = writer.finalize().map_err(failed)?;
-    Shelf::new(reader(&index)?.searcher()).map_err(failed)
+    Shelf::new(reader(&index)?.searcher(), None).map_err(failed)
 }
 
 /// The error of the product for an error of the engine.

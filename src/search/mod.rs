@@ -14,8 +14,10 @@ mod gate;
 mod gather;
 mod golden;
 mod indexer;
+mod merging;
 mod query;
 mod schema;
+mod sheet;
 mod similar;
 mod snippet;
 mod sounds;
@@ -25,6 +27,7 @@ mod suggest;
 mod words;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use tantivy::query::{AllQuery, Query};
 
@@ -39,9 +42,9 @@ pub use suggest::begun_name;
 pub use words::terms_of_law_in;
 
 use gate::{Gate, Gated};
-use gather::{Answer, Gather, merge, rank};
+use gather::{Answer, Gather, Gathering, Matches, merge, rank};
 use query::Plan;
-use statistics::{Shelf, Statistics};
+use statistics::{Known, Shelf, Statistics};
 
 /// Memory of the index writer before it writes a segment, in bytes.
 pub const INDEX_WRITER_HEAP_BYTES: usize = 64 << 20;
@@ -256,15 +259,16 @@ impl Index {
         }
         let fields = self.fields();
         let query = plan.strict(&fields, &request.named_units);
-        let strict = ask.exact(query.as_ref(), request.order)?;
-        let named = plan.name().and_then(|n| suggest::alike(&fields, n, query.as_ref(), &Statistics(&ask.shelves)));
-        let alike = named.map_or(Ok(Vec::new()), |q| ask.few(q.as_ref(), suggest::ALIKE_HITS_MAX))?;
+        let mut strict = ask.exact(query.as_ref(), request.order)?;
+        let found = std::mem::take(&mut strict.matches);
+        let named = plan.name().and_then(|n| suggest::alike(&fields, n, &ask.statistics()));
+        let alike = named.map_or(Ok(Vec::new()), |q| ask.few(q.as_ref(), suggest::ALIKE_HITS_MAX, found))?;
         if strict.tally.total > 0 {
             return Ok(Found { alike, ..strict.found(request, true) });
         }
         let right = plan.correctable().map_or(Ok(Vec::new()), |c| correct::corrections(&ask, &fields, c))?;
         let meant = right.first().map(|(text, _)| text.clone());
-        match plan.near(&fields, &Statistics(&ask.shelves), &request.named_units) {
+        match plan.near(&fields, &ask.statistics(), &request.named_units) {
             Some(near) => {
                 let query = query::above(near, right.into_iter().map(|(_, query)| query));
                 Ok(Found { alike, meant, ..ask.near(query.as_ref())?.found(request, false) })
@@ -282,7 +286,7 @@ impl Index {
         if !latest.is_empty() {
             shelves.push(indexer::beside(latest.into_values())?);
         }
-        Ok(Ask { shelves, gates, request })
+        Ok(Ask { shelves, gates, request, known: Known::default() })
     }
 }
 
@@ -291,18 +295,24 @@ struct Ask<'a> {
     shelves: Vec<Shelf>,
     gates: [Gate; 2],
     request: &'a Request,
+    known: Known,
 }
 
 impl Ask<'_> {
+    fn statistics(&self) -> Statistics<'_> {
+        Statistics { shelves: &self.shelves, known: &self.known }
+    }
+
     /// All matches counted, the first ones in `order` kept.
     fn exact(&self, query: &dyn Query, order: Order) -> Result<Answer> {
         let depth = self.request.offset.saturating_add(self.request.limit).min(PAGE_DEPTH_MAX);
         self.run(query, Gather { order, keep: depth, count: true })
     }
 
-    /// The best rows, uncounted.
-    fn few(&self, query: &dyn Query, keep: usize) -> Result<Vec<Hit>> {
-        let best = self.run(query, Gather { order: Order::Relevance, keep, count: false })?;
+    /// The best rows, uncounted, without some.
+    fn few(&self, query: &dyn Query, keep: usize, without: Matches) -> Result<Vec<Hit>> {
+        let gather = Gather { order: Order::Relevance, keep, count: false };
+        let best = self.run_without(query, gather, Arc::new(without))?;
         Ok(best.rows.iter().map(|r| Hit { id: r.id, kind: r.kind, score: r.score }).collect())
     }
 
@@ -314,7 +324,7 @@ impl Ask<'_> {
         let mut rows = nearest.rows;
         for row in &mut rows {
             answer.tally.add(row);
-            row.rank = rank(self.request.order, row);
+            row.rank = rank(self.request.order, row.day, row.score);
         }
         rows.sort_unstable();
         answer.rows = rows;
@@ -322,14 +332,20 @@ impl Ask<'_> {
     }
 
     fn run(&self, query: &dyn Query, gather: Gather) -> Result<Answer> {
-        let statistics = Statistics(&self.shelves);
+        self.run_without(query, gather, Arc::default())
+    }
+
+    fn run_without(&self, query: &dyn Query, how: Gather, without: Arc<Matches>) -> Result<Answer> {
+        let statistics = self.statistics();
         let mut answers = Vec::new();
         for (shelf, gate) in self.shelves.iter().zip(&self.gates) {
-            let gated = Gated::new(query.box_clone(), gate.clone());
-            let answer = shelf.searcher().search_with_statistics_provider(&gated, &gather, &statistics);
+            let sheets = shelf.sheets();
+            let gated = Gated::new(query.box_clone(), gate.clone(), Arc::clone(sheets));
+            let gathering = Gathering { how, sheets: Arc::clone(sheets), without: Arc::clone(&without) };
+            let answer = shelf.searcher().search_with_statistics_provider(&gated, &gathering, &statistics);
             answers.push(answer.map_err(indexer::failed)?);
         }
-        Ok(merge(answers, gather.keep))
+        Ok(merge(answers, how.keep))
     }
 }
 

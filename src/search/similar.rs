@@ -9,11 +9,10 @@ use std::collections::BTreeSet;
 use tantivy::Term;
 use tantivy::query::{Bm25StatisticsProvider, BooleanQuery, ConstScoreQuery, Query};
 
-use super::gate::Gate;
 use super::gather::Gather;
 use super::query::phrase;
 use super::statistics::Statistics;
-use super::{Ask, Doc, Index, Order, Request, Scope, indexer};
+use super::{Doc, Index, Order, Request, Scope, indexer};
 use crate::base::Result;
 use crate::base::text::{folded_chars, is_alphanumeric};
 
@@ -111,14 +110,7 @@ impl Index {
     /// # Errors
     /// `Io` or `Internal` when the index cannot be read.
     pub fn similar(&self, scope: &Scope, request: &Request, fresh: &[Doc], like: &Like) -> Result<Alike> {
-        let latest: std::collections::BTreeMap<u64, &Doc> = fresh.iter().map(|d| (d.id, d)).collect();
-        let gate = Gate::new(scope, request);
-        let gates = [gate.hiding(latest.keys().copied()), gate.hiding_none()];
-        let mut shelves = vec![self.shelf(gates[0].hidden())?];
-        if !latest.is_empty() {
-            shelves.push(indexer::beside(latest.into_values())?);
-        }
-        let ask = Ask { shelves, gates, request };
+        let ask = self.ask(scope, request, fresh)?;
         let fields = self.fields();
         let first = |order, query: Box<dyn Query>| -> Result<Vec<u64>> {
             let answer = ask.run(query.as_ref(), Gather { order, keep: request.limit, count: false })?;
@@ -131,7 +123,7 @@ impl Index {
         });
         let named: Vec<_> = named.collect();
         let (place, said) = (folded_chars(&like.place), folded_chars(&like.said));
-        let pieces = self.telling(&Statistics(&ask.shelves), &like.text)?;
+        let pieces = self.telling(&ask.statistics(), &like.text)?;
         let pieces = pieces.iter().map(|piece| -> Box<dyn Query> {
             Box::new(ConstScoreQuery::new(phrase(fields.body, piece), 1.0))
         });

@@ -4,17 +4,21 @@
 //! however the index grew. The engine's own figures count replaced rows until a merge drops them, and guess
 //! lengths when it does. Scoring a row is left to the engine.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tantivy::index::SegmentId;
 use tantivy::query::Bm25StatisticsProvider;
 use tantivy::schema::{Field, IndexRecordOption};
-use tantivy::{DocId, DocSet, Searcher, SegmentReader, TERMINATED, Term};
+use tantivy::{DocId, DocSet, Opstamp, Searcher, SegmentReader, TERMINATED, Term};
+
+use super::sheet::{Sheets, lengths};
 
 /// Rows that are searched together, with their figures.
 #[derive(Clone)]
 pub(super) struct Shelf {
     searcher: Searcher,
+    sheets: Arc<Sheets>,
     census: Arc<Census>,
 }
 
@@ -24,56 +28,76 @@ struct Census {
     rows: u64,
     /// Tokens by field, as far as the field knows its lengths.
     tokens: BTreeMap<Field, u64>,
-    /// By segment: rows that do not count, ascending.
-    gone: Vec<Vec<DocId>>,
+    /// By segment: rows that do not count.
+    gone: Vec<Arc<Gone>>,
+}
+
+/// Rows of one segment that do not count.
+#[derive(Debug, Default)]
+struct Gone {
+    segment: Option<(SegmentId, Option<Opstamp>)>,
+    /// Ascending.
+    rows: Vec<DocId>,
+    tokens: Vec<(Field, u64)>,
+}
+
+impl Gone {
+    /// What was removed from a segment.
+    fn of(reader: &SegmentReader) -> tantivy::Result<Self> {
+        let rows: Vec<DocId> = match reader.alive_bitset() {
+            Some(alive) => (0..reader.max_doc()).filter(|d| alive.is_deleted(*d)).collect(),
+            None => Vec::new(),
+        };
+        let tokens = if rows.is_empty() { Vec::new() } else { lengths(reader, &rows.iter().copied())? };
+        Ok(Self { segment: Some((reader.segment_id(), reader.delete_opstamp())), rows, tokens })
+    }
 }
 
 impl Shelf {
-    /// Counts the rows of `searcher`.
-    pub(super) fn new(searcher: Searcher) -> tantivy::Result<Self> {
+    /// Counts the rows of `searcher`; what `before` knows of its segments is not counted again.
+    pub(super) fn new(searcher: Searcher, before: Option<&Self>) -> tantivy::Result<Self> {
+        let readers = searcher.segment_readers();
+        let sheets = Arc::new(before.map_or(&Sheets::default(), |b| b.sheets.as_ref()).of(readers)?);
         let mut census = Census::default();
-        for reader in searcher.segment_readers() {
-            let gone: Vec<DocId> = match reader.alive_bitset() {
-                Some(alive) => (0..reader.max_doc()).filter(|d| alive.is_deleted(*d)).collect(),
-                None => Vec::new(),
-            };
+        for reader in readers {
+            let segment = Some((reader.segment_id(), reader.delete_opstamp()));
+            let known = before.and_then(|b| b.census.gone.iter().find(|gone| gone.segment == segment));
+            let gone = known.map_or_else(|| Gone::of(reader).map(Arc::new), |known| Ok(Arc::clone(known)))?;
             census.rows += u64::from(reader.num_docs());
-            for (field, tokens) in lengths(reader, &(0..reader.max_doc()))? {
-                *census.tokens.entry(field).or_default() += tokens;
+            for (field, tokens) in sheets.sheet(reader)?.tokens() {
+                *census.tokens.entry(*field).or_default() += tokens;
             }
-            for (field, tokens) in lengths(reader, &gone.iter().copied())? {
-                *census.tokens.entry(field).or_default() -= tokens;
-            }
+            census.take_off(&gone.tokens);
             census.gone.push(gone);
         }
-        Ok(Self { searcher, census: Arc::new(census) })
+        Ok(Self { searcher, sheets, census: Arc::new(census) })
     }
 
-    /// The same shelf, on which the rows `hidden` (values of the field `id`) do not count.
-    pub(super) fn without(&self, id: Field, hidden: &[u64]) -> tantivy::Result<Self> {
+    /// The same shelf, on which the rows `hidden` (by their ids) do not count.
+    pub(super) fn without(&self, hidden: &[u64]) -> tantivy::Result<Self> {
         if hidden.is_empty() {
             return Ok(self.clone());
         }
         let mut census = (*self.census).clone();
-        for (reader, gone) in self.searcher.segment_readers().iter().zip(&mut census.gone) {
-            let ids = reader.inverted_index(id)?;
-            let mut more = Vec::new();
-            for hidden in hidden {
-                let term = Term::from_field_u64(id, *hidden);
-                let Some(mut rows) = ids.read_postings(&term, IndexRecordOption::Basic)? else { continue };
-                while rows.doc() != TERMINATED {
-                    more.extend((!reader.is_deleted(rows.doc())).then_some(rows.doc()));
-                    rows.advance();
-                }
+        for (reader, place) in self.searcher.segment_readers().iter().zip(0..) {
+            let sheet = self.sheets.sheet(reader)?;
+            let more = hidden.iter().flat_map(|id| sheet.rows_of(*id)).filter(|row| !reader.is_deleted(*row));
+            let mut rows: Vec<DocId> = more.collect();
+            if rows.is_empty() {
+                continue;
             }
-            census.rows -= more.len() as u64;
-            for (field, tokens) in lengths(reader, &more.iter().copied())? {
-                *census.tokens.entry(field).or_default() -= tokens;
-            }
-            gone.extend(more);
-            gone.sort_unstable();
+            census.rows -= rows.len() as u64;
+            census.take_off(&lengths(reader, &rows.iter().copied())?);
+            rows.extend(&census.gone[place].rows);
+            rows.sort_unstable();
+            census.gone[place] = Arc::new(Gone { rows, ..Gone::default() });
         }
-        Ok(Self { searcher: self.searcher.clone(), census: Arc::new(census) })
+        Ok(Self { searcher: self.searcher.clone(), sheets: Arc::clone(&self.sheets), census: Arc::new(census) })
+    }
+
+    /// What is known of each row.
+    pub(super) fn sheets(&self) -> &Arc<Sheets> {
+        &self.sheets
     }
 
     /// The rows themselves.
@@ -87,27 +111,47 @@ impl Shelf {
             let postings = reader.inverted_index(term.field())?;
             let Some(info) = postings.get_term_info(term)? else { continue };
             rows += u64::from(info.doc_freq);
-            if !gone.is_empty() {
-                rows -= in_both(postings.read_postings_from_terminfo(&info, IndexRecordOption::Basic)?, gone);
+            if !gone.rows.is_empty() {
+                let postings = postings.read_postings_from_terminfo(&info, IndexRecordOption::Basic)?;
+                rows -= in_both(postings, &gone.rows);
             }
         }
         Ok(rows)
     }
 }
 
+impl Census {
+    fn take_off(&mut self, tokens: &[(Field, u64)]) {
+        for (field, tokens) in tokens {
+            *self.tokens.entry(*field).or_default() -= tokens;
+        }
+    }
+}
+
 /// Figures over several shelves, so that scores of all compare.
-pub(super) struct Statistics<'a>(pub(super) &'a [Shelf]);
+pub(super) struct Statistics<'a> {
+    pub(super) shelves: &'a [Shelf],
+    /// Terms that were looked up: one question asks for the same ones several times.
+    pub(super) known: &'a Known,
+}
+
+/// In how many rows terms are.
+pub(super) type Known = Mutex<HashMap<Term, u64>>;
 
 impl Statistics<'_> {
     /// Rows that can be found.
     pub(super) fn rows(&self) -> u64 {
-        self.0.iter().map(|s| s.census.rows).sum()
+        self.shelves.iter().map(|s| s.census.rows).sum()
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashMap<Term, u64>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Bm25StatisticsProvider for Statistics<'_> {
     fn total_num_tokens(&self, field: Field) -> tantivy::Result<u64> {
-        Ok(self.0.iter().filter_map(|s| s.census.tokens.get(&field)).sum())
+        Ok(self.shelves.iter().filter_map(|s| s.census.tokens.get(&field)).sum())
     }
 
     fn total_num_docs(&self) -> tantivy::Result<u64> {
@@ -115,22 +159,13 @@ impl Bm25StatisticsProvider for Statistics<'_> {
     }
 
     fn doc_freq(&self, term: &Term) -> tantivy::Result<u64> {
-        self.0.iter().map(|s| s.doc_freq(term)).sum()
-    }
-}
-
-/// The summed lengths of `rows` by field, in tokens, as coarse as each row's own length is kept.
-fn lengths(
-    reader: &SegmentReader,
-    rows: &(impl Iterator<Item = DocId> + Clone),
-) -> tantivy::Result<Vec<(Field, u64)>> {
-    let mut all = Vec::new();
-    for (field, _) in reader.schema().fields() {
-        if let Some(norms) = reader.fieldnorms_readers().get_field(field)? {
-            all.push((field, rows.clone().map(|row| u64::from(norms.fieldnorm(row))).sum()));
+        if let Some(rows) = self.known().get(term) {
+            return Ok(*rows);
         }
+        let rows = self.shelves.iter().map(|s| s.doc_freq(term)).sum::<tantivy::Result<u64>>()?;
+        self.known().insert(term.clone(), rows);
+        Ok(rows)
     }
-    Ok(all)
 }
 
 /// How many of `rows` are in `gone`, which is ascending.

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 
 use tantivy::Term;
-use tantivy::query::{BooleanQuery, ConstScoreQuery, Occur, PhraseQuery, Query, TermQuery};
+use tantivy::query::{BooleanQuery, ConstScoreQuery, PhraseQuery, Query, TermQuery};
 use tantivy::schema::{Field, IndexRecordOption};
 
 use crate::base::Result;
@@ -70,12 +70,11 @@ pub fn begun_name<'a>(names: &'a str, typed: &str) -> Option<&'a str> {
     sounds::names(names).find(|name| sounds::begins(name, typed))
 }
 
-/// Rows that name somebody who sounds or looks like `chars` and that `strict` does not find; `None` when they name
-/// nobody, or too many sound so.
+/// Rows that name somebody who sounds or looks like `chars`, those that name them as they are among them; `None` when
+/// they name nobody, or too many sound so.
 pub(super) fn alike(
     fields: &Fields,
     chars: &[char],
-    strict: &dyn Query,
     statistics: &Statistics<'_>,
 ) -> Option<Box<dyn Query>> {
     use tantivy::query::Bm25StatisticsProvider;
@@ -91,9 +90,7 @@ pub(super) fn alike(
     for way in sounds::shapes(chars) {
         ways.extend([fields.names, fields.title].map(|field| phrase(field, super::analyzer::phrase(&way))));
     }
-    let clauses: Vec<(Occur, Box<dyn Query>)> =
-        vec![(Occur::Must, Box::new(BooleanQuery::union(ways))), (Occur::MustNot, strict.box_clone())];
-    Some(Box::new(BooleanQuery::new(clauses)))
+    Some(Box::new(BooleanQuery::union(ways)))
 }
 
 fn phrase(field: Field, tokens: Vec<(usize, String)>) -> Box<dyn Query> {

@@ -18,12 +18,15 @@ mod commits;
 #[path = "../house/county.rs"]
 mod county;
 mod doors;
+mod engines;
 #[path = "../house/form.rs"]
 mod form;
 mod import;
 mod material;
 mod pages;
 mod queries;
+mod rows;
+mod search;
 mod service;
 #[path = "../house/wire.rs"]
 mod wire;
@@ -41,7 +44,7 @@ pub(crate) struct Line {
 type Part = fn(&[(String, String)]) -> Vec<Line>;
 
 /// Parts of the bench, by name.
-const PARTS: [(&str, Part); 8] = [
+const PARTS: [(&str, Part); 9] = [
     ("import", import::run),
     ("commits", commits::run),
     ("queries", queries::run),
@@ -50,6 +53,7 @@ const PARTS: [(&str, Part); 8] = [
     ("service", service::run),
     ("restore", service::restore),
     ("doors", doors::run),
+    ("search", search::run),
 ];
 
 fn main() {

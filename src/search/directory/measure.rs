@@ -13,7 +13,8 @@ use tantivy::schema::IndexRecordOption;
 use tantivy::{IndexReader, IndexSettings, IndexWriter, ReloadPolicy, Term};
 
 use super::super::gate::{Gate, Gated};
-use super::super::gather::Gather;
+use super::super::gather::{Gather, Gathering};
+use super::super::statistics::Shelf;
 use super::super::tests::{everything, keys};
 use super::super::{Doc, Order, Request, schema};
 use super::*;
@@ -86,13 +87,15 @@ fn questions(fields: &schema::Fields) -> Vec<Box<dyn Query>> {
 
 fn ask(folder: &Folder, questions: &[Box<dyn Query>]) -> (Duration, u64) {
     let gate = Gate::new(&everything(), &Request::default());
-    let searcher = folder.reader.searcher();
+    let shelf = Shelf::new(folder.reader.searcher(), None).unwrap();
+    let sheets = shelf.sheets();
     let begun = Instant::now();
     let mut total = 0;
     for question in questions {
-        let gated = Gated::new(question.box_clone(), gate.hiding_none());
-        let gather = Gather { order: Order::Relevance, keep: 20, count: true };
-        total += searcher.search(&gated, &gather).unwrap().tally.total;
+        let gated = Gated::new(question.box_clone(), gate.hiding_none(), Arc::clone(sheets));
+        let how = Gather { order: Order::Relevance, keep: 20, count: true };
+        let gathering = Gathering { how, sheets: Arc::clone(sheets), without: Arc::default() };
+        total += shelf.searcher().search(&gated, &gathering).unwrap().tally.total;
     }
     (begun.elapsed(), total)
 }

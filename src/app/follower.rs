@@ -311,7 +311,8 @@ fn run(shared: &Shared, woken: &Receiver<()>) {
     loop {
         let pause = {
             let progress = lock(&shared.progress);
-            progress.uncommitted.pause().or(progress.unsettled.then_some(SETTLE_PAUSE))
+            let pause = progress.uncommitted.pause().or(progress.unsettled.then_some(SETTLE_PAUSE));
+            if progress.rebuilding { Some(Duration::ZERO) } else { pause }
         };
         let ended = match pause {
             Some(pause) => woken.recv_timeout(pause) == Err(RecvTimeoutError::Disconnected),
@@ -334,7 +335,10 @@ fn run(shared: &Shared, woken: &Receiver<()>) {
             progress.rebuilding = false;
             progress.made = None;
         }
-        progress.failure = done.err();
+        // What was sealed under a generation that was forgotten meanwhile does not open: it is made anew at once.
+        let forgotten = !wanted && done.is_err() && progress.index.generation() < shared.store.generation();
+        progress.rebuilding |= forgotten;
+        progress.failure = done.err().filter(|_| !forgotten);
         progress.doubted |= progress.failure.is_some();
         if let Some(e) = &progress.failure {
             tracing::error!(detail = e.detail(), "index follower: {e}");

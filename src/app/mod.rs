@@ -61,6 +61,7 @@ pub mod ukey;
 pub mod unlock;
 pub mod versions;
 pub mod viewing;
+pub mod wordbook;
 mod waiting;
 
 use std::path::{Path, PathBuf};

@@ -77,6 +77,8 @@ pub struct Results {
     pub alike: Vec<Hit>,
     /// Where nothing contains the text: what may have been meant, and is there.
     pub meant: Option<String>,
+    /// Where only near answers are given: the terms of law that were looked for besides.
+    pub terms: Vec<String>,
     /// Too much changed since the index was last brought up to date to scan it: some new records may be missing.
     pub catching_up: bool,
     /// Microseconds from question to answer.
@@ -117,6 +119,7 @@ impl App {
             months: found.months,
             alike,
             meant: found.meant,
+            terms: if found.exact { Vec::new() } else { request.words.terms_in(&request.text) },
             catching_up,
             micros: u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
         })
@@ -141,6 +144,7 @@ impl App {
         let request = Request {
             text: query.text.chars().take(limits::QUERY_CHARS).collect(),
             identity: query.identity,
+            words: super::wordbook::words(snapshot)?,
             kinds: query.kinds.clone(),
             units: query.units.iter().map(|u| u.0).collect(),
             named_units: self.units_called(&query.text)?,

@@ -206,6 +206,8 @@ actions! {
     SEARCH_TESTED = 175, "检索自检";
     /// Records were offered for what was typed so far into the search box.
     SUGGEST = 181, "检索提示";
+    /// Everyday words for searches were set.
+    WORDBOOK = 182, "设置俗语与法律用语";
     /// Somebody said why they look for a petitioner.
     IDENTITY_SEARCH = 185, "查找检举控告人";
 }

@@ -28,6 +28,7 @@ pub mod record;
 pub mod recusal;
 pub mod regulation;
 pub mod repeat;
+pub mod wordbook;
 
 use crate::base::{Day, RecordId};
 

@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant};
 
 use super::tests::{doc, index};
-use super::{Doc, Order, Request, Scope, Units, highlight, occurs_in, snippet, terms_of_law_in};
+use super::{Doc, Order, Request, Scope, Units, highlight, occurs_in, snippet, Words};
 
 /// Fixed by its start (SplitMix64).
 struct Draw(u64);
@@ -127,5 +127,5 @@ fn marked(query: &str, row: &Doc) {
     let shown: String = snippet(&row.body, query, 60).into_iter().map(|p| p.text).collect();
     assert!(shown.chars().count() <= 62, "{query:?}: {shown:?}");
     assert!(occurs_in(&row.body, query).iter().all(|word| !word.is_empty()), "{query:?}");
-    terms_of_law_in(query);
+    Words::default().terms_in(query);
 }

@@ -39,7 +39,7 @@ pub use indexer::Index;
 pub use similar::{Alike, Like, Pieces};
 pub use snippet::{Piece, highlight, looked_for, occurs_in, snippet};
 pub use suggest::begun_name;
-pub use words::terms_of_law_in;
+pub use words::{Words, shipped_words};
 
 use gate::{Gate, Gated};
 use gather::{Answer, Gather, Gathering, Matches, merge, rank};
@@ -154,6 +154,8 @@ pub struct Request {
     pub text: String,
     /// Look for the text where petitioners are named, and nowhere else. The scope is what the person may open of them.
     pub identity: bool,
+    /// Everyday words that stand for terms of law besides, or not, for near answers.
+    pub words: Arc<Words>,
     /// Kinds wanted; empty for all.
     pub kinds: Vec<u8>,
     /// Units wanted; empty for all.
@@ -268,7 +270,7 @@ impl Index {
         }
         let right = plan.correctable().map_or(Ok(Vec::new()), |c| correct::corrections(&ask, &fields, c))?;
         let meant = right.first().map(|(text, _)| text.clone());
-        match plan.near(&fields, &ask.statistics(), &request.named_units) {
+        match plan.near(&fields, &ask.statistics(), (&request.named_units, &request.words)) {
             Some(near) => {
                 let query = query::above(near, right.into_iter().map(|(_, query)| query));
                 Ok(Found { alike, meant, ..ask.near(query.as_ref())?.found(request, false) })

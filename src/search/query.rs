@@ -21,7 +21,7 @@ use super::asked::Asked;
 use super::schema::Fields;
 use super::statistics::Statistics;
 use super::step::Stepped;
-use super::words;
+use super::words::Words;
 use super::{
     NAME_CHARS_MAX, NEAR_CHARS_MIN, NEAR_POSTINGS_MAX, NEAR_POSTINGS_MIN, NEAR_TERMS_MAX, QUERY_CHARS_MAX,
     QUERY_PARTS_MAX,
@@ -220,12 +220,12 @@ impl Plan {
         &self,
         fields: &Fields,
         statistics: &Statistics<'_>,
-        units: &[u64],
+        (units, words): (&[u64], &Words),
     ) -> Option<Box<dyn Query>> {
         if self.length() < NEAR_CHARS_MIN {
             return None;
         }
-        let shared = self.shared(fields, statistics);
+        let shared = self.shared(fields, statistics, words);
         let quoted = self.parts.iter().filter(|p| p.quoted).map(|p| p.occurs(fields));
         let must = all(std::iter::once(any(shared)).chain(quoted).chain(self.narrowed(fields, units)).collect());
         Some(self.without_banned(fields, vec![(Occur::Must, must)]))
@@ -255,7 +255,7 @@ impl Plan {
     }
 
     /// The rarest of the text's characters, pairs and words, as many as the bounds allow.
-    fn shared(&self, fields: &Fields, statistics: &Statistics<'_>) -> Vec<Box<dyn Query>> {
+    fn shared(&self, fields: &Fields, statistics: &Statistics<'_>, words: &Words) -> Vec<Box<dyn Query>> {
         let mut candidates: Vec<(u64, Term, f32)> = Vec::new();
         let mut add = |field: Field, text: &str, weight: f32| {
             let term = Term::from_field_text(field, text);
@@ -265,7 +265,7 @@ impl Plan {
             }
         };
         let name = self.is_name();
-        for (text, (kind, times)) in self.tokens() {
+        for (text, (kind, times)) in self.tokens(words) {
             let times = times.powf(if times < 1.0 { 1.0 } else { weight::REPEATED });
             let (pairs, words) = kind.weights();
             let (pairs, words) = (pairs * times, words * times);
@@ -306,7 +306,7 @@ impl Plan {
     }
 
     /// What a near answer can share with the text, and how often the text says it.
-    fn tokens(&self) -> BTreeMap<String, (Token, f32)> {
+    fn tokens(&self, words: &Words) -> BTreeMap<String, (Token, f32)> {
         let mut tokens: BTreeMap<String, (Token, f32)> = BTreeMap::new();
         let mut add = |text: String, kind: Token| tokens.entry(text).or_insert((kind, 0.0)).1 += 1.0;
         for run in self.parts.iter().flat_map(|p| telling(&p.chars)) {
@@ -322,11 +322,11 @@ impl Plan {
             }
         }
         let said: Vec<char> = self.parts.iter().flat_map(|p| p.chars.iter().copied()).collect();
-        for term in words::terms_of_law(&said) {
-            for pair in folded_chars(term).windows(2) {
+        for term in super::words::terms_of_law(&said, words) {
+            for pair in folded_chars(&term).windows(2) {
                 tokens.entry(pair.iter().collect()).or_insert((Token::Pair, weight::MEANT));
             }
-            for word in analyzer::terms(term) {
+            for word in analyzer::terms(&term) {
                 let token = tokens.entry(word).or_insert((Token::Word, weight::MEANT));
                 if matches!(token.0, Token::Pair) {
                     token.0 = Token::PairAndWord;

@@ -144,6 +144,8 @@ pub static ROUTES: &[Route] = &[
     get("/search", Access::Account, pages::search::form),
     post("/search", Access::Account, pages::search::ask),
     get("/search/{id}", Access::Account, pages::search::show),
+    get("/search-words", Access::Account, pages::wordbook::show),
+    post("/search-words", Access::Account, pages::wordbook::set),
     post("/search/identity", Access::Account, pages::petitioners::ask),
     post("/suggest", Access::Account, pages::suggest::offer),
     post("/drafts/{id}", Access::Account, pages::draft::throw),

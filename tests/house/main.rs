@@ -66,3 +66,4 @@ mod viewing;
 mod void;
 mod watermark;
 mod wire;
+mod words;

@@ -41,3 +41,4 @@ pub mod staff;
 pub mod suggest;
 pub mod ukey;
 pub mod viewing;
+pub mod wordbook;

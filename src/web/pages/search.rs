@@ -5,8 +5,8 @@ use maud::{Markup, html};
 
 use crate::app::search::{Hit, Query, Results};
 use crate::base::{RecordId, Result, limits};
-use crate::records;
-use crate::search::{Order, Piece, terms_of_law_in};
+use crate::records::{self, Right, Scope};
+use crate::search::{Order, Piece};
 use super::petitioners;
 use crate::web::guard::{Call, pairs};
 use crate::web::icons::Icon;
@@ -27,11 +27,16 @@ pub(super) fn begin(call: &Call, problem: Option<&str>) -> Result<Markup> {
     let outline = Outline { title: "全文检索".into(), current: "/search".into(), ..Outline::default() };
     let content = html! {
         (search_box(call, "")?)
-        p.muted { "可搜信访件、法律法规和条文：标题、内容、编号、姓名、单位。" }
+        p.muted { "可搜信访件、法律法规和条文：标题、内容、编号、姓名、单位。"
+            @if reads_regulations(call)? { a href="/search-words" { "俗语与法律用语" } } }
         (syntax(problem.is_none()))
         (petitioners::form(call, problem)?)
     };
     view::framed(&call.app, call.live()?, outline, content)
+}
+
+fn reads_regulations(call: &Call) -> Result<bool> {
+    Ok(call.live()?.actor.scope(&records::regulation::KIND, Right::See) > Scope::Nothing)
 }
 
 /// Takes the question.
@@ -121,9 +126,8 @@ fn notice(query: &Query, results: &Results) -> Option<(NoticeKind, String)> {
     let near = !results.exact && results.total > 0;
     near.then(|| {
         let mut said = "没有完全相同的内容，以下是最相近的结果。".to_owned();
-        let terms = terms_of_law_in(&query.text);
-        if !terms.is_empty() {
-            said.push_str(&format!("已同时按法律用语查找：{}。", terms.join("、")));
+        if !results.terms.is_empty() {
+            said.push_str(&format!("已同时按法律用语查找：{}。", results.terms.join("、")));
         }
         (NoticeKind::Info, said)
     })

@@ -254,7 +254,7 @@ mod tests {
         assert_eq!(found("村干部", &[]), [2, 1, 3]);
         assert_eq!(found("低保 村干部", &[]), [3]);
         assert_eq!(found("虚报 -第一页", &[]), [2]);
-        // A row that the index does not have yet is found by its attachments too, and by those it has no more it is not.
+        // A row that the index does not have yet is found by the attachments it has now, and by no others.
         assert_eq!(found("村干部", &[attached(3, "低保", ""), attached(4, "无", "村干部")]), [2, 1, 4]);
     }
 

@@ -5,12 +5,13 @@
 //! record finds nothing of its attachments; the index is told by an entry only after the text is durable, so that a
 //! crash in between costs one entry more. Texts can be thrown away and are read again.
 
+mod scans;
 mod text;
 
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -28,6 +29,8 @@ use text::{Outcome, Text};
 
 /// First word of the position; another one begins where texts are read in another way, and everything is read again.
 const POSITION: &str = "jiceng-texts-1";
+/// What the position tells: up to where attachments were read.
+const READ: &str = "position";
 /// Entries without attachments after which the position is written all the same.
 const ENTRIES_UNWRITTEN: u64 = 2_000;
 /// Stands between two attachments in the index, so that no text goes on from one into the other.
@@ -39,6 +42,7 @@ pub(super) struct Reading {
     inner: Mutex<Inner>,
     /// Held by whoever reads: one at a time.
     turn: Mutex<()>,
+    scans: scans::Scans,
 }
 
 #[derive(Default)]
@@ -58,6 +62,8 @@ pub struct Attached {
     pub name: String,
     /// The page or sheet, if it has such.
     pub place: String,
+    /// The text was recognised in a picture.
+    pub ocr: bool,
     /// The piece of text around what matched.
     pub snippet: Vec<Piece>,
 }
@@ -73,15 +79,21 @@ impl App {
         let after = self.attached_position();
         let head = snapshot.head()?.seq;
         let due = due(&snapshot, after)?;
+        let first = lock(&self.reading.inner).left.is_none();
         let done = self.read_due(&snapshot, &due);
         let mut inner = lock(&self.reading.inner);
-        inner.left = Some(0);
         inner.untold = done.is_err();
+        if done.is_ok() {
+            inner.left = Some(0);
+        }
         drop(inner);
         done?;
         lock(&self.reading.inner).seen = Some(head);
+        if first || !due.is_empty() {
+            self.reading.scans.hint();
+        }
         if !due.is_empty() || head.0 - after.0 > ENTRIES_UNWRITTEN {
-            self.write_position(head)?;
+            self.write_position(READ, head)?;
         }
         Ok(())
     }
@@ -109,20 +121,25 @@ impl App {
         if let Some(seen) = inner.seen {
             return seen;
         }
-        let words = self.store.beside_position();
-        let mut words = words.split(' ');
-        let same = words.next() == Some(POSITION) && words.next() == Some(&self.facts().epoch.to_string());
-        let seen = words.next().and_then(|n| n.trim_end().parse().ok()).filter(|_| same).map_or(Seq(0), Seq);
         // What a process read last it may not have told.
         inner.untold = true;
-        // A journal that is shorter belongs to another history.
-        let seen = if seen > self.store.head().seq { Seq(0) } else { seen };
+        let seen = self.position(READ);
         inner.seen = Some(seen);
         seen
     }
 
-    fn write_position(&self, seq: Seq) -> Result<()> {
-        self.store.set_beside_position(&format!("{POSITION} {} {}\n", self.facts().epoch, seq.0))
+    /// How far something was done for attachments.
+    fn position(&self, what: &str) -> Seq {
+        let words = self.store.beside_position(what);
+        let mut words = words.split(' ');
+        let same = words.next() == Some(POSITION) && words.next() == Some(&self.facts().epoch.to_string());
+        let seen = words.next().and_then(|n| n.trim_end().parse().ok()).filter(|_| same).map_or(Seq(0), Seq);
+        // A journal that is shorter belongs to another history.
+        if seen > self.store.head().seq { Seq(0) } else { seen }
+    }
+
+    fn write_position(&self, what: &str, seq: Seq) -> Result<()> {
+        self.store.set_beside_position(what, &format!("{POSITION} {} {}\n", self.facts().epoch, seq.0))
     }
 
     fn read_due(&self, snapshot: &Snapshot, due: &[(Seq, RecordId)]) -> Result<()> {
@@ -144,7 +161,7 @@ impl App {
             if told.len() == limits::ATTACHED_AN_ENTRY {
                 self.tell_index(std::mem::take(&mut told))?;
                 lock(&self.reading.inner).seen = Some(*seq);
-                self.write_position(*seq)?;
+                self.write_position(READ, *seq)?;
             }
         }
         self.tell_index(told)
@@ -186,7 +203,9 @@ impl App {
     fn text_in(&self, file: &FileRef) -> Result<Text> {
         let first = self.store.read_blob(file)?.next_chunk()?.unwrap_or_default();
         let format = Format::detect(&file.name, &first[..first.len().min(limits::FORMAT_HEAD_BYTES)]);
-        let Some(format) = format.and_then(Format::with_parts) else { return Ok(Text::default()) };
+        let Some(format) = format.and_then(Format::with_parts) else {
+            return Ok(Text { unseen: format.is_some_and(|f| f.with_pictures().is_some()), ..Text::default() });
+        };
         if file.size > format.bytes() {
             return Ok(Text::failed(format!("文件超过 {} MB", format.bytes() >> 20)));
         }
@@ -319,11 +338,35 @@ impl Places {
                 if stands.len() > best.as_ref().map_or(0, |(_, before)| before.len()) {
                     let snippet = search::snippet(&part.text, text, limits::SNIPPET_CHARS);
                     let place = part.place.clone();
-                    best = Some((Attached { name: file.name.clone(), place, snippet }, stands));
+                    best = Some((Attached { name: file.name.clone(), place, ocr: part.ocr, snippet }, stands));
                 }
             }
         }
         Ok(best)
+    }
+}
+
+impl App {
+    /// Does something whenever it is woken, again after a while where it failed, until the server stops.
+    fn go_on(&self, woken: &Receiver<()>, work: impl Fn() -> Result<()>) {
+        let mut pause = None;
+        loop {
+            let ended = match pause {
+                Some(pause) => woken.recv_timeout(pause) == Err(RecvTimeoutError::Disconnected),
+                None => woken.recv().is_err(),
+            };
+            std::thread::sleep(Duration::from_millis(limits::ATTACHED_REST_MS));
+            woken.try_iter().for_each(drop);
+            if ended || lock(&self.reading.inner).stop {
+                return;
+            }
+            let done = catch_unwind(AssertUnwindSafe(&work));
+            let done = done.unwrap_or_else(|_| Err(Error::internal("the reading panicked")));
+            if let Err(e) = &done {
+                tracing::warn!(detail = e.detail(), "text of attachments: {e}");
+            }
+            pause = done.err().map(|_| Duration::from_secs(limits::ATTACHED_AGAIN_S));
+        }
     }
 }
 
@@ -347,23 +390,13 @@ impl Thread {
             if let Err(e) = own.store.sweep_beside() {
                 tracing::warn!(detail = e.detail(), "texts of attachments that are gone: {e}");
             }
-            let mut pause = None;
-            loop {
-                let ended = match pause {
-                    Some(pause) => woken.recv_timeout(pause) == Err(RecvTimeoutError::Disconnected),
-                    None => woken.recv().is_err(),
-                };
-                std::thread::sleep(Duration::from_millis(limits::ATTACHED_REST_MS));
-                woken.try_iter().for_each(drop);
-                if ended || lock(&own.reading.inner).stop {
-                    return;
-                }
-                let done = catch_unwind(AssertUnwindSafe(|| own.read_attached()));
-                let done = done.unwrap_or_else(|_| Err(Error::internal("the reading panicked")));
-                if let Err(e) = &done {
-                    tracing::warn!(detail = e.detail(), "text of attachments: {e}");
-                }
-                pause = done.err().map(|_| Duration::from_secs(limits::ATTACHED_AGAIN_S));
+            own.go_on(&woken, || own.read_attached());
+        })?;
+        let (own, (hint, hinted)) = (Arc::clone(app), channel());
+        *lock(&app.reading.scans.wake) = Some(hint);
+        background("ocr", move || {
+            if own.find_ocr() {
+                own.go_on(&hinted, || own.recognise_scans());
             }
         })?;
         Ok(Self { app: Arc::clone(app), wake })
@@ -373,6 +406,8 @@ impl Thread {
 impl Drop for Thread {
     fn drop(&mut self) {
         lock(&self.app.reading.inner).stop = true;
+        // Without somebody who wakes it the other one ends too.
+        lock(&self.app.reading.scans.wake).take();
         let _ended = self.wake.send(());
     }
 }

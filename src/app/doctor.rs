@@ -126,7 +126,12 @@ impl App {
             0 => "附件文字已全部读取，可以检索。".to_owned(),
             left => format!("还有 {left} 个附件等待读取文字，服务运行时在后台进行。"),
         };
-        Ok(Finding { name: "附件文字", verdict: Verdict::Good, text })
+        let scans = match self.scans_left() {
+            None => "本机没有 tesseract 及其 chi_sim 语言，扫描件和图片中的文字不识别。".to_owned(),
+            Some(0) => "扫描件和图片由本机的 tesseract 识别。".to_owned(),
+            Some(left) => format!("扫描件和图片由本机的 tesseract 识别，还有 {left} 个。"),
+        };
+        Ok(Finding { name: "附件文字", verdict: Verdict::Good, text: text + &scans })
     }
 
     /// Search finds some of what is there.

@@ -419,6 +419,12 @@ pub const DOCUMENT_TEXT_BYTES: usize = 32 << 20;
 pub const DOCUMENT_BLOCKS: usize = 200_000;
 /// Levels of nesting of lists, tables and text boxes that are told apart.
 pub const DOCUMENT_DEPTH: usize = 64;
+/// Processor time of the recognition of one page, in seconds.
+pub const OCR_CPU_S: u64 = 180;
+/// Open files of the program that recognises: its own, and those of its language.
+pub const OCR_OPEN: u64 = 32;
+/// Bytes of the text of one recognised page.
+pub const OCR_TEXT_BYTES: u64 = 1 << 20;
 /// Characters of one attachment that are searched; the rest is left out, which the record says.
 pub const ATTACHED_CHARS: usize = 2_000_000;
 /// Characters of all attachments of a record that are searched.

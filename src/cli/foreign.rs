@@ -1,4 +1,5 @@
-//! `read-foreign`: the child that reads a file of another program. The server starts it; people have no use for it.
+//! `read-foreign`: the child that reads a file of another program, and `run-ocr`, the one that recognises text. The
+//! server starts them; people have no use for them.
 
 use clap::Args;
 
@@ -16,6 +17,18 @@ pub(super) struct ReadArgs {
 /// Reads standard input and writes frames to standard output.
 pub(super) fn read(args: ReadArgs) -> Result<()> {
     foreign::child(args.format, &mut std::io::stdin().lock(), &mut std::io::stdout().lock())
+}
+
+/// Arguments of `run-ocr`.
+#[derive(Clone, Debug, Args)]
+pub(super) struct OcrArgs {
+    /// 识别程序
+    program: std::path::PathBuf,
+}
+
+/// Limits itself and becomes the program that recognises text in pictures of the host.
+pub(super) fn ocr(args: &OcrArgs) -> Result<()> {
+    Err(foreign::become_ocr(&args.program))
 }
 
 fn format(name: &str) -> Result<Format> {

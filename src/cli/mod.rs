@@ -78,6 +78,9 @@ enum Command {
     /// 由服务启动：在受限的进程中读取一个外来文件
     #[command(hide = true)]
     ReadForeign(foreign::ReadArgs),
+    /// （内部使用）识别图片文字
+    #[command(hide = true)]
+    RunOcr(foreign::OcrArgs),
 }
 
 /// A command that needs nothing but the folder.
@@ -121,6 +124,7 @@ fn run(command: Command, arguments: &[OsString], out: &mut dyn Out) -> Result<()
         Command::Init(args) => setup::init(&args, out),
         Command::Serve(args) => serve::serve(&args, out),
         Command::ReadForeign(args) => foreign::read(args),
+        Command::RunOcr(args) => foreign::ocr(&args),
         Command::Ship(args) => ship::run(args, out),
         Command::Standby(args) if !args.runs_on_store() => standby::run(&args, arguments, out),
         Command::Unlock(args) => {
@@ -242,7 +246,12 @@ fn with_store(command: Command, app: &Arc<App>, secret: &Secrets, out: &mut dyn 
             Ok(())
         }
         Command::Standby(args) => standby::with_store(&args, app, secret, out),
-        Command::Demo(_) | Command::Init(_) | Command::Serve(_) | Command::Ship(_) | Command::ReadForeign(_) => {
+        Command::Demo(_)
+        | Command::Init(_)
+        | Command::Serve(_)
+        | Command::Ship(_)
+        | Command::ReadForeign(_)
+        | Command::RunOcr(_) => {
             Err(Error::usage("这个命令要单独运行。"))
         }
     }
@@ -260,7 +269,8 @@ fn folder(command: &Command) -> Option<&Path> {
         Command::ReplaceAdministrator(args) => Some(&args.dir),
         Command::Reindex(f) | Command::SetupLink(f) => Some(&f.dir),
         Command::Standby(args) => args.command.as_ref().map(standby::StandbyCommand::dir),
-        Command::Demo(_) | Command::Init(_) | Command::Serve(_) | Command::Ship(_) | Command::ReadForeign(_) => None,
+        Command::Demo(_) | Command::Init(_) | Command::Serve(_) | Command::Ship(_) => None,
+        Command::ReadForeign(_) | Command::RunOcr(_) => None,
     }
 }
 

@@ -50,6 +50,7 @@ pub(super) fn read(format: Format, input: &mut dyn Read, emit: Emit<'_>) -> Resu
         | Format::Pdf
         | Format::PdfView
         | Format::PdfPages
+        | Format::PdfScans
         | Format::Image => document::read(format, &whole(input)?, emit),
         Format::Jsonl => {
             Err(Error::invalid("不能读取这种文件。请另存为 xlsx 或 csv 文件后重试。").with_detail(format.name()))
@@ -69,16 +70,21 @@ fn whole(input: &mut dyn Read) -> Result<Vec<u8>> {
 }
 
 fn limit(format: Format) -> std::io::Result<()> {
-    close_inherited()?;
     let seconds =
         if format.is_table() { limits::FOREIGN_TABLE_CPU_S } else { limits::FOREIGN_DOCUMENT_CPU_S };
+    limit_to(OPEN, seconds)
+}
+
+/// Limits this process for good, with so many open files and so much time of the processor.
+pub(super) fn limit_to(open: u64, seconds: u64) -> std::io::Result<()> {
+    close_inherited()?;
     nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
     nix::sys::prctl::set_no_new_privs()?;
     nix::sys::prctl::set_dumpable(false)?;
     setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
     setrlimit(Resource::RLIMIT_FSIZE, 0, 0)?;
     setrlimit(Resource::RLIMIT_NPROC, 0, 0)?;
-    setrlimit(Resource::RLIMIT_NOFILE, OPEN, OPEN)?;
+    setrlimit(Resource::RLIMIT_NOFILE, open, open)?;
     // A second later the kernel kills what caught the first signal.
     setrlimit(Resource::RLIMIT_CPU, seconds, seconds + 1)?;
     setrlimit(Resource::RLIMIT_AS, limits::FOREIGN_MEMORY_BYTES, limits::FOREIGN_MEMORY_BYTES)?;

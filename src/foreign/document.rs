@@ -27,6 +27,7 @@ pub(super) fn read(format: Format, bytes: &[u8], emit: Emit<'_>) -> Result<()> {
         Format::Pdf => pdf::read,
         Format::PdfView => pdf::rewrite,
         Format::PdfPages => pdf::pages,
+        Format::PdfScans => pdf::scans::read,
         Format::Image => picture::read,
         _ => plain,
     };

@@ -23,6 +23,7 @@ mod frames;
 mod html;
 mod mail;
 mod markdown;
+mod ocr;
 mod pdf;
 mod picture;
 mod pptx;
@@ -34,6 +35,7 @@ mod workbook;
 use crate::base::{Result, limits};
 
 pub use child::child;
+pub use ocr::{Ocr, become_ocr};
 pub use reader::Reader;
 pub use workbook::workbook;
 
@@ -68,6 +70,8 @@ pub enum Format {
     PdfView,
     /// A PDF page by page, for whoever wants to know where a text stands.
     PdfPages,
+    /// Pages of a PDF that are pictures and nothing else, as pictures.
+    PdfScans,
 }
 
 /// What a reader says.
@@ -132,6 +136,7 @@ const NAMES: &[(Format, &str)] = &[
     (Format::Image, "image"),
     (Format::PdfView, "pdf-view"),
     (Format::PdfPages, "pdf-pages"),
+    (Format::PdfScans, "pdf-scans"),
 ];
 
 impl Format {
@@ -178,8 +183,17 @@ impl Format {
         match self {
             Self::Pdf => Some(Self::PdfPages),
             // Lines of data of programs are no text for people.
-            Self::Jsonl | Self::Image | Self::PdfView => None,
+            Self::Jsonl | Self::Image | Self::PdfView | Self::PdfScans => None,
             other => Some(other),
+        }
+    }
+
+    /// As what a file of this format gives pictures whose text somebody may recognise; none for what has no such.
+    pub fn with_pictures(self) -> Option<Self> {
+        match self {
+            Self::Pdf => Some(Self::PdfScans),
+            Self::Image => Some(self),
+            _ => None,
         }
     }
 

@@ -5,6 +5,7 @@
 //! neither cannot be read; a scan has no text at all. Both are said, nothing is guessed from shapes.
 
 mod layout;
+pub(super) mod scans;
 
 use std::collections::HashMap;
 use std::ptr::from_ref;

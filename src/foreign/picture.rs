@@ -23,6 +23,21 @@ const QUALITY: u8 = 85;
 /// # Errors
 /// `Invalid` when it is none of the formats read, is damaged, or is too large.
 pub(super) fn read(bytes: &[u8], emit: Emit<'_>) -> Result<()> {
+    let (picture, format) = open(bytes)?;
+    send(&encode(&picture, format)?, emit)
+}
+
+/// A picture out of another file, bounded and turned as every other.
+pub(super) fn decoded(bytes: &[u8]) -> Result<DynamicImage> {
+    Ok(open(bytes)?.0)
+}
+
+/// Says a picture that was drawn already, without any loss.
+pub(super) fn say(picture: DynamicImage, emit: Emit<'_>) -> Result<()> {
+    send(&encode(&bounded(picture), ImageFormat::Png)?, emit)
+}
+
+fn open(bytes: &[u8]) -> Result<(DynamicImage, ImageFormat)> {
     let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(damaged)?;
     let format = reader.format().ok_or_else(|| damaged("no known format"))?;
     let mut bounds = Limits::default();
@@ -38,10 +53,17 @@ pub(super) fn read(bytes: &[u8], emit: Emit<'_>) -> Result<()> {
     let turned = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let mut picture = DynamicImage::from_decoder(decoder).map_err(damaged)?;
     picture.apply_orientation(turned);
+    Ok((bounded(picture), format))
+}
+
+fn bounded(picture: DynamicImage) -> DynamicImage {
     if picture.width() > limits::PICTURE_WIDTH {
-        picture = picture.resize(limits::PICTURE_WIDTH, u32::MAX, FilterType::Triangle);
+        return picture.resize(limits::PICTURE_WIDTH, u32::MAX, FilterType::Triangle);
     }
-    let encoded = encode(&picture, format)?;
+    picture
+}
+
+fn send(encoded: &[u8], emit: Emit<'_>) -> Result<()> {
     encoded.chunks(limits::PICTURE_PIECE_BYTES).try_for_each(|piece| emit(Item::Bytes(piece.to_vec())))
 }
 

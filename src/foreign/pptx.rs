@@ -1,7 +1,7 @@
-//! Presentations of PowerPoint 2007 and later: the text of each slide, and of the notes to it, in the order of the show.
+//! Presentations of PowerPoint 2007 and later: the text of each slide and of the notes to it, in the order of the show.
 //!
-//! The XML is read as a stream of tags, like that of documents. Masters and layouts, which stand behind every slide, are
-//! other parts of the archive and are not opened.
+//! The XML is read as a stream of tags, like that of documents. Masters and layouts, which stand behind every slide,
+//! are other parts of the archive and are not opened.
 
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};

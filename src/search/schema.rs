@@ -250,6 +250,19 @@ mod tests {
     }
 
     #[test]
+    fn what_attachments_say_is_found_behind_what_rows_say() {
+        let attached = |id, body: &str, attached: &str| Doc { attached: attached.into(), ..doc(id, "一件", body) };
+        let rows = [attached(1, "无关", "第一页\n村干\n部虚报"), attached(2, "村干部虚报", ""), attached(3, "低保", "村干部")];
+        let (_dir, index) = index(&rows);
+        let found = |text: &str, fresh: &[Doc]| ids(&index.search(&everything(), &ask(text), fresh).unwrap());
+        assert_eq!(found("村干部", &[]), [2, 1, 3]);
+        assert_eq!(found("低保 村干部", &[]), [3]);
+        assert_eq!(found("虚报 -第一页", &[]), [2]);
+        // A row that the index does not have yet is found by the attachments it has now, and by no others.
+        assert_eq!(found("村干部", &[attached(3, "低保", ""), attached(4, "无", "村干部")]), [2, 1, 4]);
+    }
+
+    #[test]
     fn rows_above_the_label_of_a_scope_are_neither_found_nor_counted() {
         let labelled = |id, label| Doc { label, ..doc(id, "一件", "举报") };
         let (_dir, index) = index(&[labelled(1, 1), labelled(2, 3), labelled(3, 4), labelled(4, 3)]);

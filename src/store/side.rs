@@ -15,8 +15,6 @@ use crate::records::FileRef;
 
 const MAGIC: &[u8; 8] = b"jicengT1";
 const FOLDER: &str = "texts";
-/// How far in the journal attachments were looked at.
-const POSITION: &str = "position";
 /// What the key of a text is derived for.
 const PURPOSE: &[u8] = b"jiceng-text-1";
 
@@ -43,14 +41,14 @@ impl Store {
         Ok(())
     }
 
-    /// How far attachments were looked at, in the words of whoever did; empty where nobody did.
-    pub fn beside_position(&self) -> String {
-        fs::read_to_string(self.shared.dir.join(FOLDER).join(POSITION)).unwrap_or_default()
+    /// How far something was done for attachments, in the words of whoever does it; empty where nobody did.
+    pub fn beside_position(&self, what: &str) -> String {
+        fs::read_to_string(self.shared.dir.join(FOLDER).join(what)).unwrap_or_default()
     }
 
     /// Remembers how far.
-    pub fn set_beside_position(&self, words: &str) -> Result<()> {
-        write(&self.shared.dir, &self.shared.dir.join(FOLDER).join(POSITION), words.as_bytes())
+    pub fn set_beside_position(&self, what: &str, words: &str) -> Result<()> {
+        write(&self.shared.dir, &self.shared.dir.join(FOLDER).join(what), words.as_bytes())
     }
 
     /// Removes what lies beside attachments that are gone.

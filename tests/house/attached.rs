@@ -75,7 +75,7 @@ fn pptx(slides: &[&str]) -> Vec<u8> {
         .map(|n| (format!("ppt/slides/slide{n}.xml"), format!("<p:sld><a:p><a:t>{}</a:t></a:p></p:sld>", slides[n])))
         .chain([
             ("ppt/presentation.xml".to_owned(), format!("<p:presentation>{}</p:presentation>", all(&list))),
-            ("ppt/_rels/presentation.xml.rels".to_owned(), format!("<Relationships>{}</Relationships>", all(&relation))),
+            ("ppt/_rels/presentation.xml.rels".to_owned(), format!("<Relations>{}</Relations>", all(&relation))),
         ])
         .collect();
     zipped(&parts.iter().map(|(name, part)| (name.as_str(), part.as_str())).collect::<Vec<_>>())
@@ -111,6 +111,11 @@ fn each_kind() -> Vec<(&'static str, Vec<u8>, &'static str, &'static str)> {
         ("转发.eml", eml("见附件。", "b.pdf", &pdf(&["空", "檫岭口账外款"])), "檫岭口账外款", "邮件附件《b.pdf》第 2 页"),
         ("审计报告.pdf", pdf(&["第一部分 概况", "第二部分 梾木洲招标异常"]), "梾木洲招标", "第 2 页"),
     ]
+}
+
+/// A file that says how far something was done.
+fn is_position(file: &std::path::Path) -> bool {
+    file.ends_with("position") || file.ends_with("recognised")
 }
 
 fn with_files(clerk: &Person, title: &str, files: &[(&str, Vec<u8>)]) -> String {
@@ -149,7 +154,7 @@ fn what_attachments_say_is_found_with_its_name_and_page_by_whoever_sees_the_reco
             assert!(!bytes.windows(word.len()).any(|w| w == word.as_bytes()), "{name} in {}", file.display());
         }
     }
-    assert_eq!(county.files("texts").iter().filter(|f| !f.ends_with("position")).count(), kinds.len());
+    assert_eq!(county.files("texts").iter().filter(|f| !is_position(f)).count(), kinds.len());
     // A restart, and an index made anew, know it without reading the attachments again.
     county.terminate();
     assert!(county.cli(&["reindex"]).status.success());
@@ -216,6 +221,30 @@ fn attachments_from_before_are_read_after_an_upgrade_and_go_with_a_purge() {
     let form = second.form(&request).to(&format!("{request}/move/approve")).set("opinion", "同意清除");
     second.submit(&form).expect(303);
     assert!(!finds(&clerk, "榉溪渡", &path));
-    assert!(comes(|| county.files("texts").iter().all(|f| f.ends_with("position"))), "{:?}", county.files("texts"));
-    assert!(county.files("blobs").is_empty());
+    assert!(comes(|| county.files("texts").iter().all(|f| is_position(f))), "{:?}", county.files("texts"));
+    assert!(comes(|| county.files("blobs").is_empty()));
+}
+
+#[test]
+fn scans_are_recognised_where_the_host_has_a_program_for_it() {
+    let county = County::bare();
+    let clerk = county.clerk(CLERK);
+    let picture = super::viewing::picture(image::ImageFormat::Png);
+    let path = with_files(&clerk, "反映扫描件", &[("照片.png", picture), ("旧信.txt", "桤岔口的收据".into())]);
+    assert!(comes(|| finds(&clerk, "桤岔口", &path)));
+    // What was saved before the host had the program is recognised too.
+    let tools = county.dir().with_extension("tools");
+    std::fs::create_dir_all(&tools).unwrap();
+    let program = "#!/bin/sh\nif [ \"$1\" = --list-langs ]; then echo chi_sim; exit; fi\n\
+        [ \"$*\" = 'stdin stdout -l chi_sim' ] || exit 1\necho '收款人 梽木垭 三千元'\n";
+    std::fs::write(tools.join("tesseract"), program).unwrap();
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(tools.join("tesseract"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let places = format!("PATH={}:/usr/bin:/bin", tools.display());
+    county.restart_under(&["env", &places]).unwrap();
+    let clerk = county.clerk(CLERK);
+    assert!(comes(|| finds(&clerk, "梽木垭", &path)), "{}", county.log());
+    assert!(clerk.search("梽木垭").says("附件《照片.png》（OCR）：") && clerk.get(&path).says("OCR 识别，可能有误"));
+    let doctor = county.cli(&["doctor"]);
+    assert!(String::from_utf8_lossy(&doctor.stdout).contains("由本机的 tesseract 识别"));
 }

@@ -15,10 +15,14 @@ mod tag {
     pub(super) const NOTE: u16 = 2;
     /// Parts, a row each.
     pub(super) const PARTS: u16 = 3;
+    /// It has pictures whose text nobody has recognised yet.
+    pub(super) const UNSEEN: u16 = 4;
     /// Name of the place.
     pub(super) const PLACE: u16 = 10;
     /// Text of the part.
     pub(super) const TEXT: u16 = 11;
+    /// The text was recognised in a picture.
+    pub(super) const OCR: u16 = 12;
 }
 
 /// What became of an attachment.
@@ -40,6 +44,8 @@ pub(super) struct Part {
     pub(super) place: String,
     /// Its text.
     pub(super) text: String,
+    /// It was recognised in a picture.
+    pub(super) ocr: bool,
 }
 
 /// What was read.
@@ -51,12 +57,14 @@ pub(super) struct Text {
     pub(super) note: String,
     /// Parts that have text.
     pub(super) parts: Vec<Part>,
+    /// It has pictures whose text nobody has recognised yet.
+    pub(super) unseen: bool,
 }
 
 impl Text {
     /// Nothing was read, and why.
     pub(super) fn failed(note: impl Into<String>) -> Self {
-        Self { outcome: Outcome::Failed, note: note.into(), parts: Vec::new() }
+        Self { outcome: Outcome::Failed, note: note.into(), ..Self::default() }
     }
 
     /// Takes what a reader says, as far as it is searched. `stopped` breaks it off.
@@ -96,6 +104,8 @@ impl Text {
                 break;
             }
         }
+        // A page without text is a picture, or empty.
+        said.unseen = said.parts.iter().any(|p| p.text.trim().is_empty() && p.place.starts_with("第 "));
         said.parts.retain(|p| !p.text.trim().is_empty());
         if said.parts.is_empty() && !said.note.is_empty() {
             said.outcome = Outcome::Failed;
@@ -106,7 +116,7 @@ impl Text {
     fn begin(&mut self, place: String) {
         // What stands in parts beyond the bound stands in the last one.
         if self.parts.len() < limits::ATTACHED_PARTS {
-            self.parts.push(Part { place, text: String::new() });
+            self.parts.push(Part { place, ..Part::default() });
         }
     }
 
@@ -117,6 +127,25 @@ impl Text {
         if let Some(part) = self.parts.last_mut() {
             part.text.push_str(line);
             part.text.push('\n');
+        }
+    }
+
+    /// Adds what was recognised, by place, in the order of pages; from now on everything was looked at.
+    pub(super) fn recognised(&mut self, found: Vec<(String, String)>) {
+        let mut left = limits::ATTACHED_CHARS.saturating_sub(self.chars());
+        for (place, text) in found.into_iter().filter(|(_, text)| !text.trim().is_empty()) {
+            // Recognition sets blanks between characters, which search passes over and people do not want.
+            let lines = text.lines().map(str::trim).filter(|l| !l.is_empty());
+            let text: String = lines.flat_map(|l| [l, "\n"]).collect::<String>().chars().take(left).collect();
+            left -= text.chars().count();
+            self.parts.push(Part { place, text, ocr: true });
+        }
+        self.parts.retain(|p| !p.text.is_empty());
+        let digit = |n: u64, d: u32| n.saturating_mul(10).saturating_add(u64::from(d));
+        self.parts.sort_by_key(|p| p.place.chars().filter_map(|c| c.to_digit(10)).fold(0, digit));
+        self.unseen = false;
+        if !self.parts.is_empty() {
+            self.outcome = Outcome::Read;
         }
     }
 
@@ -142,15 +171,19 @@ impl Text {
             Outcome::Nothing => String::new(),
             Outcome::Failed => format!("附件文字未能读取：{}", self.note),
             Outcome::Read if self.parts.is_empty() => "没有文字".to_owned(),
-            Outcome::Read if self.note.is_empty() => "文字可检索".to_owned(),
-            Outcome::Read => format!("文字可检索，但不完整：{}", self.note),
+            Outcome::Read => {
+                let ocr = if self.parts.iter().any(|p| p.ocr) { "（OCR 识别，可能有误）" } else { "" };
+                let less = if self.note.is_empty() { String::new() } else { format!("，但不完整：{}", self.note) };
+                format!("文字可检索{ocr}{less}")
+            }
         }
     }
 
     /// The bytes that are kept.
     pub(super) fn encode(&self) -> Vec<u8> {
         let rows = self.parts.iter().map(|p| {
-            Fields::default().with_text(tag::PLACE, p.place.as_str()).with_text(tag::TEXT, p.text.as_str())
+            let row = Fields::default().with_text(tag::PLACE, p.place.as_str()).with_text(tag::TEXT, p.text.as_str());
+            if p.ocr { row.with(tag::OCR, Value::Flag(true)) } else { row }
         });
         let outcome = match self.outcome {
             Outcome::Nothing => 0,
@@ -158,7 +191,8 @@ impl Text {
             Outcome::Failed => 2,
         };
         let fields = Fields::default().with(tag::OUTCOME, Value::Int(outcome)).with_text(tag::NOTE, self.note.as_str());
-        fields.with(tag::PARTS, Value::Rows(rows.collect())).encode()
+        let fields = fields.with(tag::PARTS, Value::Rows(rows.collect()));
+        if self.unseen { fields.with(tag::UNSEEN, Value::Flag(true)).encode() } else { fields.encode() }
     }
 
     /// Reads them.
@@ -170,9 +204,13 @@ impl Text {
             2 => Outcome::Failed,
             _ => return None,
         };
-        let part = |row: &Fields| Part { place: row.text(tag::PLACE).to_owned(), text: row.text(tag::TEXT).to_owned() };
+        let part = |row: &Fields| Part {
+            place: row.text(tag::PLACE).to_owned(),
+            text: row.text(tag::TEXT).to_owned(),
+            ocr: row.flag(tag::OCR),
+        };
         let parts = fields.rows(tag::PARTS).iter().map(part).collect();
-        Some(Self { outcome, note: fields.text(tag::NOTE).to_owned(), parts })
+        Some(Self { outcome, note: fields.text(tag::NOTE).to_owned(), parts, unseen: fields.flag(tag::UNSEEN) })
     }
 }
 
@@ -203,6 +241,22 @@ mod tests {
         assert_eq!(places, [("第 2 页", "甲\n乙\n"), ("工作表“名册”", "丙 | 丁\n")]);
         assert_eq!((Text::decode(&text.encode()), text.words().as_str()), (Some(text.clone()), "文字可检索"));
         assert_eq!(Text::decode(b"nonsense"), None);
+    }
+
+    #[test]
+    fn what_was_recognised_stands_among_its_pages() {
+        let mut text = gathered(vec![
+            Ok(Item::Part("第 2 页".into())),
+            line("乙"),
+            Ok(Item::Part("第 10 页".into())),
+            Ok(Item::Part("第 11 页".into())),
+        ]);
+        assert!(text.unseen && Text::decode(&text.encode()).is_some_and(|t| t.unseen));
+        text.recognised(vec![("第 11 页".into(), " 丁 \n\n 戊".into()), ("第 10 页".into(), " \n".into())]);
+        let places: Vec<_> = text.parts.iter().map(|p| (p.place.as_str(), p.text.as_str(), p.ocr)).collect();
+        assert_eq!(places, [("第 2 页", "乙\n", false), ("第 11 页", "丁\n戊\n", true)]);
+        assert_eq!(Text::decode(&text.encode()), Some(text.clone()));
+        assert!(!text.unseen && text.words().contains("OCR"));
     }
 
     #[test]

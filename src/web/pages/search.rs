@@ -345,7 +345,7 @@ fn hit_view(call: &Call, hit: &Hit) -> Result<Markup> {
             }
             p.hit-snip { (marked(&hit.snippet)) }
             @if let Some(at) = &hit.attached {
-                p.hit-snip { "附件《" (at.name) "》" (at.place) "：" (marked(&at.snippet)) }
+                p.hit-snip { "附件《" (at.name) "》" (at.place) @if at.ocr { "（OCR）" } "：" (marked(&at.snippet)) }
             }
             @if !hit.why.is_empty() {
                 p.hit-why { "匹配 " @for (place, parts) in &hit.why {

@@ -39,36 +39,30 @@ impl App {
         Ok((of(&self.store.read()?)?, may_set(actor)))
     }
 
-    /// Sets it as typed. `seen` is the book the form began with, as [`Wordbook::lines`] and the words that do not
-    /// count: where somebody else changed it meanwhile nothing is set.
-    pub fn set_wordbook(&self, actor: &Actor, (own, off): (&str, &str), seen: &str) -> Result<()> {
+    /// Sets it as typed. `seen` is the version the form began with: where somebody else changed it meanwhile nothing is
+    /// set.
+    pub fn set_wordbook(&self, actor: &Actor, (own, off): (&str, &str), seen: Option<i64>) -> Result<()> {
         if !may_set(actor) {
             return Err(self.refused(actor, &regulation::KIND, RecordId(0)));
         }
         let known: HashSet<&str> = shipped_words().map(|(word, _)| word).collect();
-        let after = Wordbook::typed(own, off, &known).map_err(|problems| Error::invalid(problems.join("\n")))?;
-        let (actor, seen) = (actor.clone(), seen.to_owned());
+        let mut after = Wordbook::typed(own, off, &known).map_err(|problems| Error::invalid(problems.join("\n")))?;
+        let actor = actor.clone();
         self.store.submit(move |txn| {
             if !may_set(&record::live(txn, &actor)?) {
                 return Err(Error::denied());
             }
             let before = txn.kept(&name())?.map(|f| Wordbook::read(&f)).unwrap_or_default();
-            if mark(&before) != seen {
+            if seen != Some(before.version) {
                 return Err(Error::invalid("没有保存：别人刚刚改过，下面是您填的内容。请刷新页面看过最新内容后再保存。"));
             }
             let difference: String = before.difference(&after).chars().take(2_000).collect();
             txn.act(Act::new(actor.doer(), act::WORDBOOK).note(difference.as_str()));
-            if before != after {
+            if !difference.is_empty() {
+                after.version = before.version + 1;
                 txn.keep(&name(), &after.written())?;
             }
             Ok(())
         })
     }
-}
-
-/// Changes with the book.
-pub fn mark(book: &Wordbook) -> String {
-    use aws_lc_rs::digest;
-    let text = format!("{}\0{}", book.lines(), book.off.join(" "));
-    hex::encode(&digest::digest(&digest::SHA256, text.as_bytes()).as_ref()[..8])
 }

@@ -10,6 +10,7 @@ use crate::base::text::folded_chars;
 mod tag {
     pub(super) const OWN: u16 = 16;
     pub(super) const OFF: u16 = 17;
+    pub(super) const VERSION: u16 = 18;
     pub(super) const WORD: u16 = 1;
     pub(super) const TERMS: u16 = 2;
     pub(super) const SOURCE: u16 = 3;
@@ -44,6 +45,8 @@ pub struct Wordbook {
     pub own: Vec<Entry>,
     /// Words of the program's table that do not count.
     pub off: Vec<String>,
+    /// Counts changes.
+    pub version: i64,
 }
 
 impl Wordbook {
@@ -89,7 +92,8 @@ impl Wordbook {
             terms: row.codes(tag::TERMS).to_vec(),
             source: row.text(tag::SOURCE).to_owned(),
         };
-        Self { own: fields.rows(tag::OWN).iter().map(entry).collect(), off: fields.codes(tag::OFF).to_vec() }
+        let (own, off) = (fields.rows(tag::OWN).iter().map(entry).collect(), fields.codes(tag::OFF).to_vec());
+        Self { own, off, version: fields.int(tag::VERSION) }
     }
 
     /// As it is kept.
@@ -103,6 +107,7 @@ impl Wordbook {
         Fields::default()
             .with(tag::OWN, Value::Rows(self.own.iter().map(row).collect()))
             .with(tag::OFF, Value::Codes(self.off.clone()))
+            .with(tag::VERSION, Value::Int(self.version))
     }
 
     /// What differs from here to `after`, for the journal; a change of an entry is the old one and the new one.
@@ -158,7 +163,7 @@ mod tests {
         assert_eq!(book.off, ["老赖"]);
         assert_eq!(Wordbook::read(&book.written()), book);
         assert_eq!(Wordbook::typed(&book.lines(), "老赖", &known), Ok(book.clone()));
-        let less = Wordbook { own: vec![book.own[1].clone()], off: Vec::new() };
+        let less = Wordbook { own: vec![book.own[1].clone()], ..Wordbook::default() };
         assert_eq!(book.difference(&less), "-跑路=逃匿、转移财产（法规室整理）；-停用 老赖");
         assert_eq!(book.difference(&book), "");
     }

@@ -2,7 +2,6 @@
 
 use maud::{Markup, html};
 
-use crate::app::wordbook::mark;
 use crate::base::{ErrorKind, Result};
 use crate::records::wordbook::{Entry, Wordbook};
 use crate::search::shipped_words;
@@ -17,7 +16,7 @@ const ADDRESS: &str = "/search-words";
 /// Shows it.
 pub fn show(call: &Call) -> Result<Reply> {
     let (book, may_set) = call.app.wordbook(&call.live()?.actor)?;
-    let typed = (book.lines(), book.off.join(" "), mark(&book));
+    let typed = (book.lines(), book.off.join(" "), book.version.to_string());
     page(call, (&book, may_set), &typed, None).map(Reply::page)
 }
 
@@ -25,7 +24,7 @@ pub fn show(call: &Call) -> Result<Reply> {
 pub fn set(call: &Call) -> Result<Reply> {
     let actor = &call.live()?.actor;
     let (own, off, seen) = (call.typed("own"), call.typed("off"), call.typed("seen"));
-    match call.app.set_wordbook(actor, (own, off), seen) {
+    match call.app.set_wordbook(actor, (own, off), seen.parse().ok()) {
         Ok(()) => Ok(Reply::Redirect(format!("{ADDRESS}?done=saved"))),
         Err(e) if e.kind() == ErrorKind::Invalid => {
             let (book, may_set) = call.app.wordbook(actor)?;

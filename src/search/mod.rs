@@ -314,7 +314,7 @@ impl Ask<'_> {
     /// The best rows, uncounted, without some.
     fn few(&self, query: &dyn Query, keep: usize, without: Matches) -> Result<Vec<Hit>> {
         let gather = Gather { order: Order::Relevance, keep, count: false };
-        let best = self.run_without(query, gather, Arc::new(without))?;
+        let best = self.run_without(query, gather, &Arc::new(without))?;
         Ok(best.rows.iter().map(|r| Hit { id: r.id, kind: r.kind, score: r.score }).collect())
     }
 
@@ -334,16 +334,16 @@ impl Ask<'_> {
     }
 
     fn run(&self, query: &dyn Query, gather: Gather) -> Result<Answer> {
-        self.run_without(query, gather, Arc::default())
+        self.run_without(query, gather, &Arc::default())
     }
 
-    fn run_without(&self, query: &dyn Query, how: Gather, without: Arc<Matches>) -> Result<Answer> {
+    fn run_without(&self, query: &dyn Query, how: Gather, without: &Arc<Matches>) -> Result<Answer> {
         let statistics = self.statistics();
         let mut answers = Vec::new();
         for (shelf, gate) in self.shelves.iter().zip(&self.gates) {
             let sheets = shelf.sheets();
             let gated = Gated::new(query.box_clone(), gate.clone(), Arc::clone(sheets));
-            let gathering = Gathering { how, sheets: Arc::clone(sheets), without: Arc::clone(&without) };
+            let gathering = Gathering { how, sheets: Arc::clone(sheets), without: Arc::clone(without) };
             let answer = shelf.searcher().search_with_statistics_provider(&gated, &gathering, &statistics);
             answers.push(answer.map_err(indexer::failed)?);
         }

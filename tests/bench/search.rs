@@ -17,6 +17,8 @@ use super::{Line, engines, quantile};
 const QUESTIONS: usize = 200;
 /// Rows of a commit while an index is made.
 const COMMIT: u64 = 20_000;
+/// How often both sides are asked.
+const ROUNDS: usize = 3;
 /// Single rows that are saved, and the time from one to the next.
 const SAVES: u64 = 100;
 const BETWEEN_SAVES: Duration = Duration::from_millis(50);
@@ -117,11 +119,14 @@ fn measure(rows: &Rows, count: u64) -> Vec<Line> {
     let (index, _) = Index::open(home.path(), 1, &keys).unwrap();
     println!("{count} rows: {}", files(home.path()));
     let before = resident();
-    let sealed: Vec<_> = KINDS.iter().map(|kind| answers(&index, rows, kind, count)).collect();
+    for kind in KINDS {
+        let (mut times, hits) = answers(&index, rows, kind, count);
+        println!("{count} rows, {kind}: {}, {hits} hits", told(&mut times));
+    }
     println!("{count} rows: {} MB resident, {} MB before the first question", resident() >> 20, before >> 20);
     let mut lines = vec![size(&index, rows, count)];
     saves(&index, rows, count);
-    lines.extend(beside(&index, rows, count, took, sealed));
+    lines.extend(beside(&index, rows, count, took));
     lines.push(rebuilt(&index, rows, count, &keys));
     engines::run(rows, count);
     lines
@@ -156,27 +161,36 @@ fn saves(index: &Index, rows: &Rows, count: u64) {
     println!("{count} rows: a saved row is in the index after {half:.0} ms, p99 {most:.0} ms");
 }
 
-/// The same rows in an index that is not sealed and lies in memory, asked the same.
-fn beside(index: &Index, rows: &Rows, count: u64, took: Duration, sealed: Vec<(Vec<f64>, u64)>) -> Vec<Line> {
+fn told(times: &mut [f64]) -> String {
+    format!("p50 {:.2} ms, p99 {:.2} ms", quantile(times, 0.5), quantile(times, 0.99))
+}
+
+/// In one segment, and seen so.
+fn settle(index: &Index) {
+    while index.settle().is_err() {
+        std::thread::sleep(BETWEEN_SAVES);
+    }
+}
+
+/// The same rows in an index that is not sealed and lies in memory, asked the same; both in one segment.
+fn beside(index: &Index, rows: &Rows, count: u64, took: Duration) -> Vec<Line> {
     let plain = Index::in_memory().unwrap();
     let plain_took = fill(&plain, rows, count);
-    plain.retire().unwrap();
+    [index, &plain].into_iter().for_each(settle);
     let rate = |took: Duration| count as f64 / took.as_secs_f64();
     let (ours, bare) = (rate(took), rate(plain_took));
-    let told = |rate: f64| format!("{rate:.0}/s");
-    let mut lines = vec![line(format!("{count} rows into the index"), told(ours), told(bare), ours / bare)];
-    for (kind, (mut times, hits)) in KINDS.iter().zip(sealed) {
-        let (mut bare, _) = answers(&plain, rows, kind, count);
+    let whole = |rate: f64| format!("{rate:.0}/s");
+    let mut lines = vec![line(format!("{count} rows into the index"), whole(ours), whole(bare), ours / bare)];
+    for kind in KINDS {
+        let (mut ours, mut bare) = (Vec::new(), Vec::new());
         // Turn by turn, so that both have the same neighbours on the machine.
-        times.extend(answers(index, rows, kind, count).0);
-        bare.extend(answers(&plain, rows, kind, count).0);
-        let told = |times: &mut Vec<f64>| {
-            format!("p50 {:.2} ms, p99 {:.2} ms", quantile(times, 0.5), quantile(times, 0.99))
-        };
-        let speed = |times: &[f64]| 1.0 / times.iter().sum::<f64>();
-        let ratio = speed(&times) / speed(&bare);
-        let what = format!("{count} rows, {kind} ({hits} hits)");
-        lines.push(line(what, told(&mut times), format!("{} (unsealed)", told(&mut bare)), ratio));
+        for _ in 0..ROUNDS {
+            ours.extend(answers(index, rows, kind, count).0);
+            bare.extend(answers(&plain, rows, kind, count).0);
+        }
+        let ratio = bare.iter().sum::<f64>() / ours.iter().sum::<f64>();
+        let bare = format!("{} (unsealed)", told(&mut bare));
+        lines.push(line(format!("{count} rows, {kind}"), told(&mut ours), bare, ratio));
     }
     lines
 }

@@ -183,7 +183,8 @@ mod tests {
             (&long, "最多 20"),
         ] {
             let problems = Wordbook::typed(&format!("\n{line}"), "", &HashSet::new()).unwrap_err();
-            assert!(problems.len() == 1 && problems[0].starts_with("第 2 行") && problems[0].contains(said), "{problems:?}");
+            let told = problems.len() == 1 && problems[0].starts_with("第 2 行") && problems[0].contains(said);
+            assert!(told, "{problems:?}");
         }
         let twice = Wordbook::typed("跑路，逃匿，甲\n跑路，转移，乙", "没有的", &HashSet::new()).unwrap_err();
         assert!(twice.len() == 2 && twice[0].contains("合并") && twice[1].contains("没有的"), "{twice:?}");

@@ -31,7 +31,8 @@ impl Words {
         own: impl Iterator<Item = (&'a str, Vec<String>)>,
         off: impl Iterator<Item = &'a str>,
     ) -> Self {
-        Self { own: own.map(|(word, terms)| (folded_chars(word), terms)).collect(), off: off.map(folded_chars).collect() }
+        let own = own.map(|(word, terms)| (folded_chars(word), terms)).collect();
+        Self { own, off: off.map(folded_chars).collect() }
     }
 
     /// The terms of law that a search text also stands for where nothing has it as it is.

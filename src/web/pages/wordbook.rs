@@ -63,7 +63,9 @@ fn page(
                     input type="hidden" name="seen" value=(seen);
                     div.field {
                         label for="own" { "词条" }
-                        textarea #own name="own" rows="8" aria-describedby="own-h" spellcheck="false" autofocus { "\n" (own) }
+                        textarea #own name="own" rows="8" aria-describedby="own-h" spellcheck="false" autofocus {
+                            "\n" (own)
+                        }
                         p.help #own-h { "每行一条：俗语，法律用语（几个时用顿号隔开），来源或理由。如：跑路，逃匿、转移财产，法规室整理。"
                             "与随附词条相同的俗语以本县词条为准；删去一行即撤销。" }
                     }
@@ -72,7 +74,9 @@ fn page(
                         input #off name="off" value=(off) aria-describedby="off-h";
                         p.help #off-h { "随附词条中不适用的俗语，用空格隔开；删去即恢复使用。" }
                     }
-                    div.form-bar { button.btn.btn-primary type="submit" data-key="save" accesskey="s" { (Icon::Check.svg()) "保存" } }
+                    div.form-bar {
+                        button.btn.btn-primary type="submit" data-key="save" accesskey="s" { (Icon::Check.svg()) "保存" }
+                    }
                 }
             } @else if book.own.is_empty() {
                 p.muted { "还没有本县词条。由有权维护法律法规的室（调研法规室）在这里增加。" }
@@ -115,7 +119,8 @@ fn shipped(call: &Call, book: &Wordbook) -> Markup {
             h2 { "随附词条" span.count { (rows.len()) } }
             p.muted { "来源：随程序提供，依通行法律用语编写，未逐条核对。不适用的请停用，或用本县词条代替。" }
             form.filters method="get" action=(ADDRESS) {
-                label.grow { span.sr { "查找词条" } input name="word" value=(wanted) maxlength="20" placeholder="查找俗语或法律用语"; }
+                label.grow { span.sr { "查找词条" }
+                    input name="word" value=(wanted) maxlength="20" placeholder="查找俗语或法律用语"; }
                 button.btn type="submit" { "查找" }
             }
             @if rows.is_empty() { p.muted { "没有含“" (wanted) "”的随附词条。" } }

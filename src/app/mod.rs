@@ -42,6 +42,7 @@ pub mod relief;
 pub mod repeats;
 mod run_entry;
 pub mod runner;
+pub mod saved;
 pub mod scrub;
 pub mod search;
 pub mod selftest;

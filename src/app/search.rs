@@ -21,6 +21,10 @@ pub struct Query {
     pub text: String,
     /// Look where petitioners are named, and nowhere else; whoever asks has said why.
     pub identity: bool,
+    /// Only records entered after this one, and nothing near.
+    pub since: Option<RecordId>,
+    /// Records entered after this one are marked as new.
+    pub looked: Option<RecordId>,
     /// Kinds by tag; none means all.
     pub kinds: Vec<u8>,
     /// Units; none means all.
@@ -49,6 +53,8 @@ pub struct Hit {
     pub title: Vec<Piece>,
     /// The piece of text around what matched.
     pub snippet: Vec<Piece>,
+    /// It was entered after its reader last looked at this search.
+    pub is_new: bool,
     /// What it belongs to was entered by mistake: the label of that state.
     pub parent_void: Option<&'static str>,
     /// Where which parts of the question stand as they are: the name of the place, and the parts.
@@ -144,6 +150,7 @@ impl App {
         let request = Request {
             text: query.text.chars().take(limits::QUERY_CHARS).collect(),
             identity: query.identity,
+            since: query.since.map_or(0, |last| last.0),
             words: super::wordbook::words(snapshot)?,
             kinds: query.kinds.clone(),
             units: query.units.iter().map(|u| u.0).collect(),
@@ -193,7 +200,8 @@ impl App {
                 let elsewhere = if wanted.iter().all(said) { None } else { places.of(snapshot, &record, text)? };
                 let (attached, parts) = elsewhere.unzip();
                 why.extend(parts.map(|parts| ("附件", parts)));
-                hits.push(Hit { record, kind, title, snippet, parent_void, why, attached });
+                let is_new = query.looked.is_some_and(|last| record.id > last);
+                hits.push(Hit { is_new, record, kind, title, snippet, parent_void, why, attached });
             }
         }
         Ok(hits)

@@ -192,6 +192,12 @@ actions! {
     CERTIFICATE_OFF = 157, "解除证书";
     /// Text of attachments of these records can be searched from now on; nobody looked at it.
     ATTACHED = 160, "读取附件文字";
+    /// Somebody keeps a search, or gave it another name.
+    SEARCH_SAVED = 164, "保存检索";
+    /// Somebody looked at what a search they keep finds.
+    SEARCH_LOOKED = 165, "打开保存的检索";
+    /// Somebody keeps a search no longer.
+    SEARCH_REMOVED = 166, "删除保存的检索";
     /// Likely or known repeats of a petition were shown.
     REPEATS = 170, "查看重复信访";
     /// Somebody found that a petition repeats an earlier one.

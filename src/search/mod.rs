@@ -154,6 +154,8 @@ pub struct Request {
     pub text: String,
     /// Look for the text where petitioners are named, and nowhere else. The scope is what the person may open of them.
     pub identity: bool,
+    /// Only rows with a greater number, and nothing near; 0 for all.
+    pub since: u64,
     /// Everyday words that stand for terms of law besides, or not, for near answers.
     pub words: Arc<Words>,
     /// Kinds wanted; empty for all.
@@ -257,10 +259,15 @@ impl Index {
         }
         if plan.is_empty() {
             let order = if request.order == Order::Relevance { Order::Newest } else { request.order };
-            return Ok(ask.exact(&AllQuery, order)?.found(request, true));
+            let query = query::after(Box::new(AllQuery), &self.fields(), request.since);
+            return Ok(ask.exact(query.as_ref(), order)?.found(request, true));
         }
         let fields = self.fields();
         let query = plan.strict(&fields, &request.named_units);
+        if request.since > 0 {
+            let query = query::after(query, &fields, request.since);
+            return Ok(ask.exact(query.as_ref(), request.order)?.found(request, true));
+        }
         let mut strict = ask.exact(query.as_ref(), request.order)?;
         let found = std::mem::take(&mut strict.matches);
         let named = plan.name().and_then(|n| suggest::alike(&fields, n, &ask.statistics()));
@@ -433,6 +440,18 @@ mod tests {
         assert_eq!(ids(&index.search(&Scope::nothing(), &gone, &fresh).unwrap()), [0u64; 0]);
         assert_eq!(index.search(&everything(), &ask(""), &fresh).unwrap().total, 4);
         assert_eq!(ids(&index.search(&everything(), &ask("新标题"), &fresh).unwrap()), [1]);
+    }
+
+    #[test]
+    fn rows_that_came_later_are_counted_alone_and_nothing_near() {
+        let (_dir, index) = index(&[doc(1, "一件", "举报村干部"), doc(2, "又一件", "举报村干部"), doc(3, "三", "无关")]);
+        let since = |text: &str, since: u64| {
+            let request = Request { since, ..ask(text) };
+            index.search(&everything(), &request, &[doc(7, "新来", "举报村干部")]).unwrap().total
+        };
+        assert_eq!([0, 1, 2, 6, 7].map(|n| since("村干部", n)), [3, 2, 1, 1, 0]);
+        assert_eq!([0, 1, 3].map(|n| since("", n)), [4, 3, 1]);
+        assert_eq!((since("举报村干布", 1), since("举报村干布", u64::MAX)), (0, 0));
     }
 
     #[test]

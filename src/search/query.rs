@@ -403,6 +403,14 @@ fn within(field: Field, words: Field, chars: &[char]) -> Box<dyn Query> {
 }
 
 /// Rows whose column has a value of these.
+/// Rows with a greater number than this; all of them for 0.
+pub(super) fn after(query: Box<dyn Query>, fields: &Fields, since: u64) -> Box<dyn Query> {
+    if since == 0 {
+        return query;
+    }
+    all(vec![query, between(fields.id, since.saturating_add(1), u64::MAX)])
+}
+
 fn between(field: Field, from: u64, to: u64) -> Box<dyn Query> {
     let bound = |value| Bound::Included(Term::from_field_u64(field, value));
     Box::new(ConstScoreQuery::new(Box::new(RangeQuery::new(bound(from), bound(to))), 1.0))

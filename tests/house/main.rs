@@ -52,6 +52,7 @@ mod repeats;
 mod resume;
 mod results;
 mod rights;
+mod saved;
 mod setup;
 mod smuggling;
 mod staff;

@@ -308,6 +308,13 @@ fn search_agrees(county: &County, person: &Actor, expected: &BTreeMap<u8, BTreeS
         let may = |h: &Hit| want.contains(&h.record.id) && person.may_identify(h.kind, h.record.unit);
         assert!(found.hits.iter().all(may), "{} {text}", person.login);
     }
+    // What a search that is kept tells of counts the same records.
+    for text in ["反映", "村", "补贴"] {
+        let query = Query { text: text.into(), ..Query::default() };
+        let found = county.app.search(person, &query).unwrap();
+        let exact = if found.exact { found.total } else { 0 };
+        assert_eq!(county.app.new_since(person, &query, RecordId(1)).unwrap(), exact, "{} {text}", person.login);
+    }
     // So is what is offered while somebody types.
     for typed in ["反映", "fy", "测", "wang", "《", "澜"] {
         let offers = county.app.suggest(person, typed).unwrap();

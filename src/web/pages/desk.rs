@@ -9,7 +9,7 @@ use crate::records::{self, Kind};
 use crate::web::guard::Call;
 use crate::web::icons::Icon;
 use crate::web::layout::{self, NoticeKind};
-use crate::web::pages::{draft, handover, identities, relief};
+use crate::web::pages::{draft, handover, identities, relief, saved};
 use crate::web::respond::Reply;
 use crate::web::view::{self, Outline};
 
@@ -36,6 +36,7 @@ pub fn show(call: &Call) -> Result<Reply> {
     let (work, waits) = todo(call)?;
     let drafts = draft::own(call)?;
     let identities = identities::card(call)?;
+    let saved = saved::list(call, false)?;
     let mut blocks = Vec::new();
     for kind in records::ALL.iter().copied().filter(|k| k.owned && sees(k) && k.group != Some("管理")) {
         blocks.push(block(call, kind)?);
@@ -52,6 +53,7 @@ pub fn show(call: &Call) -> Result<Reply> {
             (drafts)
             (handover)
             (identities)
+            (saved)
             @for block in blocks { (block) }
             (alarms)
             @if administrator { (relief::card(call)?) }

@@ -33,6 +33,7 @@ pub mod repeats;
 pub mod resume;
 pub mod review;
 pub mod rights;
+pub mod saved;
 pub mod scrub;
 pub mod search;
 pub mod sessions;

@@ -21,7 +21,7 @@ pub fn ask(call: &Call) -> Result<Reply> {
             let id = call.app.remember_search(live, Query { text, identity: true, ..Query::default() })?;
             Ok(Reply::Redirect(format!("/search/{id}")))
         }
-        Err(e) if e.kind() == ErrorKind::Invalid => search::begin(call, Some(e.public())).map(Reply::again),
+        Err(e) if e.kind() == ErrorKind::Invalid => search::begin(call, None, Some(e.public())).map(Reply::again),
         Err(e) => Err(e),
     }
 }

@@ -7,7 +7,7 @@ use crate::app::search::{Hit, Query, Results};
 use crate::base::{RecordId, Result, limits};
 use crate::records::{self, Right, Scope};
 use crate::search::{Order, Piece};
-use super::petitioners;
+use super::{petitioners, saved};
 use crate::web::guard::{Call, pairs};
 use crate::web::icons::Icon;
 use crate::web::layout::{self, NoticeKind};
@@ -19,16 +19,29 @@ const SPANS: usize = 24;
 
 /// The empty page.
 pub fn form(call: &Call) -> Result<Reply> {
-    begin(call, None).map(Reply::page)
+    begin(call, None, None).map(Reply::page)
 }
 
-/// The same with what was wrong with a search for a petitioner.
-pub(super) fn begin(call: &Call, problem: Option<&str>) -> Result<Markup> {
-    let outline = Outline { title: "全文检索".into(), current: "/search".into(), ..Outline::default() };
+/// The same with what was wrong: with a search that is kept, or with one for a petitioner.
+pub(super) fn begin(call: &Call, wrong: Option<&str>, problem: Option<&str>) -> Result<Markup> {
+    let done = match call.asked("done").as_str() {
+        "saved" => Some("检索已保存，以后在这里打开。"),
+        "renamed" => Some("已改名。"),
+        "removed" => Some("已删除。"),
+        _ => None,
+    };
+    let notice = wrong.map(|w| (NoticeKind::Bad, w)).or(done.map(|d| (NoticeKind::Ok, d)));
+    let outline = Outline {
+        title: "全文检索".into(),
+        current: "/search".into(),
+        notice: notice.map(|(kind, text)| (kind, text.to_owned())),
+        ..Outline::default()
+    };
     let content = html! {
         (search_box(call, "")?)
         p.muted { "可搜信访件、法律法规和条文：标题、内容、编号、姓名、单位。"
             @if reads_regulations(call)? { a href="/search-words" { "俗语与法律用语" } } }
+        (saved::list(call, true)?)
         (syntax(problem.is_none()))
         (petitioners::form(call, problem)?)
     };
@@ -56,7 +69,7 @@ pub fn show(call: &Call) -> Result<Reply> {
         return Ok(Reply::Redirect("/search".into()));
     };
     let page = call.asked("page").parse::<u64>().unwrap_or(1).max(1);
-    let query = narrowed(call, asked, page);
+    let query = narrowed(&|name| call.asked(name), asked, page);
     let results = call.app.search(&live.actor, &query)?;
     let outline = Outline {
         title: "检索结果".into(),
@@ -71,6 +84,7 @@ pub fn show(call: &Call) -> Result<Reply> {
         (syntax(false))
         (did_you_mean(call, &results)?)
         (narrowing(call, &query)?)
+        (saved::keep(call, &query)?)
         @if results.total == 0 && results.alike.is_empty() {
             (layout::empty(Icon::Search, "没有找到。请换个说法、减少字数，或去掉上面的筛选条件。", clear(call)))
         } @else {
@@ -97,15 +111,15 @@ pub fn show(call: &Call) -> Result<Reply> {
     view::reply(&call.app, live, outline, content)
 }
 
-fn narrowed(call: &Call, mut query: Query, page: u64) -> Query {
-    let number = |name: &str| call.asked(name).parse::<u64>().ok();
-    let day = |name: &str, end| view::day_bound(&call.asked(name), end).unwrap_or(0);
+fn narrowed(asked: &dyn Fn(&str) -> String, mut query: Query, page: u64) -> Query {
+    let number = |name: &str| asked(name).parse::<u64>().ok();
+    let day = |name: &str, end| view::day_bound(&asked(name), end).unwrap_or(0);
     query.kinds = number("kind").and_then(|n| u8::try_from(n).ok()).into_iter().collect();
     query.units = number("unit").map(RecordId).into_iter().collect();
     let state = number("state").and_then(|n| u8::try_from(n).ok());
     query.states = query.kinds.first().zip(state).map(|(k, s)| (*k, s)).into_iter().collect();
     (query.from, query.to) = (day("from", false), day("to", true));
-    query.order = match call.asked("order").as_str() {
+    query.order = match asked("order").as_str() {
         "new" => Order::Newest,
         "old" => Order::Oldest,
         _ => Order::Relevance,
@@ -131,6 +145,23 @@ fn notice(query: &Query, results: &Results) -> Option<(NoticeKind, String)> {
         }
         (NoticeKind::Info, said)
     })
+}
+
+/// Names of the filters of an address.
+const FILTERS: [&str; 6] = ["kind", "unit", "state", "from", "to", "order"];
+
+/// The filters of an address, as an address has them; nothing else of it.
+pub(super) fn filters(address: &str) -> String {
+    let known = pairs(address.as_bytes()).into_iter().filter(|(n, v)| FILTERS.contains(&n.as_str()) && !v.is_empty());
+    let encode = |v: &str| percent_encoding::utf8_percent_encode(v, percent_encoding::NON_ALPHANUMERIC).to_string();
+    known.map(|(n, v)| format!("{n}={}", encode(&v))).collect::<Vec<_>>().join("&")
+}
+
+/// A query under the filters of an address.
+pub(super) fn filtered(filters: &str, query: Query) -> Query {
+    let all = pairs(filters.as_bytes());
+    let asked = |name: &str| all.iter().find(|(n, _)| n == name).map(|(_, v)| v.clone()).unwrap_or_default();
+    narrowed(&asked, query, 1)
 }
 
 /// The same results with one filter changed; filters are no secret, the terms stay in the session.
@@ -336,6 +367,7 @@ fn hit_view(call: &Call, hit: &Hit) -> Result<Markup> {
         article.hit {
             h3.hit-head {
                 (layout::chip(layout::ChipKind::Plain, hit.kind.label))
+                @if hit.is_new { (layout::chip(layout::ChipKind::Info, "新增")) }
                 a.hit-title data-key="hit" href=(href) { (marked(&hit.title)) }
                 @if hit.kind.owned || hit.kind.flow.is_void(record.state) {
                     (view::state_chip(hit.kind, record.state))

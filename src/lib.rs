@@ -35,15 +35,17 @@
 //! 4. `web` and `cli` reach records only through `app`, which always takes an actor; they name types of lower floors,
 //!    and backup sets can be read without a store. Denied by default.
 //! 5. No page is reachable without a row in [`web::ROUTES`], and each row names the access it needs.
-//! 6. Every hit, count and facet is computed after the permission filter; rights are read live, and read again in the
-//!    transaction that acts.
-//! 7. Plain content never touches the disk: values, payloads, attachments, the search index, temporary files. Each is
-//!    sealed under keys that lie, wrapped, under the generation key; nothing on the disk opens without the master key.
+//! 6. Every hit, count, facet and offer is computed after the permission filter; rights are read live, and read again
+//!    in the transaction that acts. What petitioners are known by is looked for by a right and for a reason of its own.
+//! 7. Plain content never touches the disk: values, payloads, attachments and their texts, the search index, temporary
+//!    files. Each is sealed under keys that lie, wrapped, under the generation key; nothing on the disk opens without
+//!    the master key.
 //! 8. `serve` opens no outbound socket.
 //! 9. The records of an import batch are there while the batch is done, and at no other time: not in lists, counts,
 //!    hits or by their address. Nothing but the batch's own state decides over them.
 //! 10. No file that came from outside is parsed in the server's own process, JSON lines aside: [`foreign`] starts a
-//!     child that limits itself first.
+//!     child that limits itself first. Text in pictures is recognised by a program of the host, limited in the same
+//!     way.
 //! 11. A store whose disk failed or is nearly full takes entries, and no changes of records; whoever got an answer got
 //!     a true one, also from a commit that failed.
 //! 12. A standby takes changes from the log alone, whole segments of it, and enters who reads there in a journal of its
@@ -62,6 +64,8 @@
 //! 18. Nothing lies with an account that somebody closed: open work and drafts go to others first, in the check of the
 //!     same transaction. One of the three administrators is replaced by the other two, each with an own act, or at the
 //!     host's console in front of everybody: no page is without that for a week.
+//! 19. What attachments say is read after the save, by a child, and kept under keys that follow from theirs; it can be
+//!     thrown away, and is found by exactly those who may see the record.
 //!
 //! # Where the plan was changed, and why
 //!
@@ -91,6 +95,12 @@
 //!   shown to nobody who may not see each of these.
 //! * Keys of the index's files lie under the generation key itself, and a new generation makes a new index instead of
 //!   wrapping headers again in place: nothing of the old one opens, and a torn header is one kind of damage less.
+//! * Texts of attachments lie beside their files, not in the database and not in backups: they are derived, and no
+//!   backup grows by them.
+//! * What petitioners are known by is a field of the sealed index, not a table of keyed hashes: a part of a name or a
+//!   number is found as well, and a hash of eleven digits is soon guessed.
+//! * Searches that somebody keeps lie with a person's other choices, not in records of a kind: they are nobody else's,
+//!   and always wanted all together.
 //! * Petitions of unknown rank come in, but stay 待补全 until the rank is known: the gate is never skipped silently.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking"))]

@@ -90,7 +90,7 @@ impl Index {
         };
         let writer = start_writer(&inner)?;
         // Whoever has the folder by now is this process: nobody else is making them.
-        strays.iter().try_for_each(fs::remove_file)?;
+        strays.iter().try_for_each(|stray| remove(stray))?;
         let reader = reader(&inner)?;
         let (_, fields) = schema::build();
         let shelf = Mutex::new(Shelf::new(reader.searcher(), None).map_err(failed)?);
@@ -405,6 +405,14 @@ fn whole(dir: &Path, epoch: u64, keys: &FileKeys) -> Option<Kept> {
     reader(&inner).is_ok().then_some(Kept { inner, folder, generation, position, settled, strays })
 }
 
+/// Removes a file; a merge of whoever had the index before may just have done so.
+fn remove(file: &Path) -> std::io::Result<()> {
+    match fs::remove_file(file) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        done => done,
+    }
+}
+
 /// Names of the files of the last commit.
 fn files(index: &tantivy::Index) -> tantivy::Result<BTreeSet<PathBuf>> {
     use SegmentComponent::{Delete, FastFields, FieldNorms, Positions, Postings, Store, Terms};
@@ -424,7 +432,7 @@ fn create(dir: &Path, keys: &FileKeys) -> Result<Kept> {
         if entry.file_type()?.is_dir() {
             fs::remove_dir_all(entry.path())?;
         } else {
-            fs::remove_file(entry.path())?;
+            remove(&entry.path())?;
         }
     }
     let (schema, _) = schema::build();
@@ -452,6 +460,16 @@ mod tests {
         drop(index);
         let (index, at) = Index::open(dir.path(), 2, &keys()).unwrap();
         assert_eq!((at, index.position(), index.doc_count()), (None, None, 0));
+    }
+
+    #[test]
+    fn a_stray_that_somebody_else_removes_meanwhile_keeps_nobody_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("stray");
+        fs::write(&file, b"x").unwrap();
+        remove(&file).unwrap();
+        remove(&file).unwrap();
+        assert!(remove(dir.path()).is_err() && !file.exists());
     }
 
     #[test]

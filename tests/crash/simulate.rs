@@ -29,7 +29,7 @@ use super::disk::{self, Chance};
 use super::{campaign, from, number};
 
 /// Seeds of an ordinary run.
-const SEEDS: usize = 200;
+const SEEDS: usize = 125;
 /// Commands of a seed.
 const COMMANDS: usize = 200;
 /// One command in so many is cut.

@@ -11,11 +11,18 @@ use crate::web::icons::Icon;
 use crate::web::respond::Reply;
 use crate::web::view;
 
+/// Characters of a question that are its name, where no other is given.
+const NAME_CHARS: usize = 20;
+
 /// Keeps the search of a page of results with its filters.
 pub fn save(call: &Call) -> Result<Reply> {
     let (live, id) = (call.live()?, call.param("id"));
     let asked = call.app.recall_search(live, id).ok_or_else(Error::denied)?;
-    match call.app.save_search(&live.actor, &asked, &search::filters(call.typed("filters")), call.typed("name")) {
+    let name = match call.typed("name").trim() {
+        "" => asked.text.chars().take(NAME_CHARS).collect(),
+        name => name.to_owned(),
+    };
+    match call.app.save_search(&live.actor, &asked, &search::filters(call.typed("filters")), &name) {
         Ok(()) => Ok(Reply::Redirect("/search?done=saved".into())),
         Err(e) if e.kind() == ErrorKind::Invalid => search::begin(call, Some(e.public()), None).map(Reply::again),
         Err(e) => Err(e),
@@ -57,7 +64,6 @@ pub(super) fn keep(call: &Call, query: &Query) -> Result<Markup> {
     if query.identity {
         return Ok(html! {});
     }
-    let name: String = query.text.chars().take(20).collect();
     Ok(html! {
         details.keep.no-print {
             summary { "保存此检索" }
@@ -66,7 +72,7 @@ pub(super) fn keep(call: &Call, query: &Query) -> Result<Markup> {
                 input type="hidden" name="filters" value=(search::filters(&call.query));
                 div.field {
                     label for="saved-name" { "名称" }
-                    input #saved-name name="name" value=(name) required maxlength="40";
+                    input #saved-name name="name" maxlength="40" placeholder="不填则用检索词";
                 }
                 button.btn type="submit" { "保存" }
             }

@@ -57,7 +57,7 @@ impl App {
                 return Err(Error::invalid("没有保存：别人刚刚改过，下面是您填的内容。请刷新页面看过最新内容后再保存。"));
             }
             let difference: String = before.difference(&after).chars().take(2_000).collect();
-            txn.act(Act::new(actor.doer(), act::WORDBOOK).note(difference.as_str()));
+            txn.act(Act::new(actor.doer(), act::WORDBOOK).secret(difference.as_str()));
             if !difference.is_empty() {
                 after.version = before.version + 1;
                 txn.keep(&name(), &after.written())?;

@@ -109,6 +109,7 @@ pub static REASONS: &[u16] = &[
     act::IDENTITIES_WANTED.code,
     act::IDENTITIES_AGREED.code,
     act::IDENTITIES.code,
+    act::WORDBOOK.code,
 ];
 
 /// An act, as the rules see it.
